@@ -1,0 +1,141 @@
+"""What the directory knows, as plain values: accounts, where an address leads, and the rules of a call.
+
+Nothing here reads a database; `directory.directory.Directory` does.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person or service: phone, mailbox, later chat and calendar. `id` never changes; names may."""
+
+    id: int
+    domain: str
+    name: str
+    real_name: str = ""
+
+    @property
+    def address(self) -> str:
+        """`name@domain`."""
+        return f"{self.name}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A local part at a domain, as the Router sees it. The domain is lower case; the local part is as written."""
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRoute:
+    """The address leads to an account. With `services` false (`;services=no`) the account's call rules are left out."""
+
+    account: Account
+    services: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRoute:
+    """The address leads to a Real-Time application, `program{parameters}#account`."""
+
+    program: str
+    parameters: tuple[str, ...]
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRoute:
+    """The address leads to all members of a group."""
+
+    name: str
+    members: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRoute:
+    """The address leads out of this server."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownRoute:
+    """The address is ours, and nobody has it."""
+
+    address: Address
+
+
+Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where an address leads and each step taken, in words, for `tandem route` and the log."""
+
+    route: Route
+    steps: tuple[str, ...] = ()
+
+
+class Stage(enum.Enum):
+    """When a call rule fires (spec: pbx-apps §10, §11)."""
+
+    AT_ONCE = "immediately"
+    AFTER = "after"
+    NO_DEVICE = "no device"
+    NO_ANSWER = "no answer"
+    BUSY = "busy"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Replace the ringing set by these targets: `#program`, a name, or an address."""
+
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Add these targets to the ringing set."""
+
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Answer with this final SIP status."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallRule:
+    """One rule of one account. `delay` is in seconds and means something for `Stage.AFTER` only."""
+
+    stage: Stage
+    action: Redirect | Fork | Reject
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and what was proved of him.
+
+    `account` is set only when a digest proved it; `trusted` for a peer in the list of trusted addresses;
+    `uri` and `name` are what the From header says.
+    """
+
+    uri: str
+    name: str = ""
+    account: Account | None = None
+    trusted: bool = False
+    source: tuple[str, int] = field(default=("", 0))

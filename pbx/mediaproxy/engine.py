@@ -1,0 +1,129 @@
+"""The media engine as the rest of `pbx` sees it: streams with a port of ours, that relay, play, record and hear digits.
+
+Not here: sockets and samples. The engine of a running server is a worker process behind a control channel
+(`pbx.mediaproxy.control`); a simulation hands out a stand-in. No call here blocks; news comes back to a `MediaListener`
+on the main loop. RFC 3550, RFC 3551, RFC 4733.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What offer and answer agreed on for one audio stream.
+
+    `remote` is the peer's SDP address; `payload_types` maps RTP payload numbers to upper-case `NAME/rate`; `codec` is
+    the payload number that we send; `dtmf` the telephone-event payload number or None; `ptime` in milliseconds.
+    """
+
+    remote: tuple[str, int]
+    codec: int
+    payload_types: dict[int, str]
+    dtmf: int | None = None
+    ptime: int = 20
+    send: bool = True
+    receive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A sound to play: a WAV or AU file, named by the hash of its content so that a worker reads it once."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatistics:
+    """What one stream has carried; loss and jitter as RFC 3550 §6.4 and §A.8 count them (jitter in milliseconds)."""
+
+    packets_received: int = 0
+    packets_sent: int = 0
+    octets_received: int = 0
+    octets_sent: int = 0
+    lost: int = 0
+    jitter: float = 0.0
+    strangers: int = 0
+
+
+class MediaListener(Protocol):
+    """Who is told what happens to a stream."""
+
+    def media_digit(self, digit: str, milliseconds: int) -> None:
+        """A whole digit was heard (RFC 4733 keyed by timestamp: once per press): 0-9, *, #, A-D."""
+
+    def media_played(self, play: int) -> None:
+        """The player of that number has come to its end by itself."""
+
+    def media_recorded(self, record: int, cause: str, seconds: float) -> None:
+        """The recording is closed on disk. `cause`: `stopped`, `limit`, `silence`, `failed` (disk full), `lost`."""
+
+    def media_silent(self, seconds: float) -> None:
+        """Nothing has come in for so long, though the peer should be sending."""
+
+    def media_lost(self) -> None:
+        """The worker that held the stream has died; the stream is gone."""
+
+
+class MediaStream(Protocol):
+    """One RTP endpoint of ours. Operations on a closed or lost stream do nothing."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """The address and RTP port to write into our SDP (RTCP is on the next port)."""
+
+    def configure(self, settings: StreamSettings) -> None:
+        """Set or change what was negotiated; latching starts anew when `remote` changes."""
+
+    def connect(self, other: MediaStream) -> None:
+        """Relay lane: forward both ways without decoding, payload numbers translated where they differ.
+        telephone-event is forwarded and reported too. Ends whatever was played."""
+
+    def disconnect(self) -> None:
+        """End the relay, for both sides."""
+
+    def echo(self, on: bool) -> None:
+        """Send back what comes in."""
+
+    def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
+        """Studio lane: play once (None), in a loop for `seconds`, or for ever (negative). Replaces what plays.
+        Returns the number that `media_played` will name."""
+
+    def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
+        """Play a sine of `frequency` hertz (0: silence), with another one added when `second` is given."""
+
+    def stop(self) -> float:
+        """Stop playing; returns the position in seconds that the player had reached, as far as known."""
+
+    def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
+        """Record what comes in as 8 kHz mono 16-bit WAV into `path`; the file is whole and playable after each second.
+        Ends after `limit` seconds, or after `silence` seconds without speech (0: never)."""
+
+    def stop_record(self) -> None:
+        """End the recording; `media_recorded` follows when the file is closed."""
+
+    def send_digit(self, digit: str, milliseconds: int = 100) -> None:
+        """Send a digit as telephone-event where negotiated."""
+
+    def statistics(self) -> StreamStatistics:
+        """The last figures reported by the worker (once a second, and at close)."""
+
+    async def close(self) -> StreamStatistics:
+        """Free the port; returns the final figures."""
+
+
+class MediaEngine(Protocol):
+    """Where streams come from."""
+
+    async def open(self, listener: MediaListener) -> MediaStream:
+        """Take a port pair. Raises Failure("unavailable") when no port or worker is to be had."""
+
+    def loaded(self) -> int:
+        """How many streams are open."""
