@@ -1,5 +1,5 @@
 """The port between `pbx` and the programs that answer and place calls. `pbx` owns it; `apps` and `pbx.b2bua.echo`
-implement `Programs`, `pbx.b2bua` implements `ProgramLeg`. The words are CommuniGate's (Task, Leg; spec: cgpl-builtins §12-14).
+implement `Programs`, `pbx.b2bua` implements `ProgramLeg`. The words are CommuniGate's (spec: cgpl-builtins §12-14).
 """
 
 from __future__ import annotations
