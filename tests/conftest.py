@@ -1,0 +1,51 @@
+"""What every test shares: a skip is an error in CI, and the run ends with a count of each kind of test."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+_KINDS = {
+    "scenes": "scenes with real telephones and mail clients",
+    "simulation": "simulations",
+    "fuzz": "fuzz targets",
+}
+
+
+def _kind(nodeid: str) -> str:
+    parts = nodeid.split("/")
+    return _KINDS.get(parts[1], "unit and machine tests") if len(parts) > 1 else "unit and machine tests"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where nothing may be: {report.longrepr}"
+    return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Proofs run only when asked for by `-m proof`."""
+    if "proof" in (config.getoption("-m") or ""):
+        return
+    chosen = [item for item in items if "proof" not in item.keywords]
+    dropped = [item for item in items if "proof" in item.keywords]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = chosen
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    ran: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "xfailed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if getattr(report, "when", "call") == "call":
+                ran[_kind(report.nodeid)] += 1
+    if ran:
+        terminalreporter.section("tests by kind")
+        for kind, count in sorted(ran.items()):
+            terminalreporter.line(f"{count:5d}  {kind}")
