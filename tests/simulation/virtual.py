@@ -1,4 +1,4 @@
-"""An asyncio loop whose time is virtual: when nothing is ready it jumps to the next timer. One seed replays a run exactly.
+"""An asyncio loop of virtual time: when nothing is ready it jumps to the next timer. One seed replays a run exactly.
 
 Not for real sockets, threads or processes: nothing outside the loop may wake it, so a run in which nobody has a timer
 left is a deadlock and says so.
