@@ -1,0 +1,26 @@
+"""The telephone of the scenes: a real one (pjsua2) in a child process.
+
+```python
+async with TestPhone("bob") as bob:
+    await bob.start("bob@example.org", password, "127.0.0.1", 5060, lamp=True)
+    call = await bob.wait_incoming()
+    await bob.answer(call)
+    await bob.wait_state("confirmed", call)
+```
+All of its verbs are those of `tools.phone.Telephone`.
+"""
+
+from __future__ import annotations
+
+from tools.phone import PhoneError, Telephone
+
+__all__ = ["PhoneError", "TestPhone"]
+
+
+class TestPhone(Telephone):
+    """See the module's head. Events: registration, incoming, call, media, digit, lamp, transfer, replaced."""
+
+    __test__ = False  # not a class of tests
+
+    async def __aenter__(self) -> TestPhone:
+        return self

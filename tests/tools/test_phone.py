@@ -1,0 +1,62 @@
+"""Two telephones call each other directly, with no server between: what the scenes rely on works by itself."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from tests.phone import TestPhone
+from tests.tones import make_tone, seconds_heard
+
+ADDRESS = "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((ADDRESS, 0))
+        return int(sock.getsockname()[1])
+
+
+async def test_a_direct_call_carries_tones_and_keys_both_ways(tmp_path: Path) -> None:
+    port = free_port()
+    async with TestPhone("alice") as alice, TestPhone("bob") as bob:
+        await bob.start(f"bob@{ADDRESS}", "", ADDRESS, free_port(), register=False, local_port=port)
+        await alice.start(f"alice@{ADDRESS}", "", ADDRESS, port, register=False, codecs=["PCMU"])
+        await alice.play(make_tone(tmp_path / "alice.wav", 440.0, seconds=4))
+        await bob.play(make_tone(tmp_path / "bob.wav", 700.0, seconds=4))
+        await alice.record(tmp_path / "heard-by-alice.wav")
+        await bob.record(tmp_path / "heard-by-bob.wav")
+
+        call = await alice.call(f"sip:bob@{ADDRESS}:{port}", headers={"X-Test": "yes"})
+        incoming = await bob.wait_incoming()
+        assert "X-Test: yes" in (await bob.wait("incoming"))["message"]
+        await bob.ring(incoming)
+        await alice.wait_state("early", call)
+        await bob.answer(incoming)
+        await alice.wait_state("confirmed", call)
+        await alice.wait_media(call)
+        await bob.wait_media(incoming)
+        await alice.listen(1.0)
+        await bob.listen(1.0)
+        await alice.send_dtmf("12#")
+        await bob.wait_digits("12#")
+        await bob.send_dtmf("5", method="info")
+        await alice.wait_digits("5")
+        figures = await alice.statistics(call)
+        assert figures["codec"] == "PCMU/8000"
+        await alice.hangup(call)
+        assert (await bob.wait_state("disconnected", incoming))["status"] == 200
+        await alice.stop_record()
+        await bob.stop_record()
+    assert seconds_heard(tmp_path / "heard-by-alice.wav", 700.0) > 0.5
+    assert seconds_heard(tmp_path / "heard-by-bob.wav", 440.0) > 0.5
+
+
+async def test_a_refused_call_tells_its_status() -> None:
+    port = free_port()
+    async with TestPhone("alice") as alice, TestPhone("bob") as bob:
+        await bob.start(f"bob@{ADDRESS}", "", ADDRESS, free_port(), register=False, local_port=port)
+        await alice.start(f"alice@{ADDRESS}", "", ADDRESS, port, register=False)
+        call = await alice.call(f"sip:bob@{ADDRESS}:{port}")
+        await bob.hangup(await bob.wait_incoming(), status=486)
+        assert (await alice.wait_state("disconnected", call))["status"] == 486
