@@ -1,0 +1,76 @@
+"""One address of record inside a Signal: its rules, its timers, and what rings for it. Driven by Signal."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from base.clock import Timer
+from directory.model import Account, CallRule, Stage
+from pbx.signal.answer import Answer
+from pbx.signal.branch import Branch
+
+
+class NodeState(enum.Enum):
+    """RINGING ⇄ DRAINING (the old branches were cancelled, their finals are awaited) → DONE."""
+
+    RINGING = "ringing"
+    DRAINING = "draining"
+    DONE = "done"
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """An account, a group, or (`account` None) the root. Children that have not ended are in `branches` and `nodes`."""
+
+    parent: Node | None
+    account: Account | None = None
+    rules: list[CallRule] = field(default_factory=list)
+    branches: list[Branch] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    finals: list[Answer] = field(default_factory=list)
+    state: NodeState = NodeState.RINGING
+    timers: list[Timer] = field(default_factory=list)
+    drain_timer: Timer | None = None
+    waiting: set[Branch] = field(default_factory=set)
+    next_targets: tuple[str, ...] = ()
+
+    def take(self, stage: Stage) -> list[CallRule]:
+        """Remove and return the rules of a stage: each fires once."""
+        found = [rule for rule in self.rules if rule.stage is stage]
+        self.rules = [rule for rule in self.rules if rule.stage is not stage]
+        return found
+
+    def next_timed(self) -> CallRule | None:
+        """The timed rule that is due first."""
+        timed = [rule for rule in self.rules if rule.stage is Stage.AFTER]
+        return min(timed, key=lambda rule: rule.delay, default=None)
+
+    def stop_timers(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+    def end_drain(self) -> list[Branch]:
+        """Wait no more for what was cancelled; returns what still owes its final."""
+        owed = list(self.waiting)
+        for branch in owed:
+            branch.drain = None
+        self.waiting.clear()
+        if self.drain_timer is not None:
+            self.drain_timer.cancel()
+            self.drain_timer = None
+        return owed
+
+    def lineage(self) -> Iterator[Node]:
+        """This address and those that led to it."""
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
+
+    @property
+    def busy(self) -> bool:
+        """Something still rings for this address."""
+        return bool(self.branches or self.nodes)

@@ -1,0 +1,432 @@
+"""The Signal: one dialog-starting request in progress (decision 1). A pure machine, neutral to protocols.
+
+It owns a tree of addresses of record, each with its own rules and timers, and the branches that ring for them; it
+hands its port exactly one final answer. It is not SIP: the way that carries it (`pbx.b2bua`, `pbx.proxy`) sends
+messages, and a branch may as well be a program. RFC 3261 §16.5-§16.7, §16.10; spec pbx-apps §10, §11.
+
+    root ── alice (rules) ── phone 1, phone 2
+         └─ group ── bob;services=no ── phone
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from base.clock import Clock, Timer
+from directory.model import (
+    Account,
+    AccountRoute,
+    CallRule,
+    ForeignRoute,
+    Fork,
+    GroupRoute,
+    ProgramRoute,
+    Redirect,
+    Reject,
+    Route,
+    Stage,
+    UnknownRoute,
+)
+from pbx.signal.answer import BUSY, COMPLETED_ELSEWHERE, SILENT, Answer, best
+from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
+from pbx.signal.node import Node, NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one Signal, in seconds and in numbers."""
+
+    ring: float = 180.0  # Limit: RFC 3261 §16.6 step 11, Timer C is more than three minutes for a proxy
+    drain: float = 2.0  # Limit: how long a timed redirect waits for the finals of what it cancelled
+    redirects: int = 10
+    branches: int = 50
+    depth: int = 10
+
+
+class SignalPort(Protocol):
+    """What a Signal asks of the way that carries it. It may call back at once; the Signal takes one event at a time."""
+
+    def resolve(self, target: str, account: Account | None) -> Route:
+        """Where a rule's, program's or telephone's target leads, read as `account` would dial it."""
+
+    def devices(self, account: Account) -> Sequence[str]:
+        """The contacts registered for an account."""
+
+    def rules(self, account: Account) -> Sequence[CallRule]: ...
+
+    def start_branch(self, branch: Branch) -> None: ...
+
+    def cancel_branch(self, branch: Branch, reason: str | None) -> None:
+        """Stop it; its final answer is still reported. `reason` is a Reason header's value (RFC 3326)."""
+
+    def discard(self, branch: Branch) -> None:
+        """It was answered too late: accept the answer and hang up (RFC 3261 §16.7 step 5, §13.2.2.4)."""
+
+    def provisional(self, branch: Branch, answer: Answer) -> None: ...
+
+    def answered(self, branch: Branch, answer: Answer) -> None:
+        """The one success."""
+
+    def failed(self, answer: Answer) -> None:
+        """The one failure."""
+
+
+class SignalState(enum.Enum):
+    """PENDING → ANSWERED | FAILED; both are final."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+class Signal:
+    """Tell it what branches do; it tells its port what to start, to cancel, and what to answer."""
+
+    def __init__(self, clock: Clock, port: SignalPort, limits: Limits | None = None) -> None:
+        self._clock = clock
+        self._port = port
+        self._limits = limits or Limits()
+        self._root = Node(None)
+        self._events: deque[Callable[[], None]] = deque()
+        self._running = False
+        self._redirects = 0
+        self._numbers = 0
+        self._expiry: Timer | None = None
+        self.state = SignalState.PENDING
+        self.open: set[Branch] = set()
+        """Branches that owe a final answer."""
+
+    # --- events from outside
+
+    def begin(self, route: Route, *, expires: float | None = None) -> None:
+        """Start. After `expires` seconds without an answer the Signal fails with 408."""
+        if expires is not None:
+            self._expiry = self._clock.call_later(expires, lambda: self._post(lambda: self._end(Answer(408))))
+        self._post(lambda: self._begin(route))
+
+    def answer(self, branch: Branch, answer: Answer) -> None:
+        """A branch gave this provisional or final answer."""
+        self._post(lambda: self._answer(branch, answer))
+
+    def cancel(self) -> None:
+        """The caller has given up."""
+        self._post(lambda: self._end(Answer(487)))
+
+    def redirect(self, branch: Branch, targets: Sequence[str]) -> None:
+        """A branch (a program) hands the call over to others and is done with it."""
+        self._post(lambda: self._hand_over(branch, tuple(targets)))
+
+    def fork(self, branch: Branch, targets: Sequence[str]) -> None:
+        """A branch (a program) has others rung as well."""
+        self._post(lambda: self._fork(branch.node, tuple(targets)) if branch.state is BranchState.RINGING else None)
+
+    # --- one event at a time
+
+    def _post(self, event: Callable[[], None]) -> None:
+        self._events.append(event)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._events:
+                self._events.popleft()()
+        finally:
+            self._running = False
+
+    def _begin(self, route: Route) -> None:
+        self._add(self._root, route)
+        self._check(self._root)
+
+    # --- growing the tree
+
+    def _add(self, node: Node, route: Route) -> None:
+        match route:
+            case AccountRoute(account, services):
+                self._open_account(node, account, services)
+            case GroupRoute(_, members):
+                self._open_group(node, [str(member) for member in members])
+            case ProgramRoute():
+                self._start(node, Program(route))
+            case ForeignRoute(address):
+                self._start(node, Foreign(address))
+            case UnknownRoute():
+                node.finals.append(Answer(404))
+            case _:
+                assert_never(route)
+
+    def _child(self, parent: Node, account: Account | None) -> Node | None:
+        lineage = list(parent.lineage())
+        if len(lineage) > self._limits.depth or (
+            account is not None and any(n.account is not None and n.account.id == account.id for n in lineage)
+        ):
+            # The address leads back to itself, or too far: RFC 3261 §16.3 step 4.
+            parent.finals.append(Answer(482))
+            return None
+        child = Node(parent, account)
+        parent.nodes.append(child)
+        return child
+
+    def _open_group(self, parent: Node, members: list[str]) -> None:
+        if (node := self._child(parent, None)) is None:
+            return
+        for member in members:
+            route = self._port.resolve(member, parent.account)
+            # Decision 1: one member's voicemail must not swallow the call of a group.
+            self._add(node, AccountRoute(route.account, services=False) if isinstance(route, AccountRoute) else route)
+        self._check(node)
+
+    def _open_account(self, parent: Node, account: Account, services: bool) -> None:
+        if (node := self._child(parent, account)) is None:
+            return
+        node.rules = list(self._port.rules(account)) if services else []
+        if not self._apply(node, node.take(Stage.AT_ONCE)):
+            self._ring(node, account)
+        self._check(node)
+
+    def _ring(self, node: Node, account: Account) -> None:
+        for contact in self._port.devices(account):
+            self._start(node, Device(account, contact))
+        for rule in [rule for rule in node.rules if rule.stage is Stage.AFTER]:
+            self._schedule(node, rule, rule.delay)
+        if not node.busy:
+            self._apply(node, node.take(Stage.NO_DEVICE))
+
+    def _start(self, node: Node, target: Target) -> None:
+        if self._numbers >= self._limits.branches:
+            node.finals.append(Answer(482))
+            return
+        self._numbers += 1
+        branch = Branch(self._numbers, target, node, account=_account_of(node))
+        node.branches.append(branch)
+        self.open.add(branch)
+        if not isinstance(target, Program):
+            branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
+        self._port.start_branch(branch)
+
+    def _fork(self, node: Node, targets: Iterable[str]) -> None:
+        if self.state is SignalState.PENDING and node.state is not NodeState.DONE:
+            for target in targets:
+                self._add(node, self._port.resolve(target, _account_of(node)))
+            self._check(node)
+
+    # --- rules
+
+    def _schedule(self, node: Node, rule: CallRule, delay: float) -> None:
+        node.timers.append(self._clock.call_later(delay, lambda: self._post(lambda: self._timed(node, rule))))
+
+    def _timed(self, node: Node, rule: CallRule) -> None:
+        if self.state is not SignalState.PENDING or rule not in node.rules:
+            return
+        node.rules.remove(rule)
+        if node.state is NodeState.RINGING:
+            self._apply(node, [rule])
+        elif node.state is NodeState.DRAINING and isinstance(rule.action, Redirect):
+            node.next_targets = rule.action.targets
+
+    def _apply_first_timed(self, node: Node) -> bool:
+        """Nothing rings, so waiting is pointless (spec: pbx-apps §10); later rules keep their distance to the first."""
+        if (first := node.next_timed()) is None:
+            return False
+        node.rules.remove(first)
+        node.stop_timers()
+        for rule in [rule for rule in node.rules if rule.stage is Stage.AFTER]:
+            self._schedule(node, rule, rule.delay - first.delay)
+        self._apply(node, [first])
+        return True
+
+    def _apply(self, node: Node, rules: Sequence[CallRule]) -> bool:
+        """Carry out the rules of one stage; true when the address was sent elsewhere or has ended."""
+        for rule in rules:
+            match rule.action:
+                case Fork(targets):
+                    self._fork(node, targets)
+                case Redirect(targets):
+                    self._divert(node, targets)
+                    return True
+                case Reject(status):
+                    self._finish(node, Answer(status))
+                    return True
+                case _:
+                    assert_never(rule.action)
+        return False
+
+    def _divert(self, node: Node, targets: tuple[str, ...]) -> None:
+        """Cancel what rings, wait a little for the finals, then ring the targets (decision 2)."""
+        self._redirects += 1
+        if self._redirects > self._limits.redirects:
+            self._finish(node, Answer(482))
+            return
+        node.waiting = set(self._cancel_children(node, None))
+        node.state, node.next_targets = NodeState.DRAINING, targets
+        for branch in node.waiting:
+            branch.drain = node
+        if not node.waiting:
+            self._launch(node)
+            return
+        node.drain_timer = self._clock.call_later(self._limits.drain, lambda: self._post(lambda: self._launch(node)))
+
+    def _launch(self, node: Node) -> None:
+        if node.state is not NodeState.DRAINING:
+            return
+        node.end_drain()
+        node.state, targets, node.next_targets = NodeState.RINGING, node.next_targets, ()
+        node.finals.clear()
+        routes = [self._port.resolve(target, _account_of(node)) for target in targets]
+        if all(isinstance(route, ProgramRoute) for route in routes):
+            node.rules.clear()  # a program owns the answer from here on
+            node.stop_timers()
+        for route in routes:
+            self._add(node, route)
+        self._check(node)
+
+    # --- answers
+
+    def _answer(self, branch: Branch, answer: Answer) -> None:
+        if answer.provisional:
+            if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
+                self._port.provisional(branch, answer)
+            return
+        self.open.discard(branch)
+        branch.stop_timer()
+        if answer.success:
+            self._succeed(branch, answer)
+        else:
+            self._fail(branch, answer)
+
+    def _succeed(self, branch: Branch, answer: Answer) -> None:
+        in_time = branch.state is BranchState.RINGING or branch.drain is not None
+        if self.state is not SignalState.PENDING or not in_time:
+            was, branch.state = branch.state, BranchState.ENDED
+            if was is not BranchState.WON:
+                self._port.discard(branch)
+            return
+        branch.state, branch.drain = BranchState.WON, None
+        if branch in branch.node.branches:
+            branch.node.branches.remove(branch)
+        self.state = SignalState.ANSWERED
+        self._close(COMPLETED_ELSEWHERE)
+        self._port.answered(branch, answer)
+
+    def _fail(self, branch: Branch, answer: Answer) -> None:
+        state, branch.state = branch.state, BranchState.ENDED
+        if branch.drain is not None:
+            drain, branch.drain = branch.drain, None
+            drain.waiting.discard(branch)
+            if not drain.waiting:
+                self._launch(drain)
+        elif state is BranchState.RINGING and self.state is SignalState.PENDING:
+            branch.node.branches.remove(branch)
+            self._refused(branch, answer)
+
+    def _refused(self, branch: Branch, answer: Answer) -> None:
+        node = branch.node
+        if answer.status // 100 == 3 and answer.contacts and self._redirects < self._limits.redirects:
+            # RFC 3261 §16.5: recursing on a 3xx; here a telephone's own call forwarding.
+            self._redirects += 1
+            self._fork(node, answer.contacts)
+            return
+        node.finals.append(answer)
+        if answer.status >= 600 and isinstance(branch.target, Device):
+            # The user has declined: his other phones stop (RFC 3261 §16.7 step 5), and his rules go first.
+            self._settle(node)
+        else:
+            self._check(node)
+
+    def _hand_over(self, branch: Branch, targets: tuple[str, ...]) -> None:
+        if branch.state is not BranchState.RINGING or self.state is not SignalState.PENDING:
+            return
+        branch.state = BranchState.ENDED
+        self.open.discard(branch)
+        branch.node.branches.remove(branch)
+        self._redirects += 1
+        if self._redirects > self._limits.redirects:
+            branch.node.finals.append(Answer(482))
+            targets = ()
+        self._fork(branch.node, targets)
+
+    def _rang_out(self, branch: Branch) -> None:
+        if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
+            branch.node.branches.remove(branch)
+            self._cancel(branch, None)
+            branch.node.finals.append(Answer(408))
+            self._check(branch.node)
+
+    # --- the end of an address, and of the Signal
+
+    def _check(self, node: Node) -> None:
+        """Look, when the present event is done, whether anything rings for this address any more."""
+        self._events.append(lambda: None if node.busy or node.state is not NodeState.RINGING else self._settle(node))
+
+    def _settle(self, node: Node) -> None:
+        """All that rang for this address has refused (or its user has declined): its rules, then its best answer."""
+        if self.state is not SignalState.PENDING:
+            return
+        stage = _stage_of(node.finals)
+        rules = node.take(stage)
+        self._apply(node, rules)
+        if rules or (stage is Stage.NO_ANSWER and self._apply_first_timed(node)):
+            self._check(node)
+        else:
+            self._finish(node, best(node.finals))
+
+    def _finish(self, node: Node, answer: Answer) -> None:
+        if node.state is NodeState.DONE:
+            return
+        if node.parent is None:
+            self._end(answer)
+            return
+        self._cancel_below(node, None)
+        node.parent.nodes.remove(node)
+        node.parent.finals.append(answer)
+        self._check(node.parent)
+
+    def _end(self, answer: Answer) -> None:
+        if self.state is SignalState.PENDING:
+            self.state = SignalState.FAILED
+            self._close(None)
+            self._port.failed(answer)
+
+    def _close(self, reason: str | None) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._cancel_below(self._root, reason)
+
+    def _cancel_below(self, node: Node, reason: str | None) -> list[Branch]:
+        """End an address; returns the branches whose finals are still to come."""
+        owed = self._cancel_children(node, reason)
+        node.stop_timers()
+        node.state = NodeState.DONE
+        return owed
+
+    def _cancel_children(self, node: Node, reason: str | None) -> list[Branch]:
+        ringing, children = list(node.branches), list(node.nodes)
+        owed = ringing + node.end_drain()
+        node.branches.clear()
+        node.nodes.clear()
+        for branch in ringing:
+            self._cancel(branch, reason)
+        for child in children:
+            owed += self._cancel_below(child, reason)
+        return owed
+
+    def _cancel(self, branch: Branch, reason: str | None) -> None:
+        branch.state = BranchState.CANCELLED
+        branch.stop_timer()
+        self._port.cancel_branch(branch, reason)
+
+
+def _account_of(node: Node) -> Account | None:
+    return next((n.account for n in node.lineage() if n.account is not None), None)
+
+
+def _stage_of(finals: Sequence[Answer]) -> Stage:
+    """One phone that said busy decides; "on error" leaves out no answer and no response (spec: pbx-apps §10)."""
+    if any(answer.status in BUSY for answer in finals):
+        return Stage.BUSY
+    if not finals or all(answer.status in SILENT for answer in finals):
+        return Stage.NO_ANSWER
+    return Stage.FAILURE

@@ -1,0 +1,42 @@
+"""Proxy or B2BUA: chosen once per Signal, before its first branch, by this one function (decision 3)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, ProgramRoute, Route, UnknownRoute
+
+
+class WayKind(enum.Enum):
+    """PROXY: one dialog from end to end. B2BUA: a dialog per leg."""
+
+    PROXY = "proxy"
+    B2BUA = "b2bua"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The choice and its reason, for the log."""
+
+    kind: WayKind
+    reason: str
+
+
+def choose(method: str, caller: Caller, route: Route, features: bool) -> Way:
+    """`features`: the account that is called (for an outgoing call: that calls) has server-side call features on."""
+    if method != "INVITE":
+        return Way(WayKind.PROXY, "not a call")
+    match route:
+        case ProgramRoute():
+            return Way(WayKind.B2BUA, "a program answers")
+        case GroupRoute() | UnknownRoute():
+            return Way(WayKind.B2BUA, "served here")
+        case AccountRoute() if features:
+            return Way(WayKind.B2BUA, "call features are on")
+        case AccountRoute():
+            return Way(WayKind.PROXY, "call features are off")
+        case ForeignRoute() if caller.account is not None and features:
+            return Way(WayKind.B2BUA, "call features of the caller are on")
+        case ForeignRoute():
+            return Way(WayKind.PROXY, "transit")
