@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import wave
 
 import numpy as np
@@ -42,7 +41,7 @@ def test_the_melody_joins_its_own_beginning() -> None:
         assert abs(float(samples[0] - samples[-1])) < 0.1
 
 
-@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+@pytest.mark.proof
 def test_building_is_repeatable() -> None:
     text = MANIFEST.speech["welcome"]
     made = prompts.as_wav(prompts.speech_samples(text, MANIFEST.voice, MANIFEST.stretch))
