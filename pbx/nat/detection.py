@@ -1,0 +1,48 @@
+"""Telling that a peer is behind a NAT from what it says and where it really sends from. Pure; it repairs nothing.
+
+RFC 1918, RFC 6598 (shared address space), RFC 3927, RFC 4193; the signs are those that registrars in the field use.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+
+def numeric(host: str) -> str | None:
+    """The canonical text of a numeric address (brackets of IPv6 taken off), None when `host` is a name."""
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def private(host: str) -> bool:
+    """True for a numeric address that the public Internet does not route; False for names."""
+    text = numeric(host)
+    return text is not None and not ipaddress.ip_address(text).is_global
+
+
+def behind_nat(said: str, source: str) -> bool:
+    """True when a peer whose messages come from `source` calls itself `said`, which cannot be reached as such.
+
+    Both private and unlike counts too: a phone behind a second router in an office sends from that router's address.
+    A name ending in `.invalid` (RFC 5626, browsers) is never reachable.
+    """
+    if said.lower().rstrip(".").endswith(".invalid"):
+        return True
+    text = numeric(said)
+    if text is None or text == numeric(source):
+        return False
+    return private(text)
+
+
+def media_behind_nat(sdp_address: str, source: str) -> bool:
+    """True when the address in a session description is not one where media for this peer can be sent blindly.
+
+    `0.0.0.0` (RFC 3264 §8.4, the old way to hold) is not a sign of anything.
+    """
+    if sdp_address in ("0.0.0.0", "::", ""):
+        return False
+    return behind_nat(sdp_address, source)

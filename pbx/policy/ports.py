@@ -1,0 +1,73 @@
+"""What the policy needs from the rooms beside it. It owns these Protocols; `server/compose.py` hands in the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from directory.model import Account, Address, Caller, Resolution
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request, Response
+from pbx.sipcore.transactions import ServerTransaction
+
+
+class CallControl(Protocol):
+    """Calls (`pbx.b2bua.switchboard`). None of these may raise for what a peer sent."""
+
+    def invite(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
+        """An INVITE outside a dialog that may go on: answer it in time."""
+
+    def in_dialog(self, transaction: ServerTransaction) -> bool:
+        """A request with a To tag: answer it, or give False when no dialog of ours matches (it becomes 481)."""
+
+    def ack(self, request: Request, flow: Flow) -> bool:
+        """An ACK of a 2xx. False when it is not of one of our dialogs."""
+
+    def stray_response(self, response: Response, flow: Flow) -> None:
+        """A response that no client transaction waits for."""
+
+
+class Subscriptions(Protocol):
+    """Event packages (`pbx.presence`)."""
+
+    def subscribe(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None: ...
+
+    def in_dialog(self, transaction: ServerTransaction) -> bool: ...
+
+
+class Registrations(Protocol):
+    """The registrar (`pbx.registrar`)."""
+
+    def register(self, transaction: ServerTransaction, account: Account) -> None: ...
+
+
+class Forwarding(Protocol):
+    """The proxy (`pbx.proxy`)."""
+
+    def forward(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
+        """A request that is not a call: send it where the resolution leads."""
+
+    def in_dialog(self, transaction: ServerTransaction) -> bool:
+        """Forward a request whose Route proves that its dialog was set up through us; False when it does not."""
+
+    def ack(self, request: Request, flow: Flow) -> bool: ...
+
+
+class Directory(Protocol):
+    """The part of the directory that the doors ask, all of it from memory."""
+
+    @property
+    def main_domain(self) -> str: ...
+
+    def local_domain(self, host: str) -> str | None:
+        """The domain of ours that `host` means, or None when it is foreign."""
+
+    def find_account(self, domain: str, local: str) -> Account | None: ...
+
+    def ha1(self, account_id: int, username: str, realm: str, algorithm: str) -> str:
+        """H(username:realm:password) in lower-case hexadecimal."""
+
+    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
+
+
+AuthFailure = Callable[[str, str, str], None]

@@ -1,0 +1,190 @@
+"""Stream connections that carry SIP: their numbers, their framing and their limits. Drives `StreamFramer`, knows no
+transactions.
+
+RFC 3261 §18, RFC 5626 §3.5.1 (CRLF keepalive), RFC 5923 (a connection is used again in both directions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from base.clock import Clock, Timer
+from base.metrics import Metrics
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request, Response
+from pbx.sipcore.parser import PONG, Broken, Ping, StreamFramer
+from pbx.transport.network import Endpoint, Stream
+
+Received = Callable[[Request | Response, Flow], None]
+Refused = Callable[[SipSyntaxError, Flow], None]
+Ended = Callable[[Flow], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """Limit: `first` seconds for the first whole message and for the rest of one that has begun (slow senders), `idle`
+    above the longest registration, so that a registered phone need not send keepalives; `source` allows for an office
+    behind one address."""
+
+    first: float = 30.0
+    idle: float = 3900.0
+    sweep: float = 5.0
+    connections: int = 8192
+    source: int = 256
+    unsent: int = 1024 * 1024
+
+
+class Connection:
+    """One connection and the message that is arriving on it."""
+
+    def __init__(self, owner: Connections, stream: Stream, flow: Flow, now: float) -> None:
+        self._owner = owner
+        self.stream = stream
+        self.flow = flow
+        self.opened = self.heard = now
+        self.partial_since: float | None = None
+        self.spoken = False
+        self._framer = StreamFramer()
+
+    def received(self, data: bytes) -> None:
+        now = self._owner.now()
+        events = self._framer.feed(data)
+        self.heard = now
+        if events:
+            self.partial_since = None
+        elif self.partial_since is None:
+            self.partial_since = now
+        for event in events:
+            self._handle(event)
+
+    def _handle(self, event: Request | Response | SipSyntaxError | Ping | Broken) -> None:
+        match event:
+            case Ping():
+                self._owner.send(self.flow, PONG)
+            case Broken():
+                self._owner.refused(event.error, self.flow)
+                self.stream.close()
+            case SipSyntaxError():
+                # RFC 4475 §3.1.2: the end of the message was known, yet who sends garbage is not kept
+                self._owner.refused(event, self.flow)
+                self.stream.close()
+            case _:
+                self.spoken = True
+                self._owner.received(event, self.flow)
+
+    def ended(self) -> None:
+        self._owner.drop(self)
+
+    def overdue(self, now: float, limits: StreamLimits) -> bool:
+        if self.partial_since is not None and now - self.partial_since > limits.first:
+            return True
+        if not self.spoken:
+            return now - self.opened > limits.first
+        return now - self.heard > limits.idle
+
+
+class Connections:
+    """All stream connections, by number and by peer."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        received: Received,
+        refused: Refused,
+        ended: Ended,
+        limits: StreamLimits | None = None,
+    ) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self.received = received
+        self.refused = refused
+        self._ended = ended
+        self._limits = limits or StreamLimits()
+        self._number = 0
+        self._open: dict[int, Connection] = {}
+        self._by_remote: dict[Endpoint, Connection] = {}
+        self._by_source: dict[str, int] = {}
+        self._sweeper: Timer | None = None
+        metrics.gauge("pbx.transport.connections", lambda: len(self._open))
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def accept(self, stream: Stream) -> Connection:
+        """Take a connection that a peer opened; one too many is closed at once."""
+        source = stream.remote[0]
+        connection = self._add(stream)
+        if len(self._open) > self._limits.connections or self._by_source[source] > self._limits.source:
+            self._metrics.count("pbx.transport.connections.refused")
+            stream.abort()
+        return connection
+
+    def opened(self, stream: Stream) -> Connection:
+        """Take a connection that we opened."""
+        connection = self._add(stream)
+        connection.spoken = True
+        return connection
+
+    def _add(self, stream: Stream) -> Connection:
+        self._number += 1
+        flow = Flow("tcp", stream.local, stream.remote, self._number)
+        connection = Connection(self, stream, flow, self.now())
+        self._open[self._number] = connection
+        self._by_remote[stream.remote] = connection
+        self._by_source[stream.remote[0]] = self._by_source.get(stream.remote[0], 0) + 1
+        self._plan_sweep()
+        return connection
+
+    def drop(self, connection: Connection) -> None:
+        if self._open.pop(connection.flow.connection, None) is None:
+            return
+        remote = connection.flow.remote
+        if self._by_remote.get(remote) is connection:
+            del self._by_remote[remote]
+        left = self._by_source[remote[0]] - 1
+        if left:
+            self._by_source[remote[0]] = left
+        else:
+            del self._by_source[remote[0]]
+        self._ended(connection.flow)
+
+    def flow_to(self, remote: Endpoint) -> Flow | None:
+        """The flow of a connection to that peer, if one is open."""
+        connection = self._by_remote.get(remote)
+        return connection.flow if connection is not None else None
+
+    def send(self, flow: Flow, data: bytes) -> bool:
+        """Write to a connection; False when it is gone or its peer does not read."""
+        connection = self._open.get(flow.connection)
+        if connection is None:
+            return False
+        if connection.stream.unsent + len(data) > self._limits.unsent:
+            self._metrics.count("pbx.transport.connections.stuck")
+            connection.stream.abort()
+            return False
+        connection.stream.write(data)
+        return True
+
+    def close_all(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in list(self._open.values()):
+            connection.stream.close()
+
+    def _plan_sweep(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = self._clock.call_later(self._limits.sweep, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now = self.now()
+        for connection in [one for one in self._open.values() if one.overdue(now, self._limits)]:
+            self._metrics.count("pbx.transport.connections.overdue")
+            connection.stream.abort()
+        if self._open:
+            self._plan_sweep()

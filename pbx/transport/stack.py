@@ -1,0 +1,319 @@
+"""The SIP stack's driver: sockets below, transactions above, one guard round every message that comes in.
+
+It decides nothing about a request; its core (`pbx.policy`) does.
+
+RFC 3261 §18, RFC 3581, RFC 5626 §3.5.1. Deviation: a request over 1300 octets stays on UDP (§18.1.1 would move it to
+TCP), as phones that registered over UDP seldom listen on TCP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from base.clock import Clock
+from base.entropy import Entropy
+from base.failures import Failure
+from base.log import get_logger
+from base.metrics import Metrics
+from pbx.nat.detection import numeric, private
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.headers import MAGIC
+from pbx.sipcore.message import Request, Response, response_to
+from pbx.sipcore.parser import parse
+from pbx.sipcore.transactions import ClientTransaction, ClientUser, CorePort, Timers, TransactionLayer
+from pbx.sipcore.uri import Uri
+from pbx.transport.connections import Connections, StreamLimits
+from pbx.transport.limiter import Recent
+from pbx.transport.network import Datagrams, Endpoint, Listener, Network
+
+_log = get_logger("pbx.transport")
+
+_STUN_COOKIE = b"\x21\x12\xa4\x42"
+FACES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """Where to listen, and what to call ourselves.
+
+    `public_host` is told to peers outside the private networks when the server sits behind a NAT of its own.
+    """
+
+    udp: tuple[Endpoint, ...] = (("0.0.0.0", 5060),)
+    tcp: tuple[Endpoint, ...] = (("0.0.0.0", 5060),)
+    public_host: str = ""
+    timers: Timers = field(default_factory=Timers)
+    limits: StreamLimits = field(default_factory=StreamLimits)
+
+
+class SipStack:
+    """Owns the SIP sockets and the transaction layer. `attach` the core and `start`; then all goes by callbacks."""
+
+    def __init__(
+        self, network: Network, clock: Clock, entropy: Entropy, metrics: Metrics, settings: StackSettings | None = None
+    ) -> None:
+        self._network = network
+        self._clock = clock
+        self._entropy = entropy
+        self._metrics = metrics
+        self._settings = settings or StackSettings()
+        self._udp: dict[Endpoint, Datagrams] = {}
+        self._listeners: list[Listener] = []
+        self._connections = Connections(
+            clock,
+            metrics,
+            received=self._received,
+            refused=self._refused,
+            ended=self._flow_ended,
+            limits=self._settings.limits,
+        )
+        self._faces: dict[str, str] = {}
+        self._layer: TransactionLayer | None = None
+        self._ended_listeners: list[Callable[[Flow], None]] = []
+        self._complained: Recent[str] = Recent(clock, window=60.0)
+        self._closing = False
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def attach(self, core: CorePort) -> None:
+        """Name who handles requests; once, before `start`."""
+        self._layer = TransactionLayer(
+            self._clock, self._entropy, self, core, self._metrics, timers=self._settings.timers
+        )
+
+    def on_flow_ended(self, listener: Callable[[Flow], None]) -> None:
+        """Be told each stream connection that is gone."""
+        self._ended_listeners.append(listener)
+
+    async def start(self) -> None:
+        """Bind the sockets. Raises OSError when one cannot be bound; nothing stays open then."""
+        if self._layer is None:
+            raise RuntimeError("no core is attached")
+        try:
+            for local in self._settings.udp:
+                await self._open_udp(local)
+            for local in self._settings.tcp:
+                self._listeners.append(await self._network.listen(local, self._connections.accept))
+        except OSError:
+            await self.close()
+            raise
+
+    async def _open_udp(self, local: Endpoint) -> None:
+        bound: list[Endpoint] = []
+
+        def receive(data: bytes, source: Endpoint) -> None:
+            self._datagram(data, source, bound[0])
+
+        socket = await self._network.datagrams(local, receive)
+        bound.append(socket.local)
+        self._udp[socket.local] = socket
+
+    async def close(self) -> None:
+        self._closing = True
+        for listener in self._listeners:
+            await listener.close()
+        self._listeners.clear()
+        self._connections.close_all()
+        for socket in self._udp.values():
+            await socket.close()
+        self._udp.clear()
+
+    @property
+    def addresses(self) -> tuple[tuple[str, Endpoint], ...]:
+        """What is bound: ("udp" | "tcp", (host, port)), for the banner."""
+        datagrams = [("udp", local) for local in self._udp]
+        return (*datagrams, *(("tcp", listener.local) for listener in self._listeners))
+
+    # --- inwards -----------------------------------------------------------------------------------------------------
+
+    def _datagram(self, data: bytes, source: Endpoint, local: Endpoint) -> None:
+        self._metrics.count("pbx.transport.udp.in")
+        flow = Flow("udp", local, source)
+        if not data.strip(b"\r\n\x00 "):
+            self._metrics.count("pbx.transport.udp.keepalive")  # Interop: many phones send CR LF or a zero octet
+        elif data[0] < 4 and data[4:8] == _STUN_COOKIE:
+            self._metrics.count("pbx.transport.udp.stun")
+        else:
+            try:
+                message = parse(data)
+            except SipSyntaxError as error:
+                self._refused(error, flow)
+            else:
+                self._received(message, flow)
+
+    def _received(self, message: Request | Response, flow: Flow) -> None:
+        """One message into the transaction layer. The one guard: whatever goes wrong, the socket is read on."""
+        layer = self._layer
+        if layer is None or self._closing:
+            return
+        try:
+            layer.receive(message, flow)
+        except Exception as error:
+            self._metrics.count("pbx.transport.faults")
+            if self._complained.first(f"fault {type(error).__name__} {flow.remote[0]}"):
+                _log.exception("message not handled", source=_where(flow), call_id=message.call_id)
+
+    def _refused(self, error: SipSyntaxError, flow: Flow) -> None:
+        """Bytes that are no SIP: count, say so once a minute for each source, answer only what can be answered."""
+        self._metrics.count("pbx.transport.malformed")
+        if self._complained.first(flow.remote[0]):
+            _log.warning("malformed message", source=_where(flow), cause=error.reason)
+        request = error.request
+        if request is not None and request.method != "ACK":
+            request.replace_first("Via", str(request.top_via.stamped(flow.remote)))
+            response = response_to(request, error.code, error.reason, to_tag=self._entropy.token(6))
+            self.send(answer_flow(request, flow), response.encode())
+
+    def _flow_ended(self, flow: Flow) -> None:
+        if self._layer is not None and not self._closing:
+            self._layer.transport_error(flow)
+        for listener in self._ended_listeners:
+            listener(flow)
+
+    # --- outwards ----------------------------------------------------------------------------------------------------
+
+    def request(self, request: Request, flow: Flow, user: ClientUser) -> ClientTransaction:
+        """Send a request in a transaction of its own; our Via is pushed onto it."""
+        if self._layer is None:
+            raise RuntimeError("no core is attached")
+        return self._layer.request(request, flow, user)
+
+    def send_message(self, message: Request | Response, flow: Flow) -> None:
+        """Send outside any transaction: the ACK of a 2xx (our Via is pushed onto it), or a response."""
+        if isinstance(message, Request):
+            via = f"SIP/2.0/{flow.transport.upper()} {self.sent_by(flow)};branch={MAGIC}{self._entropy.token(8)};rport"
+            message.insert_first("Via", via)
+        self.send(flow, message.encode())
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Octets onto a flow. What cannot be sent is told to the transactions of that flow, later."""
+        if flow.transport == "udp":
+            sent = self._send_datagram(flow, data)
+        else:
+            sent = self._connections.send(flow, data)
+        if not sent and not self._closing:
+            self._metrics.count("pbx.transport.unsent")
+            self._clock.call_later(0.0, lambda: self._lost(flow))
+
+    def _send_datagram(self, flow: Flow, data: bytes) -> bool:
+        socket = self._udp.get(flow.local) or self._udp_for(flow.remote[0])
+        if socket is None:
+            return False
+        try:
+            socket.send(data, flow.remote)
+        except OSError:
+            return False
+        self._metrics.count("pbx.transport.udp.out")
+        return True
+
+    def _lost(self, flow: Flow) -> None:
+        if self._layer is not None and not self._closing:
+            self._layer.transport_error(flow)
+
+    def _udp_for(self, host: str) -> Datagrams | None:
+        """A socket that can reach `host`: of its address family; a stored flow may name a port we no longer have."""
+        family = [socket for local, socket in self._udp.items() if (":" in local[0]) == (":" in host)]
+        return family[0] if family else None
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    def sent_by(self, flow: Flow) -> str:
+        """host:port for a Via on that flow (RFC 3261 §18.1.1)."""
+        host = self.advertised_host(flow)
+        return f"[{host}]:{self._port(flow)}" if ":" in host else f"{host}:{self._port(flow)}"
+
+    def contact_for(self, flow: Flow, user: str = "") -> Uri:
+        """Where the peer on that flow reaches us: for Contact and Record-Route."""
+        params = {} if flow.transport == "udp" else {"transport": flow.transport}
+        return Uri("sip", user, None, self.advertised_host(flow), self._port(flow), params)
+
+    def advertised_host(self, flow: Flow) -> str:
+        """Our address as the peer on that flow must use it, for signalling and for media."""
+        public = self._settings.public_host
+        if public and not private(flow.remote[0]):
+            return public
+        if flow.local[0] not in ("0.0.0.0", "::", ""):
+            return flow.local[0]
+        known = self._faces.get(flow.remote[0])
+        if known is None:
+            if len(self._faces) >= FACES:
+                self._faces.clear()
+            known = self._faces[flow.remote[0]] = self._network.facing(flow.remote[0])
+        return known
+
+    def _port(self, flow: Flow) -> int:
+        """A connection that we opened has a port of its own; the peer must be told the one where we listen."""
+        if flow.transport == "udp":
+            socket = self._udp.get(flow.local) or self._udp_for(flow.remote[0])
+            return socket.local[1] if socket is not None else flow.local[1]
+        ports = [listener.local[1] for listener in self._listeners]
+        return flow.local[1] if flow.local[1] in ports or not ports else ports[0]
+
+    def ours(self, host: str, port: int | None) -> bool:
+        """True when host and port are one of our sockets: whether a Route or a Via means us."""
+        bound = [local for _, local in self.addresses]
+        if (port or 5060) not in {local[1] for local in bound}:
+            return False
+        if host == self._settings.public_host:
+            return True
+        text = numeric(host)
+        return text is not None and (any(text == local[0] for local in bound) or text in self._faces.values())
+
+    async def flow_to(self, uri: Uri) -> Flow:
+        """A flow to a SIP address: an open connection, a new one, or a datagram flow.
+
+        Limit: numeric hosts and address records; NAPTR and SRV (RFC 3263) are not asked.
+        Raises Failure("unavailable") when the host is unknown or does not answer.
+        """
+        host = uri.params.get("maddr") or uri.host
+        address = numeric(host) or next(iter(await self._network.look_up(host)), None)
+        if address is None:
+            raise Failure("unavailable", "Host unknown", private=host, temporary=True)
+        remote = (address, uri.port or 5060)
+        transport = (uri.params.get("transport") or "udp").lower()
+        if uri.scheme == "sips" or transport not in ("udp", "tcp"):
+            raise Failure("unavailable", "Transport not supported", private=f"{uri.scheme} {transport}")
+        return self._datagram_flow(remote) if transport == "udp" else await self._stream_flow(remote)
+
+    def _datagram_flow(self, remote: Endpoint) -> Flow:
+        socket = self._udp_for(remote[0])
+        if socket is None:
+            raise Failure("unavailable", "Address family not supported", private=remote[0])
+        return Flow("udp", socket.local, remote)
+
+    async def _stream_flow(self, remote: Endpoint) -> Flow:
+        flow = self._connections.flow_to(remote)
+        if flow is not None:
+            return flow
+        try:
+            stream = await self._network.connect(remote, self._connections.opened)
+        except OSError as error:
+            raise Failure("unavailable", "No connection", private=f"{remote}: {error}", temporary=True) from error
+        opened = self._connections.flow_to(stream.remote)
+        if opened is None:
+            raise Failure("unavailable", "Connection lost", private=str(remote), temporary=True)
+        return opened
+
+
+def answer_flow(request: Request, flow: Flow) -> Flow:
+    """The flow on which the peer expects answers.
+
+    The source itself, save for a UDP peer that did not ask for `rport` and names another port of its own address in
+    Via: that port (RFC 3261 §18.2.2).
+    """
+    if flow.reliable:
+        return flow
+    via = request.top_via
+    port = via.port or 5060
+    if "rport" in via.params or port == flow.remote[1] or numeric(via.host) != numeric(flow.remote[0]):
+        return flow
+    return Flow(flow.transport, flow.local, (flow.remote[0], port))
+
+
+def _where(flow: Flow) -> str:
+    return f"{flow.transport}:{flow.remote[0]}:{flow.remote[1]}"
+
+
+__all__ = ["SipStack", "StackSettings", "answer_flow"]
