@@ -1,0 +1,443 @@
+"""The directory: who and what has a name here. Reads come from memory at once; writes return after their commit.
+
+Not the Signal and not a mailbox: it tells where an address leads and what the rules of an account are. One table of
+names serves accounts, aliases, groups and forwarders; ids are permanent (decision 7).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from base.failures import Failure
+from base.log import get_logger
+from base.storage.database import Database
+from base.values.kinds import Dictionary, Value
+from base.values.text import format_value, parse_value
+from directory import names, settings, tables
+from directory.callrules import call_rules
+from directory.image import Forwarder, Group, Image, Owner
+from directory.model import Account, Address, Caller, CallRule, Resolution
+from directory.resolver import Resolver
+from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
+
+_T = TypeVar("_T")
+
+_log = get_logger("directory")
+
+_PASSWORD_LIMIT = 256  # Limit: characters of a password.
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the feed tells after a commit. `what`: "account", "removed", "name", "secret", "setting", "domain"."""
+
+    what: str
+    account_id: int | None = None
+    key: str = ""
+
+
+class Directory:
+    """Made by `Directory.open`; one for the whole server, used from the loop's thread only."""
+
+    def __init__(self, database: Database, keyring: Keyring, image: Image, hosts: Iterable[str]) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._image = image
+        self._hosts = {names.plain_host(host) for host in hosts}
+        self._derived = DerivedCache()
+        self._listeners: list[Callable[[Change], None]] = []
+        self._resolver = Resolver(image, self.local_domain, self.domain_setting)
+
+    @classmethod
+    async def open(
+        cls, database: Database, keyring: Keyring, *, main_domain: str | None = None, hosts: Iterable[str] = ()
+    ) -> Directory:
+        """Load the directory. `hosts`: our own addresses and host names, which mean the main domain. `main_domain`
+        names that domain when there is none yet, and renames it when it is another.
+
+        Raises Failure("newer" | "unavailable" | "invalid").
+        """
+        await database.migrate(tables.COMPONENT, tables.MIGRATIONS)
+        image = Image()
+        image.load(await database.read(tables.read_all))
+        directory = cls(database, keyring, image, hosts)
+        if main_domain:
+            await directory._set_main_domain(names.checked_domain(main_domain))
+        return directory
+
+    # ---- domains -------------------------------------------------------------------------------------------------
+
+    @property
+    def main_domain(self) -> str:
+        """The first domain; empty only before the first start has made one."""
+        return self._image.main_domain
+
+    def domains(self) -> tuple[str, ...]:
+        """All domains, the main one first."""
+        others = sorted(name for name in self._image.domain_ids if name != self.main_domain)
+        return (self.main_domain, *others) if self.main_domain else tuple(others)
+
+    def local_domain(self, host: str) -> str | None:
+        """The domain that `host` means: itself, its alias, or the main domain for our own addresses and `localhost`;
+        None when it is foreign."""
+        if host in self._image.domain_ids:
+            return host
+        plain = names.plain_host(host)
+        if plain in self._image.domain_ids:
+            return plain
+        if plain in self._image.domain_aliases:
+            return self._image.domain_aliases[plain]
+        if plain in self._hosts or names.is_loopback(plain):
+            return self._image.main_domain or None
+        return None
+
+    def add_host(self, host: str) -> None:
+        """One more name or address of this machine (an interface that came up, an advertised address)."""
+        self._hosts.add(names.plain_host(host))
+
+    async def create_domain(self, name: str) -> str:
+        """Add a domain; the first one becomes the main domain. Returns its name as kept."""
+        domain = names.checked_domain(name)
+        if domain in self._image.domain_ids or domain in self._image.domain_aliases:
+            raise Failure("exists", f"the domain {domain} is there already")
+        main = not self._image.domain_ids
+        domain_id = await self._write(
+            lambda connection: tables.add_domain(connection, domain, main), f"the domain {domain} is there already"
+        )
+        self._image.put_domain(domain_id, domain, main=main)
+        self._tell(Change("domain", key=domain))
+        return domain
+
+    async def add_domain_alias(self, domain: str, alias: str) -> None:
+        """One more name of a domain."""
+        owner, extra = self._domain(domain), names.checked_domain(alias)
+        if extra in self._image.domain_ids or extra in self._image.domain_aliases:
+            raise Failure("exists", f"the domain {extra} is there already")
+        domain_id = self._image.domain_ids[owner]
+        await self._write(
+            lambda connection: tables.add_domain_alias(connection, domain_id, extra),
+            f"the domain {extra} is there already",
+        )
+        self._image.domain_aliases[extra] = owner
+        self._tell(Change("domain", key=owner))
+
+    async def remove_domain(self, name: str) -> None:
+        """Remove an empty domain. Raises Failure("not-found" | "denied")."""
+        domain = self._domain(name)
+        if domain == self.main_domain:
+            raise Failure("denied", "the main domain stays")
+        if any(of_domain == domain for of_domain, _ in self._image.names):
+            raise Failure("denied", f"{domain} still has accounts or groups: remove them first")
+        domain_id = self._image.domain_ids[domain]
+        await self._write(lambda connection: tables.remove_domain(connection, domain_id), f"{domain} is not empty")
+        self._image.drop_domain(domain)
+        self._tell(Change("domain", key=domain))
+
+    async def _set_main_domain(self, name: str) -> None:
+        if name == self.main_domain:
+            return
+        if not self.main_domain:
+            await self.create_domain(name)
+            return
+        raise Failure(
+            "denied", f"the main domain of this data folder is {self.main_domain}: start without --domain, or with it"
+        )
+
+    def _domain(self, name: str) -> str:
+        domain = self.local_domain(name)
+        if domain is None:
+            raise Failure("not-found", f"there is no domain {name}")
+        return domain
+
+    # ---- accounts and names --------------------------------------------------------------------------------------
+
+    def account(self, account_id: int) -> Account | None:
+        found = self._image.objects.get(account_id)
+        return found if isinstance(found, Account) else None
+
+    def find_account(self, domain: str, local: str) -> Account | None:
+        """By name or alias, whatever the case; `domain` as `local_domain` gave it."""
+        name = self._image.names.get((domain, local.lower()))
+        return None if name is None else self.account(name.object_id)
+
+    def accounts(self, domain: str | None = None) -> tuple[Account, ...]:
+        """All accounts, of one domain or of all, in the order of their names."""
+        found = (item for item in self._image.objects.values() if isinstance(item, Account))
+        chosen = [account for account in found if domain is None or account.domain == domain]
+        return tuple(sorted(chosen, key=lambda account: (account.domain, account.name)))
+
+    def aliases(self, account_id: int) -> tuple[str, ...]:
+        """Other names of an account, in the order of their making."""
+        account = self.account(account_id)
+        locals_ = self._image.names_of.get(account_id, []) if account else []
+        return tuple(local for local in locals_ if account and local != account.name)
+
+    def is_member(self, group: str, domain: str, account: Account) -> bool:
+        """Whether `account` is named in the group (any of its names)."""
+        name = self._image.names.get((domain, group.lower()))
+        found = None if name is None else self._image.objects[name.object_id]
+        if not isinstance(found, Group):
+            return False
+        members = (names.parse_target(member, domain) for member in found.members)
+        return any(member and self.find_account(member.domain, member.local) == account for member in members)
+
+    async def create_account(
+        self, domain: str, name: str, password: str, *, real_name: str = "", extension: str | None = None
+    ) -> Account:
+        """Add an account, with its extension as first alias. Raises Failure("exists" | "invalid" | "not-found")."""
+        owner, local = self._domain(domain), self._free(domain, name, "account name")
+        alias = None if extension is None else self._free(domain, extension, "extension")
+        if alias == local:
+            raise Failure("exists", f"{alias} would be the account's name and its extension")
+        _check_password(password)
+        domain_id, real_name = self._image.domain_ids[owner], real_name.strip()[:256]
+
+        def work(connection: sqlite3.Connection) -> tuple[int, bytes]:
+            account_id = tables.add_object(connection, "account", domain_id, real_name)
+            tables.add_name(connection, domain_id, local, account_id, alias=False)
+            if alias is not None:
+                tables.add_name(connection, domain_id, alias, account_id, alias=True)
+            sealed = self._keyring.seal(password, _purpose(account_id, "password"))
+            tables.put_secret(connection, account_id, "password", sealed)
+            return account_id, sealed
+
+        account_id, sealed = await self._write(work, f"{local} or {alias} is taken in {owner}")
+        account = Account(account_id, owner, local, real_name)
+        self._image.objects[account_id] = account
+        self._image.put_name(owner, local, account_id, alias=False)
+        if alias is not None:
+            self._image.put_name(owner, alias, account_id, alias=True)
+        self._image.put_secret(account_id, "password", sealed)
+        self._tell(Change("account", account_id))
+        return account
+
+    async def remove_account(self, account_id: int) -> None:
+        """Remove an account and all its names; its id is never given again."""
+        await self._remove_object(self._existing(account_id).id)
+
+    async def add_alias(self, account_id: int, alias: str) -> None:
+        """One more name: a number is an extension. Raises Failure("exists" | "invalid" | "not-found")."""
+        account = self._existing(account_id)
+        local = self._free(account.domain, alias, "alias")
+        domain_id = self._image.domain_ids[account.domain]
+        await self._write(
+            lambda connection: tables.add_name(connection, domain_id, local, account_id, alias=True),
+            f"{local} is taken in {account.domain}",
+        )
+        self._image.put_name(account.domain, local, account_id, alias=True)
+        self._tell(Change("name", account_id, local))
+
+    async def remove_alias(self, account_id: int, alias: str) -> None:
+        """Raises Failure("not-found") when the account has no such alias."""
+        account, local = self._existing(account_id), alias.strip().lower()
+        if local not in self.aliases(account_id):
+            raise Failure("not-found", f"{account.address} has no alias {alias}")
+        domain_id = self._image.domain_ids[account.domain]
+        await self._write(lambda connection: tables.remove_name(connection, domain_id, local), "")
+        self._image.drop_name(account.domain, local)
+        self._derived.forget()
+        self._tell(Change("name", account_id, local))
+
+    async def create_group(self, domain: str, name: str, members: Iterable[str]) -> None:
+        """A name that reaches all its members."""
+        await self._create_target(domain, name, "group", ",".join(member.strip() for member in members))
+
+    async def create_forwarder(self, domain: str, name: str, target: str) -> None:
+        """A name that leads to another address or to `app{..}#account`."""
+        if names.parse_target(target, self._domain(domain)) is None:
+            raise Failure("invalid", f"{target!r} is no address")
+        await self._create_target(domain, name, "forwarder", target.strip())
+
+    async def remove_name(self, domain: str, name: str) -> None:
+        """Remove a group or a forwarder. Raises Failure("not-found")."""
+        found = self._image.names.get((self._domain(domain), name.strip().lower()))
+        if found is None or self.account(found.object_id) is not None:
+            raise Failure("not-found", f"there is no group or forwarder {name} in {domain}")
+        await self._remove_object(found.object_id)
+
+    async def _create_target(self, domain: str, name: str, kind: str, target: str) -> None:
+        owner, local = self._domain(domain), self._free(domain, name, f"{kind} name")
+        domain_id = self._image.domain_ids[owner]
+
+        def work(connection: sqlite3.Connection) -> int:
+            object_id = tables.add_object(connection, kind, domain_id, target=target)
+            tables.add_name(connection, domain_id, local, object_id, alias=False)
+            return object_id
+
+        object_id = await self._write(work, f"{local} is taken in {owner}")
+        members = tuple(filter(None, target.split(",")))
+        found = Group(object_id, owner, members) if kind == "group" else Forwarder(object_id, owner, target)
+        self._image.objects[object_id] = found
+        self._image.put_name(owner, local, object_id, alias=False)
+        self._tell(Change("name", key=local))
+
+    async def _remove_object(self, object_id: int) -> None:
+        await self._write(lambda connection: tables.remove_object(connection, object_id), "")
+        self._image.drop_object(object_id)
+        self._derived.forget()
+        self._tell(Change("removed", object_id))
+
+    def _existing(self, account_id: int) -> Account:
+        account = self.account(account_id)
+        if account is None:
+            raise Failure("not-found", "there is no such account")
+        return account
+
+    def _free(self, domain: str, name: str, what: str) -> str:
+        """`name` as kept, when nobody has it and nobody may not have it."""
+        owner, local = self._domain(domain), names.checked_local(name, what)
+        if (owner, local) in self._image.names:
+            raise Failure("exists", f"{local} is taken in {owner}")
+        if local in settings.targets(self.domain_setting(owner, "EmergencyNumbers")):
+            raise Failure("denied", f"{local} is an emergency number")
+        return local
+
+    # ---- secrets -------------------------------------------------------------------------------------------------
+
+    def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
+        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password."""
+        key = (account_id, username, realm, algorithm)
+        value = self._derived.get(key)
+        if value is None:
+            value = derive_ha1(username, realm, self._secret(account_id, "password"), algorithm)
+            self._derived.put(key, value)
+        return value
+
+    def check_password(self, account_id: int, password: str) -> bool:
+        """Compare in a time that tells nothing."""
+        return same(self._secret(account_id, "password"), password)
+
+    async def set_password(self, account_id: int, password: str) -> None:
+        _check_password(password)
+        await self._put_secret(account_id, "password", password)
+
+    def has_pin(self, account_id: int) -> bool:
+        """Whether the mailbox asks for digits when it is heard by phone."""
+        return (account_id, "pin") in self._image.secrets
+
+    def check_pin(self, account_id: int, digits: str) -> bool:
+        """False when there is no PIN."""
+        return self.has_pin(account_id) and same(self._secret(account_id, "pin"), digits)
+
+    async def set_pin(self, account_id: int, digits: str | None) -> None:
+        """1 to 16 digits; None removes it. Raises Failure("invalid")."""
+        if digits is not None and not (digits.isascii() and digits.isdigit() and len(digits) <= 16):
+            raise Failure("invalid", "a PIN is 1 to 16 digits")
+        await self._put_secret(account_id, "pin", digits)
+
+    def _secret(self, account_id: int, kind: str) -> str:
+        sealed = self._image.secrets.get((account_id, kind))
+        if sealed is None:
+            raise Failure("not-found", "no such secret")
+        return self._keyring.open(sealed, _purpose(account_id, kind))
+
+    async def _put_secret(self, account_id: int, kind: str, text: str | None) -> None:
+        self._existing(account_id)
+        sealed = None if text is None else self._keyring.seal(text, _purpose(account_id, kind))
+        await self._write(lambda connection: tables.put_secret(connection, account_id, kind, sealed), "")
+        if self.account(account_id) is not None:
+            self._image.put_secret(account_id, kind, sealed)
+        self._derived.forget()
+        self._tell(Change("secret", account_id, kind))
+
+    # ---- settings ------------------------------------------------------------------------------------------------
+
+    def setting(self, account_id: int, key: str) -> Value:
+        """The account's value, else its domain's, the server's, the default; None for what nobody knows."""
+        account = self._existing(account_id)
+        of_account = self._image.settings.get(("account", account_id))
+        if of_account is not None and key in of_account:
+            return _copy(of_account[key])
+        return self.domain_setting(account.domain, key)
+
+    def domain_setting(self, domain: str, key: str) -> Value:
+        """The domain's value, else the server's, else the default."""
+        for owner in (("domain", self._image.domain_ids.get(domain, 0)), ("server", 0)):
+            values = self._image.settings.get(owner)
+            if values is not None and key in values:
+                return _copy(values[key])
+        return settings.default(key)
+
+    def own_settings(self, account_id: int) -> dict[str, Value]:
+        """What is set at the account itself."""
+        return {key: _copy(value) for key, value in self._image.settings.get(("account", account_id), {}).items()}
+
+    async def set_setting(self, account_id: int, key: str, value: Value) -> None:
+        """Set at the account; None goes back to what is inherited. `PIN` is sealed. Raises Failure("invalid")."""
+        self._existing(account_id)
+        if key == "PIN":
+            await self.set_pin(account_id, None if value is None else str(value))
+        else:
+            await self._put_setting(("account", account_id), key, value, account_id)
+
+    async def set_domain_setting(self, domain: str, key: str, value: Value) -> None:
+        await self._put_setting(("domain", self._image.domain_ids[self._domain(domain)]), key, value)
+
+    async def set_server_setting(self, key: str, value: Value) -> None:
+        await self._put_setting(("server", 0), key, value)
+
+    async def _put_setting(self, owner: Owner, key: str, value: Value, account_id: int | None = None) -> None:
+        if key == "PIN":
+            raise Failure("invalid", "a PIN belongs to one account")
+        value = settings.checked(key, value)
+        text = None if value is None else format_value(value)
+        if text is not None and len(text) > settings.LIMIT:
+            raise Failure("invalid", f"the value of {key} is too long")
+        scope, owner_id = owner
+        await self._write(lambda connection: tables.put_setting(connection, scope, owner_id, key, text), "")
+        self._image.put_setting(owner, key, None if text is None else parse_value(text))
+        self._tell(Change("setting", account_id, key))
+
+    # ---- calls ---------------------------------------------------------------------------------------------------
+
+    def call_rules(self, account_id: int) -> tuple[CallRule, ...]:
+        """What happens to a call of this account (pbx-apps §10)."""
+        return call_rules(lambda key: self.setting(account_id, key))
+
+    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
+        """Where an address leads: the one numbering plan (decision 5). `caller` None means this server itself, which
+        may name programs; nobody else may. `services` false: `;services=no` of the Request-URI."""
+        return self._resolver.resolve(address, caller=caller, services=services)
+
+    def resolve_target(
+        self, target: str, account: Account, *, caller: Caller | None = None, services: bool = True
+    ) -> Resolution:
+        """Where a target of an account's own rule or program leads: `#app`, `app{..}#account`, `name`,
+        `name@domain`, `<sip:..>`. A bare name is in the account's domain."""
+        return self._resolver.resolve_target(target, account, caller=caller, services=services)
+
+    # ---- feed ----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Be told after each commit; returns what ends it. A callback must not raise."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def _tell(self, change: Change) -> None:
+        _log.debug("directory changed", what=change.what, account=change.account_id, key=change.key)
+        for listener in tuple(self._listeners):
+            listener(change)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], _T], taken: str) -> _T:
+        """Write; somebody may have taken the name while we waited."""
+        try:
+            return await self._database.write(work)
+        except sqlite3.IntegrityError as error:
+            raise Failure("exists", taken or "that cannot be changed now", private=str(error)) from error
+
+
+def _purpose(account_id: int, kind: str) -> str:
+    return f"{kind} of {account_id}"
+
+
+def _check_password(password: str) -> None:
+    if not password or len(password) > _PASSWORD_LIMIT or not password.isprintable():
+        raise Failure("invalid", f"a password is 1 to {_PASSWORD_LIMIT} printable characters")
+
+
+def _copy(value: Value) -> Value:
+    """Lists and dictionaries are copied: a program may change what it was given."""
+    return parse_value(format_value(value)) if isinstance(value, list | Dictionary) else value

@@ -1,0 +1,68 @@
+"""The one numbering plan of the PBX: which numbers mean a service rather than a name (decision 5).
+
+The order in which a local part of ours is looked at, and nothing else has a say:
+
+    1. emergency numbers                               setting EmergencyNumbers
+    2. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
+    3. service codes                                   *NN  *nnn  *99nnn
+    4. functions of the PBX centre                     0  600  echo  7nn
+
+Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+
+class Function(enum.Enum):
+    """What a number of the plan does."""
+
+    SERVICE_CODE = "service code"
+    VOICEMAIL_OF = "voicemail of an extension"
+    ECHO = "echo test"
+    OPERATOR = "operator"
+    CENTRE = "function of the PBX centre"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: a whole-match pattern whose first group, if any, is the variable part."""
+
+    pattern: re.Pattern[str]
+    function: Function
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A number that a row fits."""
+
+    entry: Entry
+    digits: str
+
+
+def _entry(pattern: str, function: Function, meaning: str) -> Entry:
+    return Entry(re.compile(pattern, re.ASCII), function, meaning)
+
+
+PLAN = (
+    _entry(r"\*(\d\d)", Function.SERVICE_CODE, "*NN: the service application, function NN (*97, *98: the mailbox)"),
+    _entry(r"\*(\d{3,})", Function.VOICEMAIL_OF, "*nnn: leave a message for extension nnn"),
+    _entry(r"\*99(\d{2,})", Function.VOICEMAIL_OF, "*99nnn: leave a message for extension nnn"),
+    _entry(r"600|echo", Function.ECHO, "600, echo: hear yourself"),
+    _entry(r"0", Function.OPERATOR, "0: the operator"),
+    _entry(r"(7\d\d)", Function.CENTRE, "7nn: function nn of the PBX centre"),
+)
+
+
+def matches(local: str) -> list[Match]:
+    """Every row that fits `local`, in order. More than one only for *99nnn, where nnn decides by being somebody."""
+    found = []
+    for entry in PLAN:
+        match = entry.pattern.fullmatch(local)
+        if match is not None:
+            found.append(Match(entry, match[1] if entry.pattern.groups else local))
+    return found

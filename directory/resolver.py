@@ -1,0 +1,205 @@
+"""From an address to where it leads, with each step in words (spec: cgp-server §3, pbx-apps §1-2; decision 5).
+
+Not the Signal: rules and timers of the account come later. Reads the image only, so it may run for each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from base.values.kinds import Value
+from directory import names, plan
+from directory.image import Forwarder, Group, Image
+from directory.model import (
+    Account,
+    AccountRoute,
+    Address,
+    Caller,
+    ForeignRoute,
+    GroupRoute,
+    ProgramRoute,
+    Resolution,
+    Route,
+    UnknownRoute,
+)
+from directory.settings import targets
+
+_HOPS = 10  # Limit: forwarders that point to forwarders.
+CENTRE = "pbx"
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One resolution on its way."""
+
+    caller: Caller | None
+    services: bool
+    # Programs are started by rules, forwarders and programs. A stranger who could name any program and account in a
+    # Request-URI could place calls in that account's name.
+    programs: bool
+    steps: list[str] = field(default_factory=list)
+
+    def say(self, step: str) -> None:
+        self.steps.append(step)
+
+
+class Resolver:
+    """Where addresses lead."""
+
+    def __init__(
+        self, image: Image, local_domain: Callable[[str], str | None], setting: Callable[[str, str], Value]
+    ) -> None:
+        self._image = image
+        self._local_domain = local_domain
+        self._setting = setting  # (domain, key): the domain's value
+
+    def resolve(self, address: Address, *, caller: Caller | None, services: bool) -> Resolution:
+        """`caller` None is the server itself."""
+        walk = _Walk(caller, services, programs=caller is None)
+        route = self._address(Address(names.unescaped(address.local), address.domain), walk)
+        return Resolution(route, tuple(walk.steps))
+
+    def resolve_target(self, target: str, account: Account, *, caller: Caller | None, services: bool) -> Resolution:
+        """A target of `account`'s own rules, or of a program that runs for it."""
+        walk = _Walk(caller, services, programs=True)
+        address = names.parse_target(target, account.domain)
+        if address is None:
+            walk.say(f"{target!r} is no address")
+            return Resolution(UnknownRoute(Address(target, account.domain)), tuple(walk.steps))
+        route = self._address(Address(names.unescaped(address.local), address.domain), walk, account)
+        return Resolution(route, tuple(walk.steps))
+
+    def _address(self, address: Address, walk: _Walk, owner: Account | None = None) -> Route:
+        for _ in range(_HOPS):
+            domain = self._local_domain(address.domain)
+            if domain is None:
+                walk.say(f"{address.domain} is not a domain of this server")
+                return ForeignRoute(address)
+            if domain != address.domain:
+                walk.say(f"{address.domain} means {domain}")
+            address = Address(address.local, domain)
+            outcome = self._local(address, walk, owner)
+            if not isinstance(outcome, Address):
+                return outcome
+            address = outcome
+        walk.say(f"more than {_HOPS} forwards: a loop")
+        return UnknownRoute(address)
+
+    def _local(self, address: Address, walk: _Walk, owner: Account | None) -> Route | Address:
+        """One of our domains: the order of the numbering plan. An Address starts again."""
+        if address.local in targets(self._setting(address.domain, "EmergencyNumbers")):
+            walk.say(f"{address.local} is an emergency number, and no trunk takes it")
+            return UnknownRoute(address)
+        named = self._named(address, walk, owner)
+        if named is not None:
+            return named
+        for match in plan.matches(address.local.lower()):
+            route = self._function(match, address, walk)
+            if route is not None:
+                return route
+        walk.say(f"nobody has the name {address.local} in {address.domain}")
+        return UnknownRoute(address)
+
+    # ---- names ---------------------------------------------------------------------------------------------------
+
+    def _named(self, address: Address, walk: _Walk, owner: Account | None) -> Route | Address | None:
+        program = names.program_address(address.local)
+        if program is not None:
+            return self._program(program, address, walk, owner)
+        name = self._image.names.get((address.domain, address.local.lower()))
+        if name is None:
+            return None
+        found = self._image.objects[name.object_id]
+        match found:
+            case Account():
+                walk.say(f"{address.local} is {'an alias of ' if name.alias else 'the account '}{found.address}")
+                return self._account(found, walk)
+            case Group():
+                walk.say(f"{address.local} is a group of {len(found.members)}")
+                members = (names.parse_target(member, found.domain) for member in found.members)
+                return GroupRoute(address.local.lower(), tuple(member for member in members if member))
+            case Forwarder():
+                walk.say(f"{address.local} forwards to {found.target}")
+                walk.programs = True
+                return names.parse_target(found.target, found.domain) or UnknownRoute(address)
+            case _:
+                assert_never(found)
+
+    def _account(self, account: Account, walk: _Walk) -> Route:
+        if not walk.services:
+            return AccountRoute(account, services=False)
+        if walk.caller is not None and walk.caller.account == account and not self._diverts(account):
+            walk.say("the caller's own number: the service application")
+            return ProgramRoute("service", (), account)
+        return AccountRoute(account)
+
+    def _diverts(self, account: Account) -> bool:
+        return bool(self._image.settings.get(("account", account.id), {}).get("DivertAlways"))
+
+    def _program(
+        self, program: names.ProgramAddress, address: Address, walk: _Walk, owner: Account | None
+    ) -> Route | None:
+        if not walk.programs:
+            walk.say("only rules, forwarders and programs may name a program")
+            return UnknownRoute(address)
+        account = self._account_named(address.domain, program.account) if program.account else owner
+        if account is None:
+            walk.say(f"no account {program.account or 'was given'} for the program {program.program}")
+            return UnknownRoute(address)
+        walk.say(f"the program {program.program} of {account.address}")
+        return ProgramRoute(program.program, program.parameters, account)
+
+    def _account_named(self, domain: str, local: str) -> Account | None:
+        name = self._image.names.get((domain, local.lower()))
+        found = None if name is None else self._image.objects[name.object_id]
+        return found if isinstance(found, Account) else None
+
+    # ---- functions -----------------------------------------------------------------------------------------------
+
+    def _function(self, match: plan.Match, address: Address, walk: _Walk) -> Route | Address | None:
+        """Where a row of the plan leads; None when it means nothing here and the next row may try."""
+        walk.say(match.entry.meaning)
+        match match.entry.function:
+            case plan.Function.SERVICE_CODE:
+                return self._service(match.digits, address, walk)
+            case plan.Function.VOICEMAIL_OF:
+                owner = self._account_named(address.domain, match.digits)
+                if owner is None:
+                    walk.say(f"no account has the number {match.digits}")
+                    return None
+                return ProgramRoute("voicemail", (), owner)
+            case plan.Function.ECHO:
+                return self._centre("echo", (), address, walk)
+            case plan.Function.OPERATOR:
+                return self._operator(address, walk)
+            case plan.Function.CENTRE:
+                return self._centre(CENTRE, (match.digits,), address, walk)
+            case _:
+                assert_never(match.entry.function)
+
+    def _service(self, code: str, address: Address, walk: _Walk) -> Route:
+        if walk.caller is None or walk.caller.account is None:
+            walk.say("service codes are for accounts of this server that proved who they are")
+            return UnknownRoute(address)
+        return ProgramRoute("service", (code,), walk.caller.account)
+
+    def _operator(self, address: Address, walk: _Walk) -> Route | Address:
+        wanted = str(self._setting(address.domain, "Operator") or "")
+        if wanted and wanted != address.local:
+            walk.say(f"the operator is {wanted}")
+            walk.programs = True
+            return names.parse_target(wanted, address.domain) or UnknownRoute(address)
+        if (address.domain, "operator") in self._image.names:
+            return Address("operator", address.domain)
+        return self._centre(CENTRE, (), address, walk)
+
+    def _centre(self, program: str, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:
+        """The PBX centre of the domain, else of the main domain (pbx-apps §2)."""
+        for domain in (address.domain, self._image.main_domain):
+            account = self._account_named(domain, CENTRE)
+            if account is not None:
+                return ProgramRoute(program, parameters, account)
+        walk.say(f"there is no account {CENTRE}")
+        return UnknownRoute(address)

@@ -1,0 +1,122 @@
+"""The settings that this server knows, their kinds and defaults. Names are CommuniGate's where it has one.
+
+A value is looked up at the account, then its domain, then the server, then here. Programs may keep keys of their own
+beside these; the doors for people refuse a key that is not in the table, with a suggestion.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from base.failures import Failure
+from base.values.kinds import Value
+
+
+class Kind(enum.Enum):
+    """What a value must look like."""
+
+    FLAG = "YES or NO"
+    SECONDS = "a number of seconds"
+    NUMBER = "a number"
+    TEXT = "text"
+    TARGETS = "a list of addresses"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table."""
+
+    key: str
+    kind: Kind
+    default: str | int | tuple[str, ...] | None
+    meaning: str
+
+
+_TABLE = (
+    # pbx-apps §10: Call Control
+    Setting("VoicemailAfter", Kind.SECONDS, 30, "divert to voicemail after this many seconds; 0: never"),
+    Setting("VoicemailOnBusy", Kind.FLAG, "YES", "divert to voicemail when busy or declined"),
+    Setting("VoicemailOnError", Kind.FLAG, "YES", "divert to voicemail when the call fails"),
+    Setting("AlertAfter", Kind.SECONDS, 0, "after this many seconds ring the addresses of AlertTo as well; 0: never"),
+    Setting("AlertTo", Kind.TARGETS, (), "addresses that ring too"),
+    Setting("DivertAlways", Kind.TARGETS, (), "send every call to these addresses at once (#pbx: that application)"),
+    # decision 3: with features off a call is proxied, the dialog runs end to end
+    Setting("CallFeatures", Kind.FLAG, "YES", "server-side call features (B2BUA)"),
+    Setting("MaxSignalContacts", Kind.NUMBER, 10, "phones that one account may register"),
+    Setting("Language", Kind.TEXT, "", "language of the prompts; empty is English"),
+    # voicemail and service
+    Setting("VoicemailLimit", Kind.SECONDS, 180, "longest voice message"),
+    Setting("VoicemailSilence", Kind.SECONDS, 10, "silence that ends a recording"),
+    Setting("VoicemailMinimum", Kind.SECONDS, 2, "shorter voice messages are dropped"),
+    Setting("PIN", Kind.TEXT, None, "digits that open the mailbox by phone; kept sealed, never shown"),
+    # the PBX centre (pbx-apps §3)
+    Setting("ReceptDirPrefix", Kind.TEXT, "2", "first digit of an extension typed to the attendant"),
+    Setting("ReceptDirDigits", Kind.NUMBER, 3, "how many digits such an extension has"),
+    Setting("ReceptMenu", Kind.TARGETS, (), "departments of the attendant's menu, in the order of their keys"),
+    Setting("ReceptNoAnswer", Kind.TEXT, "menu", "what follows when an extension does not answer: menu or voicemail"),
+    Setting("ReceptRing", Kind.SECONDS, 20, "how long the attendant lets an extension ring"),
+    Setting("Operator", Kind.TEXT, "", "name that 0 reaches; empty: `operator` if there is one, else the attendant"),
+    Setting("EmergencyNumbers", Kind.TARGETS, ("112", "911"), "numbers that nothing else may take"),
+)
+
+SETTINGS: Mapping[str, Setting] = {setting.key: setting for setting in _TABLE}
+
+LIMIT = 65_536  # Limit: one value, in characters of its text form.
+
+
+def default(key: str) -> Value:
+    """The value when nobody set one; None for an unknown key."""
+    setting = SETTINGS.get(key)
+    if setting is None:
+        return None
+    return list(setting.default) if isinstance(setting.default, tuple) else setting.default
+
+
+def known(key: str) -> Setting:
+    """The row of `key`, whatever its case. Raises Failure("not-found") with a suggestion."""
+    by_lower = {name.lower(): setting for name, setting in SETTINGS.items()}
+    if key.lower() in by_lower:
+        return by_lower[key.lower()]
+    close = difflib.get_close_matches(key.lower(), by_lower, n=1)
+    hint = f"; did you mean {by_lower[close[0]].key}?" if close else ""
+    raise Failure("not-found", f"there is no setting {key}{hint}")
+
+
+def checked(key: str, value: Value) -> Value:
+    """`value` in the shape that the table asks for. Raises Failure("invalid")."""
+    if not key or len(key) > 64 or not key.isprintable():
+        raise Failure("invalid", "a setting's name is 1 to 64 printable characters")
+    setting = SETTINGS.get(key)
+    if value is None or setting is None:
+        return value
+    result = _shaped(setting.kind, value)
+    if result is None:
+        raise Failure("invalid", f"{key} must be {setting.kind.value}")
+    return result
+
+
+def _shaped(kind: Kind, value: Value) -> Value:
+    match kind:
+        case Kind.FLAG:
+            text = str(value).upper()
+            return text if text in ("YES", "NO") else None
+        case Kind.SECONDS | Kind.NUMBER:
+            text = str(value).strip()
+            return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+        case Kind.TEXT:
+            return str(value) if isinstance(value, str | int) and len(str(value)) < LIMIT else None
+        case Kind.TARGETS:
+            return [*targets(value)] if isinstance(value, str | int | list) else None
+
+
+def targets(value: Value) -> tuple[str, ...]:
+    """A list of addresses, from a list or from text with commas."""
+    items: list[str] = []
+    if isinstance(value, str | int):
+        items = str(value).split(",")
+    elif isinstance(value, list):
+        items = [str(item) for item in value if isinstance(item, str | int)]
+    return tuple(text for text in (item.strip() for item in items) if text)
