@@ -1,0 +1,134 @@
+"""The INVITE that we send, until its final response: early dialogs by To-tag, 2xx, CANCEL. Pure.
+
+RFC 3261 §13.2 (UAC), §9.1 (CANCEL), §12.1.2 (dialogs), §13.2.2.4 (more than one 2xx).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from base.clock import Clock
+from pbx.sipcore.dialog import Dialog
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request, Response
+from pbx.sipcore.session import Session, SessionPort, SessionTimers, SessionUser
+from pbx.sipcore.transactions import ClientTransaction
+
+_EARLY_DIALOGS = 10
+"""Limit: To-tags of one INVITE that are kept; a peer that makes up more is not listened to."""
+
+
+class OutgoingUser(SessionUser, Protocol):
+    """Who waits for the answer."""
+
+    def invite_progress(self, invite: OutgoingInvite, response: Response) -> None:
+        """A provisional above 100."""
+
+    def invite_answered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
+        """The first 2xx. Call `session.acknowledge(invite.number, …)`, and `session.bye()` when it is too late."""
+
+    def invite_failed(self, invite: OutgoingInvite, status: int, response: Response | None) -> None:
+        """A final refusal; 408 when nobody answered, 503 when the way was broken (RFC 3261 §8.1.3.1)."""
+
+
+class OutgoingInvite:
+    """Told its responses by the transaction layer (it is a ClientUser)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        port: SessionPort,
+        request: Request,
+        flow: Flow,
+        contact: str,
+        user: OutgoingUser,
+        timers: SessionTimers,
+    ) -> None:
+        self._clock = clock
+        self._port = port
+        self._flow = flow
+        self._contact = contact
+        self._user = user
+        self._timers = timers
+        self._transaction: ClientTransaction | None = None
+        self._sessions: dict[str, Session] = {}
+        self._answered: Session | None = None
+        self.request = request
+        self.number = request.cseq.number
+        self.final = False
+
+    def start(self) -> None:
+        request = self.request.copy()  # the transaction writes its Via into what it is given
+        self._transaction = self._port.request(request, self._flow, self)
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Early and confirmed dialogs."""
+        return list(self._sessions.values())
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Send CANCEL as soon as it may be sent; the final response still comes to the user."""
+        if not self.final and self._transaction is not None:
+            self._transaction.cancel(reason)
+
+    def on_response(self, response: Response) -> None:
+        if response.is_provisional:
+            if response.status > 100 and not self.final and self._session(response) is not False:
+                self._user.invite_progress(self, response)
+        elif response.is_success:
+            self._accept(response)
+        elif not self.final:
+            self._finish(None)
+            self._user.invite_failed(self, response.status, response)
+
+    def on_failure(self, cause: str) -> None:
+        if not self.final:
+            self._finish(None)
+            self._user.invite_failed(self, 408 if cause == "timeout" else 503, None)
+
+    def _accept(self, response: Response) -> None:
+        session = self._session(response, confirm=True)
+        if not isinstance(session, Session):
+            if not self.final:
+                self._finish(None)
+                self._user.invite_failed(self, 502, response)  # a 2xx without tag or Contact makes no dialog
+        elif self._answered is None:
+            self._answered = session
+            self._finish(session)
+            session.confirm()
+            session.dialog.refresh(response)
+            self._user.invite_answered(self, session, response)
+        elif session is self._answered:
+            session.repeat_ack(self.number)
+        else:
+            self._hang_up(session)
+
+    def _hang_up(self, session: Session) -> None:
+        """A further 2xx with another tag: accept it and end it (RFC 3261 §13.2.2.4)."""
+        session.confirm()
+        session.acknowledge(self.number)
+        session.bye()
+
+    def _session(self, response: Response, *, confirm: bool = False) -> Session | bool:
+        """The dialog of a response; True when it makes none yet, False when it never can."""
+        tag = response.to_tag
+        if tag in self._sessions:
+            return self._sessions[tag]
+        if not tag or not (confirm or response.has("Contact")):
+            return not confirm
+        if len(self._sessions) >= _EARLY_DIALOGS:
+            return False
+        try:
+            dialog = Dialog.uac(self.request, response)
+        except SipSyntaxError:
+            return False
+        session = Session(self._clock, self._port, dialog, self._flow, self._contact, self._user, self._timers)
+        self._sessions[tag] = session
+        return session
+
+    def _finish(self, winner: Session | None) -> None:
+        self.final = True
+        for session in self._sessions.values():
+            if session is not winner:
+                session.drop()

@@ -1,0 +1,212 @@
+"""The transaction layer: matches what comes in to its transaction, and starts new ones.
+
+One dictionary look-up per message; bounded tables; no sockets and no clock of its own. What a request means is the
+core's business.
+
+RFC 3261 §17 and §18.2 (where answers go), RFC 6026, RFC 3581 (rport), RFC 3261 §17.2.3 (matching, RFC 2543 peers too).
+"""
+
+from __future__ import annotations
+
+from base.clock import Clock
+from base.entropy import Entropy
+from base.metrics import Metrics
+from pbx.sipcore.client_transaction import ClientState, ClientTransaction
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.headers import MAGIC
+from pbx.sipcore.message import Message, Request, Response, response_to
+from pbx.sipcore.server_transaction import ServerState, ServerTransaction
+from pbx.sipcore.timers import Timers
+from pbx.sipcore.transaction_ports import Cause, ClientUser, CorePort, TransportPort
+
+RETRY_AFTER = "10"
+"""Seconds that a refused sender is asked to wait when the table is full."""
+
+
+class TransactionLayer:
+    """All transactions of one SIP stack. `limit` bounds the server transactions, and so what strangers can fill."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        entropy: Entropy,
+        transport: TransportPort,
+        core: CorePort,
+        metrics: Metrics,
+        timers: Timers | None = None,
+        *,
+        limit: int = 50_000,
+    ) -> None:
+        self.clock = clock
+        self.entropy = entropy
+        self.metrics = metrics
+        self.timers = timers or Timers()
+        self._transport = transport
+        self._core = core
+        self._limit = limit
+        self._servers: dict[tuple[str, ...], ServerTransaction] = {}
+        self._clients: dict[tuple[str, str], ClientTransaction] = {}
+
+    @property
+    def server_count(self) -> int:
+        return len(self._servers)
+
+    @property
+    def client_count(self) -> int:
+        return len(self._clients)
+
+    # --- what the core asks ------------------------------------------------------------------------------------------
+
+    def request(self, request: Request, flow: Flow, user: ClientUser) -> ClientTransaction:
+        """Send a copy of `request` with our Via on top; any method but ACK and CANCEL (those have their own ways)."""
+        if request.method in ("ACK", "CANCEL"):
+            raise ValueError(f"{request.method} is no request of its own")
+        branch = MAGIC + self.entropy.token(12)
+        sent = request.copy()
+        sent.insert_first("Via", self.via(flow, branch))
+        transaction = ClientTransaction(self, (branch, request.method), sent, flow, user)
+        self._clients[transaction.key] = transaction
+        transaction.start()
+        return transaction
+
+    def via(self, flow: Flow, branch: str | None = None) -> str:
+        """A Via of ours for this flow; with a new branch for what is sent outside transactions (ACK of a 2xx)."""
+        branch = branch or MAGIC + self.entropy.token(12)
+        return f"SIP/2.0/{flow.transport.upper()} {self._transport.sent_by(flow)};branch={branch};rport"
+
+    # --- what the transport tells ------------------------------------------------------------------------------------
+
+    def receive(self, message: Message, flow: Flow) -> None:
+        """A message that `parse` let through."""
+        if isinstance(message, Request):
+            self._receive_request(message, flow)
+        elif isinstance(message, Response):
+            client = self._clients.get((message.top_via.branch, message.cseq.method))
+            if client is not None:
+                client.receive(message)
+            else:
+                self.metrics.count("sip.responses.stray")
+                self._core.on_stray_response(message, flow)
+
+    def transport_error(self, flow: Flow) -> None:
+        """Nothing can be sent by this flow any more."""
+        for client in [each for each in self._clients.values() if each.flow == flow]:
+            client.transport_failed()
+        for server in [each for each in self._servers.values() if each.flow == flow]:
+            server.transport_failed()
+
+    # --- what the transactions ask (transaction_ports.Host) ----------------------------------------------------------
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        self._transport.send(flow, data)
+
+    def send_cancel(self, invite: ClientTransaction, cancel: Request) -> None:
+        key = (invite.key[0], "CANCEL")
+        transaction = ClientTransaction(self, key, cancel, invite.flow, _Unheard())
+        self._clients[key] = transaction
+        transaction.start()
+
+    def on_ack(self, request: Request, flow: Flow) -> None:
+        self._core.on_ack(request, flow)
+
+    def client_ended(self, transaction: ClientTransaction) -> None:
+        del self._clients[transaction.key]
+
+    def server_ended(self, transaction: ServerTransaction) -> None:
+        del self._servers[transaction.key]
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def _receive_request(self, request: Request, flow: Flow) -> None:
+        key = _key(request)
+        if request.method == "ACK":
+            server = self._servers.get(key)
+            if server is not None:
+                server.receive_ack(request)
+            else:
+                self._core.on_ack(request, flow)
+            return
+        server = self._servers.get(key)
+        if server is not None:
+            server.receive_again()
+            return
+        self._stamp(request, flow)
+        back = _way_back(request, flow)
+        if len(self._servers) >= self._limit:
+            self.metrics.count("sip.transactions.refused")
+            busy = response_to(request, 503, to_tag=self.entropy.token(8), headers=[("Retry-After", RETRY_AFTER)])
+            self._transport.send(back, busy.encode())
+            return
+        server = ServerTransaction(self, key, request, back)
+        self._servers[key] = server
+        server.start()
+        if request.method == "CANCEL":
+            self._cancel(server, key)
+        else:
+            self._core.on_request(server)
+
+    def _cancel(self, cancel: ServerTransaction, key: tuple[str, ...]) -> None:
+        """RFC 3261 §9.2: answered here, whatever becomes of the INVITE."""
+        invite = self._servers.get((*key[:-1], "INVITE"))
+        if invite is None:
+            cancel.reply(481)
+            return
+        cancel.respond(response_to(cancel.request, 200, to_tag=invite.local_tag))
+        invite.receive_cancel(cancel.request)
+
+    def _stamp(self, request: Request, flow: Flow) -> None:
+        via = request.top_via
+        stamped = via.stamped(flow.remote)
+        if stamped is not via:
+            request.replace_first("Via", str(stamped))
+
+
+def _key(request: Request) -> tuple[str, ...]:
+    """What RFC 3261 §17.2.3 compares; an ACK has the key of its INVITE. The method comes last."""
+    via = request.top_via
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = via.branch
+    if branch.startswith(MAGIC) and len(branch) > len(MAGIC):
+        return branch, via.sent_by, method
+    # A peer of RFC 2543: all that stays the same between a request, its ACK and its CANCEL
+    number = str(request.cseq.number)
+    return request.uri, request.from_tag, request.call_id, number, branch, via.sent_by, method
+
+
+def _way_back(request: Request, flow: Flow) -> Flow:
+    """Where the answers go (RFC 3261 §18.2.2, RFC 3581 §4).
+
+    Interop: behind a NAT (Via and source differ) an answer to the sent-by port would be lost, so the source is used
+    even when `rport` was not asked for.
+    """
+    via = request.top_via
+    if flow.reliable or via.rport is not None or via.received is not None:
+        return flow
+    port = via.port or 5060
+    if port == flow.remote[1]:
+        return flow
+    return Flow(flow.transport, flow.local, (flow.remote[0], port), flow.connection)
+
+
+class _Unheard:
+    """The user of a CANCEL: what matters is the answer to the INVITE."""
+
+    def on_response(self, response: Response) -> None:
+        pass
+
+    def on_failure(self, cause: Cause) -> None:
+        pass
+
+
+__all__ = [
+    "Cause",
+    "ClientState",
+    "ClientTransaction",
+    "ClientUser",
+    "CorePort",
+    "ServerState",
+    "ServerTransaction",
+    "Timers",
+    "TransactionLayer",
+    "TransportPort",
+]
