@@ -138,8 +138,9 @@ class Signal:
             self._running = False
 
     def _begin(self, route: Route) -> None:
-        self._add(self._root, route)
-        self._check(self._root)
+        if self.state is SignalState.PENDING:
+            self._add(self._root, route)
+            self._check(self._root)
 
     # --- growing the tree
 

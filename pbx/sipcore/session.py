@@ -1,7 +1,7 @@
 """A call's dialog from its first response to BYE: requests in both directions, 2xx kept alive until ACK. Pure.
 
 It knows offers only as bodies, and no media; who calls whom is the business of its user. The INVITE that begins it is
-in `session_uas` and `session_uac`. RFC 3261 §12.2, §13.3.1.4, §14, §15; RFC 3311 (UPDATE passes like any request).
+in `session_uas` and `session_uac`. RFC 3261 §12.2, §13.3.1.4, §14, §15.
 
     EARLY ──2xx──> CONFIRMED ──BYE, no ACK, 408/481──> ENDED
 """
@@ -18,7 +18,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransaction
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REFER, NOTIFY, MESSAGE"
 _GONE = (408, 481)
 _WITH_CONTACT = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
 
@@ -42,7 +42,7 @@ class SessionPort(Protocol):
 
     def request(self, request: Request, flow: Flow, user: ClientUser) -> ClientTransaction: ...
 
-    def send(self, message: Request, flow: Flow) -> None:
+    def send_message(self, message: Request | Response, flow: Flow) -> None:
         """Send an ACK of a 2xx, outside any transaction."""
 
 
@@ -105,7 +105,7 @@ class Accepted:
 
 
 class Session:
-    """One side of a dialog. `contact` is what we write into Contact."""
+    """One side of a dialog. `contact` is our Contact value (`<sip:…>`)."""
 
     def __init__(
         self,
@@ -141,7 +141,11 @@ class Session:
         transaction.respond(self.response(transaction, status, reason, fields))
 
     def response(
-        self, transaction: ServerTransaction, status: int, reason: str = "", headers: list[tuple[str, str]] | None = None
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        reason: str = "",
+        headers: list[tuple[str, str]] | None = None,
     ) -> Response:
         """A response with our tag, and our Contact where it belongs."""
         request = transaction.request
@@ -244,8 +248,6 @@ class Session:
 
     def new_request(self, method: str, body: bytes = b"", content_type: str = "") -> Request:
         request = self.dialog.new_request(method)
-        if method in _WITH_CONTACT:
-            request.set("Contact", self.contact)
         if body:
             request.set_body(body, content_type)
         return request
@@ -277,16 +279,16 @@ class Session:
 
     def acknowledge(self, number: int, body: bytes = b"", content_type: str = "") -> None:
         """ACK the 2xx of our INVITE with that CSeq number (RFC 3261 §13.2.2.4)."""
-        ack = self.dialog.new_ack(number)
+        ack = self.dialog.ack(number)
         if body:
             ack.set_body(body, content_type)
         self._last_ack = ack
-        self._port.send(ack, self.flow)
+        self._port.send_message(ack.copy(), self.flow)
 
     def repeat_ack(self, number: int) -> None:
         """The 2xx came again: so goes the ACK."""
         if self._last_ack is not None and self._last_ack.cseq.number == number:
-            self._port.send(self._last_ack.copy(), self.flow)
+            self._port.send_message(self._last_ack.copy(), self.flow)
 
     def confirm(self) -> None:
         """Told by the UAC machine: the 2xx has come."""
@@ -356,7 +358,7 @@ class _Reinvite:
         self._final = True
         self._session.reinvite_done(self)
         if response.is_success:
-            self._session.dialog.refresh(response)
+            self._session.dialog.take(response)
             self._user.reinvite_answered(self._session, response)
         else:
             self._refused(response.status)

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from base.clock import Clock
 from pbx.sipcore.dialog import Dialog
-from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.session import Session, SessionPort, SessionTimers, SessionUser
@@ -59,8 +58,7 @@ class OutgoingInvite:
         self.final = False
 
     def start(self) -> None:
-        request = self.request.copy()  # the transaction writes its Via into what it is given
-        self._transaction = self._port.request(request, self._flow, self)
+        self._transaction = self._port.request(self.request, self._flow, self)
 
     @property
     def sessions(self) -> list[Session]:
@@ -97,7 +95,7 @@ class OutgoingInvite:
             self._answered = session
             self._finish(session)
             session.confirm()
-            session.dialog.refresh(response)
+            session.dialog.take(response)
             self._user.invite_answered(self, session, response)
         elif session is self._answered:
             session.repeat_ack(self.number)
@@ -119,10 +117,7 @@ class OutgoingInvite:
             return not confirm
         if len(self._sessions) >= _EARLY_DIALOGS:
             return False
-        try:
-            dialog = Dialog.uac(self.request, response)
-        except SipSyntaxError:
-            return False
+        dialog = Dialog.uac(self.request, response)
         session = Session(self._clock, self._port, dialog, self._flow, self._contact, self._user, self._timers)
         self._sessions[tag] = session
         return session

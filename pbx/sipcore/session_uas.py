@@ -29,7 +29,6 @@ class IncomingInvite:
         clock: Clock,
         port: SessionPort,
         transaction: ServerTransaction,
-        local_tag: str,
         contact: str,
         user: IncomingUser,
         timers: SessionTimers,
@@ -41,7 +40,7 @@ class IncomingInvite:
         self._last: Response | None = None
         self._repeat: Timer | None = None
         self.pending = True
-        dialog = Dialog.uas(transaction.request, local_tag, contact)
+        dialog = Dialog.uas(transaction.request, transaction.local_tag, contact)
         self.session = Session(clock, port, dialog, transaction.flow, contact, _Early(self, user), timers)
         self.session.hold_pending(transaction)
         transaction.on_cancel = lambda _request: self._cancel()
@@ -50,7 +49,9 @@ class IncomingInvite:
     def request(self) -> Request:
         return self._transaction.request
 
-    def provisional(self, status: int, reason: str = "", body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def provisional(
+        self, status: int, reason: str = "", body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         """Send a 1xx with our tag; it is told again each minute (RFC 3261 §13.3.1.1)."""
         if not self.pending:
             return
@@ -74,6 +75,7 @@ class IncomingInvite:
             response.set_body(body, "application/sdp")
         self._close()
         self.session.user = self._user
+        self.session.dialog.confirm()
         self.session.answer_invite(self._transaction, response)
         return self.session
 
