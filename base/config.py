@@ -1,0 +1,244 @@
+"""One TOML file for what needs a restart; every key has a default, so that no file is needed at all.
+
+Not for people and numbers: those are in the directory. An unknown key or a wrong value is refused with file, line and
+a suggestion. TOML 1.0.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+_T = TypeVar("_T")
+
+
+class ConfigError(Exception):
+    """The file is refused; the text says where and why, for the person who wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A socket to open: `udp` or `tcp`, a numeric address, a port (0: any free one)."""
+
+    transport: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}:{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SipConfig:
+    """`[sip]`"""
+
+    listen: tuple[Listen, ...] = (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
+    advertised: str = ""  # our address as the outside sees it; empty: the local address that faces the peer
+    trusted: tuple[Network, ...] = ()  # peers that need no password (decision 9: none)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaConfig:
+    """`[media]`"""
+
+    ports: tuple[int, int] = (61000, 64999)  # decision 14: above the ephemeral range
+    address: str = "0.0.0.0"
+    advertised: str = ""
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ImapConfig:
+    """`[imap]`"""
+
+    address: str = "0.0.0.0"
+    port: int = 143
+    tls_port: int = 993
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """`[log]`"""
+
+    level: str = "info"
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file."""
+
+    sip: SipConfig = field(default_factory=SipConfig)
+    media: MediaConfig = field(default_factory=MediaConfig)
+    imap: ImapConfig = field(default_factory=ImapConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+class _Wrong(Exception):
+    """A value that is not what the key wants."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Wrong("must be text in quotes")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong("must be true or false")
+    return value
+
+
+def _within(low: int, high: int) -> Callable[[object], int]:
+    def number(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise _Wrong(f"must be a whole number from {low} to {high}")
+        return value
+
+    return number
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _address(value: object) -> str:
+    try:
+        return str(ipaddress.ip_address(_text(value).strip("[]")))
+    except ValueError:
+        raise _Wrong(f"{value!r} is no numeric address") from None
+
+
+def _optional_address(value: object) -> str:
+    return "" if value == "" else _address(value)
+
+
+def _listen(value: object) -> tuple[Listen, ...]:
+    found = [listen for item in _list(value) for listen in _one_listen(_text(item))]
+    if not found:
+        raise _Wrong("must name at least one address")
+    return tuple(found)
+
+
+_LISTEN = re.compile(r"(?:(udp|tcp):)?(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(\d{1,5}))?)")
+
+
+def _one_listen(text: str) -> list[Listen]:
+    match = _LISTEN.fullmatch(text.strip())
+    if match is None:
+        raise _Wrong(f'{text!r} is no address; write "udp:192.0.2.1:5060", or "192.0.2.1:5060" for UDP and TCP')
+    transport, host, port = match[1], _address(match[2]), _within(0, 65535)(int(match[3] or 5060))
+    return [Listen(kind, host, port) for kind in ([transport] if transport else ["udp", "tcp"])]
+
+
+def _networks(value: object) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(_text(item), strict=False) for item in _list(value))
+    except ValueError as error:
+        raise _Wrong(str(error)) from None
+
+
+def _port_range(value: object) -> tuple[int, int]:
+    ends = _list(value)
+    if isinstance(value, str) and "-" in value:
+        ends = [int(part) if part.strip().isdigit() else part for part in value.split("-", 1)]
+    if len(ends) != 2:
+        raise _Wrong('must be a range such as "61000-64999"')
+    low, high = (_within(1024, 65535)(end) for end in ends)
+    if high - low < 3:
+        raise _Wrong("must hold at least four ports")
+    return low, high
+
+
+def _level(value: object) -> str:
+    level = _text(value).lower()
+    if level not in ("debug", "info", "warning", "error"):
+        raise _Wrong("must be debug, info, warning or error")
+    return level
+
+
+_KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
+    "sip": {"listen": _listen, "advertised": _optional_address, "trusted": _networks},
+    "media": {
+        "ports": _port_range,
+        "address": _address,
+        "advertised": _optional_address,
+        "workers": _within(1, 64),
+    },
+    "imap": {"address": _address, "port": _within(0, 65535), "tls_port": _within(0, 65535)},
+    "log": {"level": _level, "json": _flag},
+}
+
+
+def load(path: Path) -> Config:
+    """Read and check a file. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "configuration") -> Config:
+    """Check the text of a file that is called `name` in messages. Raises ConfigError."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    sections: dict[str, dict[str, object]] = {section: {} for section in _KEYS}
+    for section, values in data.items():
+        keys = _known(section, _KEYS, f"{name}:{_line(text, '', section)}", "section")
+        if not isinstance(values, dict):
+            raise ConfigError(f"{name}:{_line(text, '', section)}: {section} is a section: write [{section}]")
+        for key, value in values.items():
+            where = f"{name}:{_line(text, section, key)}"
+            convert = _known(key, keys, where, "key", section)
+            try:
+                sections[section][key] = convert(value)
+            except _Wrong as wrong:
+                raise ConfigError(f"{where}: [{section}] {key} {wrong}") from None
+    return Config(
+        SipConfig(**sections["sip"]),  # type: ignore[arg-type]  # each converter returns its field's type
+        MediaConfig(**sections["media"]),  # type: ignore[arg-type]
+        ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
+        LogConfig(**sections["log"]),  # type: ignore[arg-type]
+    )
+
+
+def _known(key: str, table: Mapping[str, _T], where: str, what: str, section: str = "") -> _T:
+    if key in table:
+        return table[key]
+    close = difflib.get_close_matches(key, table, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(table)}"
+    place = f" in [{section}]" if section else ""
+    raise ConfigError(f"{where}: unknown {what} {key}{place}; {hint}")
+
+
+def _line(text: str, section: str, key: str) -> int:
+    """The line of a key, for messages: tomllib tells no positions."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)
+        if header:
+            current = header[1].strip("\"'")
+        # A key of the top level opens its section either as a header or dotted: `sip.listen = …`.
+        opened = current.split(".")[0] if header else ""
+        wanted = key if current == section else section if not current else ""
+        if (not section and opened == key) or (wanted and not header and _sets(line, wanted)):
+            return number
+    return 1
+
+
+def _sets(line: str, key: str) -> bool:
+    return re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line) is not None
