@@ -20,3 +20,11 @@ class SipSyntaxError(Exception):
         self.reason = reason
         self.code = code
         self.request = request
+
+
+class NotAcceptable(Exception):
+    """A session description that is well formed and offers nothing that we can do: 488 (RFC 3261 §21.4.26)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
