@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from directory.model import Account, Address, Caller, Resolution
+from pbx.sipcore.digest import Algorithm
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
-from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.server_transaction import ServerTransaction
 
 
 class CallControl(Protocol):
@@ -64,10 +64,14 @@ class Directory(Protocol):
 
     def find_account(self, domain: str, local: str) -> Account | None: ...
 
-    def ha1(self, account_id: int, username: str, realm: str, algorithm: str) -> str:
+    def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
         """H(username:realm:password) in lower-case hexadecimal."""
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
 
 
-AuthFailure = Callable[[str, str, str], None]
+class Ourselves(Protocol):
+    """What the policy asks of the stack."""
+
+    def ours(self, host: str, port: int | None) -> bool:
+        """True when this is one of our own sockets."""

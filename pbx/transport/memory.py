@@ -1,7 +1,7 @@
 """A network inside the process, for simulations and tests: datagrams and streams that lose nothing unless told to.
 
-Every delivery goes through the clock handed in, so that virtual time orders it. `fate` gives for each datagram the delays
-after which it arrives: none when it is lost, two when it is doubled.
+Every delivery goes through the clock handed in, so that virtual time orders it. `fate` gives for each datagram the
+delays after which it arrives: none when it is lost, two when it is doubled.
 """
 
 from __future__ import annotations

@@ -22,7 +22,14 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import MAGIC
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse
-from pbx.sipcore.transactions import ClientTransaction, ClientUser, CorePort, Timers, TransactionLayer
+from pbx.sipcore.transactions import (
+    ClientTransaction,
+    ClientUser,
+    CorePort,
+    ServerTransaction,
+    Timers,
+    TransactionLayer,
+)
 from pbx.sipcore.uri import Uri
 from pbx.transport.connections import Connections, StreamLimits
 from pbx.transport.limiter import Recent
@@ -79,8 +86,9 @@ class SipStack:
 
     def attach(self, core: CorePort) -> None:
         """Name who handles requests; once, before `start`."""
+        guarded = GuardedCore(core, self._metrics)
         self._layer = TransactionLayer(
-            self._clock, self._entropy, self, core, self._metrics, timers=self._settings.timers
+            self._clock, self._entropy, self, guarded, self._metrics, timers=self._settings.timers
         )
 
     def on_flow_ended(self, listener: Callable[[Flow], None]) -> None:
@@ -295,6 +303,29 @@ class SipStack:
         if opened is None:
             raise Failure("unavailable", "Connection lost", private=str(remote), temporary=True)
         return opened
+
+
+class GuardedCore:
+    """A core whose faults end as a 500: an INVITE that nobody answers would stay for ever."""
+
+    def __init__(self, core: CorePort, metrics: Metrics) -> None:
+        self._core = core
+        self._metrics = metrics
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        try:
+            self._core.on_request(transaction)
+        except Exception:
+            self._metrics.count("pbx.transport.faults")
+            _log.exception("request not handled", source=_where(transaction.flow), call_id=transaction.request.call_id)
+            if not transaction.is_answered:
+                transaction.reply(500)
+
+    def on_ack(self, request: Request, flow: Flow) -> None:
+        self._core.on_ack(request, flow)
+
+    def on_stray_response(self, response: Response, flow: Flow) -> None:
+        self._core.on_stray_response(response, flow)
 
 
 def answer_flow(request: Request, flow: Flow) -> Flow:

@@ -1,0 +1,104 @@
+"""Who sent a request: digest credentials against the directory. It decides nothing about what he may do.
+
+A login name may be an account's name, any of its aliases (an extension), or either with the domain. Nothing that a
+stranger can see tells whether a name exists: the answer is the same and so is the work.
+
+RFC 3261 §22, RFC 7616, RFC 8760.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from base.clock import Clock
+from base.entropy import Entropy
+from base.failures import Failure
+from directory.model import Account
+from pbx.policy.ports import Directory
+from pbx.sipcore.digest import Algorithm, Credentials, DigestServer, parse_authorization
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.message import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """No usable credentials: challenge. `stale` when only the nonce was too old."""
+
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Credentials that do not hold. `user` and `reason` are for the log only."""
+
+    user: str
+    reason: str
+
+
+Proof = Account | Unproven | Wrong
+
+
+class Authenticator:
+    """Challenges and proofs for all local domains; the realm is the domain (decision 8)."""
+
+    def __init__(self, clock: Clock, entropy: Entropy, directory: Directory, modern_agents: tuple[str, ...]) -> None:
+        self._digest = DigestServer(clock, entropy)
+        self._directory = directory
+        self._modern_agents = modern_agents
+
+    def challenges(self, request: Request, realm: str, *, proxy: bool, stale: bool) -> tuple[tuple[str, str], ...]:
+        """The headers of a 401 or 407: MD5 first, as most phones look only at the first."""
+        name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
+        algorithms: list[Algorithm] = ["MD5"]
+        if (request.get("User-Agent") or "").startswith(self._modern_agents):
+            algorithms.append("SHA-256")
+        return tuple((name, self._digest.challenge(realm, algorithm, stale)) for algorithm in algorithms)
+
+    def prove(self, request: Request) -> Proof:
+        """Look at all credentials for realms of ours; the first that hold count, then the first that are wrong."""
+        outcome: Proof = Unproven()
+        for given in _credentials(request):
+            if self._directory.local_domain(given.realm) is None:
+                continue
+            proof = self._judge(given, request.method)
+            if isinstance(proof, Account):
+                return proof
+            if not isinstance(outcome, Wrong):
+                outcome = proof
+        return outcome
+
+    def _judge(self, given: Credentials, method: str) -> Proof:
+        account = self._account(given)
+        verdict = self._digest.verify(given, method, self._secret(account, given))
+        if verdict == "ok" and account is not None:
+            return account
+        if verdict == "stale":
+            return Unproven(stale=True)
+        return Wrong(given.username, "unknown-user" if account is None else "wrong-password")
+
+    def _secret(self, account: Account | None, given: Credentials) -> str | None:
+        algorithm: Algorithm = "SHA-256" if given.algorithm == "SHA-256" else "MD5"
+        if account is None:
+            return None
+        try:
+            return self._directory.ha1(account.id, given.username, given.realm, algorithm)
+        except Failure:  # an account without a password, or gone this instant
+            return None
+
+    def _account(self, given: Authorization) -> Account | None:
+        local, at, host = given.username.removeprefix("sip:").rpartition("@")
+        if not at:
+            local, host = host, given.realm
+        domain = self._directory.local_domain(host)
+        return self._directory.find_account(domain, local) if domain is not None else None
+
+
+def _credentials(request: Request) -> list[Credentials]:
+    """Those that can be read, at most four. Interop: either header is taken for either challenge."""
+    found: list[Credentials] = []
+    for value in (request.get_all("Authorization") + request.get_all("Proxy-Authorization"))[:4]:
+        try:
+            found.append(parse_authorization(value))
+        except SipSyntaxError:
+            continue
+    return found

@@ -1,0 +1,250 @@
+"""The one page that every SIP request walks down: screened, matched to its dialog, sender proved, resolved, handed on.
+
+It answers refusals itself; what a call, a registration or a subscription then does is not decided here. Each refusal is
+one line below, in the order in which they are met.
+
+RFC 3261 §8.2 and §16.3 (order of checks), §22 (authentication), §12.2.2 (481); decisions 4, 5, 8, 9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from base.clock import Clock
+from base.entropy import Entropy
+from base.log import get_logger
+from base.metrics import Metrics
+from directory.model import Account, Address, Caller, ForeignRoute, Resolution
+from pbx.policy.identity import Authenticator, Unproven, Wrong
+from pbx.policy.ports import CallControl, Directory, Forwarding, Ourselves, Registrations, Subscriptions
+from pbx.policy.screening import Refusal, screen
+from pbx.policy.settings import EVENTS, IN_DIALOG_ONLY, PolicySettings, TrustedPeers
+from pbx.policy.slowdown import Slowdown
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request, Response
+from pbx.sipcore.server_transaction import ServerTransaction
+from pbx.sipcore.uri import Uri
+from pbx.transport.limiter import Recent
+
+_log = get_logger("pbx.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """To whom the policy hands requests on."""
+
+    calls: CallControl
+    subscriptions: Subscriptions
+    registrations: Registrations
+    forwarding: Forwarding
+
+
+class Policy:
+    """The core of the SIP stack (`CorePort`)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        entropy: Entropy,
+        metrics: Metrics,
+        directory: Directory,
+        stack: Ourselves,
+        rooms: Rooms,
+        settings: PolicySettings | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._directory = directory
+        self._stack = stack
+        self._rooms = rooms
+        self._settings = settings or PolicySettings()
+        self._trusted = TrustedPeers(self._settings.trusted)
+        self._authenticator = Authenticator(clock, entropy, directory, self._settings.modern_agents)
+        self._slowdown = Slowdown(clock, metrics, self._settings)
+        self._complained: Recent[str] = Recent(clock, window=60.0)
+
+    def close(self) -> None:
+        self._slowdown.close()
+
+    # --- the page ----------------------------------------------------------------------------------------------------
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        """From the transaction layer: a new request, neither ACK nor CANCEL."""
+        request = transaction.request
+        self._metrics.count(f"sip.requests.{request.method if request.method in self._settings.allowed else 'other'}")
+
+        from_ourselves = self._stack.ours(*transaction.flow.remote)
+        refusal = screen(request, self._settings, from_ourselves=from_ourselves)
+        if refusal is not None:
+            self._refuse(transaction, refusal)
+            return
+
+        if request.method == "REGISTER":  # Interop: some phones keep a To tag when they register again
+            self._register(transaction)
+            return
+        if request.to_tag:
+            if not self._known_dialog(transaction):
+                self._refuse(transaction, Refusal(481))
+            return
+        if request.method in IN_DIALOG_ONLY:
+            self._refuse(transaction, Refusal(481))
+            return
+        if request.method == "OPTIONS" and self._target_domain(request) is not None:
+            self._options(transaction)
+            return
+
+        caller = self._identify(transaction)
+        if caller is not None:
+            self._hand_on(transaction, caller)
+
+    def _hand_on(self, transaction: ServerTransaction, caller: Caller) -> None:
+        resolution = self._resolve(transaction.request, caller)
+        if isinstance(resolution.route, ForeignRoute) and not (caller.account or caller.trusted):
+            self._relay_denied(transaction)
+            return
+        match transaction.request.method:
+            case "INVITE":
+                self._rooms.calls.invite(transaction, caller, resolution)
+            case "SUBSCRIBE":
+                if self._event(transaction.request) in EVENTS:
+                    self._rooms.subscriptions.subscribe(transaction, caller, resolution)
+                else:  # RFC 6665 §4.2.1.1
+                    self._refuse(transaction, Refusal(489, headers=(("Allow-Events", ", ".join(EVENTS)),)))
+            case _:
+                self._rooms.forwarding.forward(transaction, caller, resolution)
+
+    def on_ack(self, request: Request, flow: Flow) -> None:
+        """From the transaction layer: the ACK of a 2xx, or of nothing. It is never answered."""
+        if not self._rooms.calls.ack(request, flow) and not self._rooms.forwarding.ack(request, flow):
+            self._metrics.count("sip.acks.stray")
+
+    def on_stray_response(self, response: Response, flow: Flow) -> None:
+        """From the transaction layer. RFC 6026 §7: not forwarded; a late 2xx may still be a call's business."""
+        self._rooms.calls.stray_response(response, flow)
+
+    # --- dialogs -----------------------------------------------------------------------------------------------------
+
+    def _known_dialog(self, transaction: ServerTransaction) -> bool:
+        """Decision 4: a dialog that we know, or our seal in the Route; never the To tag alone."""
+        return (
+            self._rooms.calls.in_dialog(transaction)
+            or self._rooms.subscriptions.in_dialog(transaction)
+            or self._rooms.forwarding.in_dialog(transaction)
+        )
+
+    # --- who is it ---------------------------------------------------------------------------------------------------
+
+    def _identify(self, transaction: ServerTransaction) -> Caller | None:
+        """The caller of a request outside dialogs; None when it has been answered here."""
+        request, flow = transaction.request, transaction.flow
+        sender = request.from_
+        caller = Caller(str(sender.uri), sender.display, source=flow.remote)
+        if flow.remote[0] in self._trusted:
+            return Caller(caller.uri, caller.name, trusted=True, source=flow.remote)
+        target, own = self._target_domain(request), self._directory.local_domain(sender.uri.host)
+        proof = self._authenticator.prove(request)
+        match proof:
+            case Account():
+                return self._as_account(transaction, caller, proof)
+            case Wrong():
+                self._wrong(transaction, proof)
+            case Unproven() if own is None and target is not None and self._settings.strangers:
+                return caller
+            case Unproven() if own is None and target is None:
+                self._relay_denied(transaction)
+            case Unproven():
+                realm = own or target or self._directory.main_domain
+                self._challenge(transaction, realm, proof, proxy=target is None)
+        return None
+
+    def _as_account(self, transaction: ServerTransaction, caller: Caller, account: Account) -> Caller | None:
+        """RFC 3261 §22.1: the identity that was proved must be the one that is claimed."""
+        self._slowdown.succeeded(transaction.flow.remote[0])
+        sender = transaction.request.from_.uri
+        if not self._belongs(sender, account) and not sender.host.lower().endswith("anonymous.invalid"):
+            self._wrong(transaction, Wrong(str(sender), f"not-{account.name}"))
+            return None
+        return Caller(caller.uri, caller.name, account, source=caller.source)
+
+    def _belongs(self, uri: Uri, account: Account) -> bool:
+        domain = self._directory.local_domain(uri.host)
+        found = self._directory.find_account(domain, uri.user) if domain is not None else None
+        return found is not None and found.id == account.id
+
+    def _register(self, transaction: ServerTransaction) -> None:
+        """RFC 3261 §10.3 steps 1 to 5: always proved, and only for oneself. To is the address of record."""
+        request = transaction.request
+        owner = request.to.uri
+        realm = self._directory.local_domain(owner.host)
+        if realm is None:
+            self._refuse(transaction, Refusal(403, "Not a domain of this server"))
+            return
+        proof = self._authenticator.prove(request)
+        match proof:
+            case Account() if self._belongs(owner, proof):
+                self._slowdown.succeeded(transaction.flow.remote[0])
+                self._rooms.registrations.register(transaction, proof)
+            case Account():
+                self._wrong(transaction, Wrong(str(owner), f"not-{proof.name}"))
+            case Wrong():
+                self._wrong(transaction, proof)
+            case Unproven():
+                self._challenge(transaction, realm, proof, proxy=False)
+
+    # --- where does it lead ------------------------------------------------------------------------------------------
+
+    def _target_domain(self, request: Request) -> str | None:
+        """The domain of ours that the Request-URI means; a `tel:` number is in the sender's domain, or the main one."""
+        uri = Uri.parse(request.uri)
+        if uri.is_sip:
+            return self._directory.local_domain(uri.host)
+        return self._directory.local_domain(request.from_.uri.host) or self._directory.main_domain
+
+    def _resolve(self, request: Request, caller: Caller) -> Resolution:
+        uri = Uri.parse(request.uri)
+        domain = self._target_domain(request) or uri.host.lower()
+        services = uri.params.get("services") != "no"
+        return self._directory.resolve(Address(uri.user, domain), caller=caller, services=services)
+
+    @staticmethod
+    def _event(request: Request) -> str:
+        return (request.get("Event") or "").partition(";")[0].strip().lower()
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def _options(self, transaction: ServerTransaction) -> None:
+        """RFC 3261 §11.2. The same for every local address: it tells nobody which of them exist."""
+        headers = (
+            ("Allow", ", ".join(self._settings.allowed)),
+            ("Accept", "application/sdp"),
+            ("Supported", ", ".join(sorted(self._settings.extensions))),
+            ("Allow-Events", ", ".join(EVENTS)),
+        )
+        transaction.reply(200, headers=headers)
+
+    def _refuse(self, transaction: ServerTransaction, refusal: Refusal) -> None:
+        self._metrics.count(f"sip.refused.{refusal.status}")
+        transaction.reply(refusal.status, refusal.reason, refusal.headers)
+
+    def _challenge(self, transaction: ServerTransaction, realm: str, proof: Unproven, *, proxy: bool) -> None:
+        headers = self._authenticator.challenges(transaction.request, realm, proxy=proxy, stale=proof.stale)
+        self._refuse(transaction, Refusal(407 if proxy else 401, headers=headers))
+
+    def _wrong(self, transaction: ServerTransaction, wrong: Wrong) -> None:
+        """One answer for a wrong password, an unknown user and a borrowed identity."""
+        self._metrics.count("sip.auth.failures")
+        self._log_failure(transaction.flow, wrong.user, wrong.reason)
+        source = transaction.flow.remote[0]
+        self._slowdown.refuse(source, lambda: self._refuse(transaction, Refusal(403)))
+
+    def _relay_denied(self, transaction: ServerTransaction) -> None:
+        """Decision 9: who has not authenticated relays nothing."""
+        self._metrics.count("sip.relay.denied")
+        if self._complained.first(f"relay {transaction.flow.remote[0]}"):
+            self._log_failure(transaction.flow, str(transaction.request.from_.uri), "relay")
+        self._refuse(transaction, Refusal(403))
+
+    def _log_failure(self, flow: Flow, user: str, reason: str) -> None:
+        """The one stable line that fail2ban looks for: all of it is the event, so that no renderer reorders it."""
+        who = "".join(letter if letter.isascii() and letter.isprintable() and letter != " " else "_" for letter in user)
+        host, port = flow.remote
+        _log.warning(f"auth-failure proto=sip src={host}:{port} user={who[:64]} reason={reason}")

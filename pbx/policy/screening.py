@@ -1,0 +1,38 @@
+"""The first look at a request, before anybody asks who sent it: is it one that this server could serve at all. Pure.
+
+RFC 3261 §8.2.1 (methods), §8.2.2 (Require), §16.3 (Max-Forwards, loops).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pbx.policy.settings import PolicySettings
+from pbx.sipcore import parser
+from pbx.sipcore.message import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A final answer without a body."""
+
+    status: int
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def screen(request: Request, settings: PolicySettings, *, from_ourselves: bool) -> Refusal | None:
+    """The first fault found, or None. After it the headers that policy reads can be parsed without fear."""
+    if request.method not in settings.allowed:
+        return Refusal(405, headers=(("Allow", ", ".join(settings.allowed)),))
+    fault = parser.screen(request)
+    if fault is not None:
+        return Refusal(*fault)
+    unknown = (request.tokens("Require") | request.tokens("Proxy-Require")) - settings.extensions
+    if unknown:
+        return Refusal(420, headers=(("Unsupported", ", ".join(sorted(unknown))),))
+    if request.number("Max-Forwards") == 0 and request.method not in ("OPTIONS", "REGISTER"):
+        return Refusal(483)
+    if from_ourselves:
+        return Refusal(482)  # RFC 3261 §16.3 step 4: it came from our own socket
+    return None
