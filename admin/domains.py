@@ -1,0 +1,95 @@
+"""Acts on domains, and where an address leads."""
+
+from __future__ import annotations
+
+from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.ports import Json
+from admin.rights import Right
+from directory import names
+from directory.model import (
+    AccountRoute,
+    Address,
+    Caller,
+    ForeignRoute,
+    GroupRoute,
+    ProgramRoute,
+    Route,
+    UnknownRoute,
+)
+
+
+async def _list(desk: Desk, arguments: Arguments) -> Json:
+    directory = desk.directory
+    return [
+        {"name": name, "main": name == directory.main_domain, "accounts": len(directory.accounts(name))}
+        for name in directory.domains()
+    ]
+
+
+async def _add(desk: Desk, arguments: Arguments) -> Json:
+    alias_of = arguments.text("alias_of")
+    if alias_of:
+        await desk.directory.add_domain_alias(alias_of, arguments.text("name"))
+        return {"name": names.checked_domain(arguments.text("name")), "alias_of": desk.domain(alias_of)}
+    return {"name": await desk.directory.create_domain(arguments.text("name"))}
+
+
+async def _remove(desk: Desk, arguments: Arguments) -> Json:
+    domain = desk.domain(arguments.text("name"))
+    await desk.directory.remove_domain(domain)
+    return {"name": domain}
+
+
+async def _route(desk: Desk, arguments: Arguments) -> Json:
+    """As a call would be routed: from a proved account, or from a stranger."""
+    directory = desk.directory
+    address = names.parse_target(arguments.text("address"), directory.main_domain)
+    if address is None:
+        return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
+    caller = Caller("")
+    if arguments.text("from"):
+        account = desk.account(arguments.text("from"))
+        caller = Caller(f"sip:{account.address}", account.real_name, account)
+    resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"))
+    kind, leads_to = describe(resolution.route)
+    return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps)}
+
+
+def describe(route: Route) -> tuple[str, str]:
+    """A kind for programs and words for people."""
+    match route:
+        case AccountRoute(account, services):
+            return "account", account.address if services else f"{account.address} (without its rules)"
+        case ProgramRoute(program, parameters, account):
+            inside = f"{{{','.join(parameters)}}}" if parameters else ""
+            return "program", f"{program}{inside}#{account.address}"
+        case GroupRoute(name, members):
+            return "group", f"{name}: {', '.join(map(str, members))}"
+        case ForeignRoute(Address() as address):
+            return "foreign", str(address)
+        case UnknownRoute(Address() as address):
+            return "unknown", str(address)
+
+
+ACTS = (
+    Act("domain.list", "domains, the main one first", Right.MONITOR, _list),
+    Act(
+        "domain.add",
+        "make a domain, or one more name of a domain",
+        Right.SETTINGS,
+        _add,
+        (Parameter("name"), Parameter("alias_of", required=False)),
+    ),
+    Act("domain.remove", "remove an empty domain", Right.SETTINGS, _remove, (Parameter("name"),)),
+    Act(
+        "route",
+        "tell where an address leads, and why",
+        Right.MONITOR,
+        _route,
+        (
+            Parameter("address"),
+            Parameter("from", required=False),
+            Parameter("no_services", Type.FLAG, required=False),
+        ),
+    ),
+)

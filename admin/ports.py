@@ -1,0 +1,92 @@
+"""What acts need of the floors above and beside them: prompts, what is going on now, and the end of the server.
+
+`apps` implements `PromptStore`; `server/compose.py` fills the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, Union
+
+Json: TypeAlias = Union[bool, int, float, str, "Sequence[Json]", "Mapping[str, Json]", None]
+
+
+class PromptInfo(Protocol):
+    """One sound file of an environment. `level`: stock, server or a domain; `size` in octets."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def level(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def digest(self) -> str: ...
+
+
+class PromptStore(Protocol):
+    """Prompts of the environments. `domain` empty: server-wide; `language` empty: the default one.
+
+    Raises Failure("invalid" | "not-found" | "full" | "denied").
+    """
+
+    async def list(self, domain: str = "", language: str = "") -> Sequence[PromptInfo]: ...
+
+    async def put(self, name: str, data: bytes, domain: str = "", language: str = "") -> PromptInfo:
+        """Convert and install; the next call hears it. When refused, the old one stays."""
+
+    async def get(self, name: str, domain: str = "", language: str = "") -> bytes: ...
+
+    async def remove(self, name: str, domain: str = "", language: str = "") -> None:
+        """Remove the custom file; a stock one of the same name shows through again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call in progress."""
+
+    id: str
+    caller: str
+    callee: str
+    state: str
+    seconds: int
+    codec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRow:
+    """A telephone that is registered."""
+
+    account: str
+    contact: str
+    source: str
+    user_agent: str
+    expires: int
+
+
+class Monitor(Protocol):
+    """What is going on now."""
+
+    def calls(self) -> Sequence[CallRow]: ...
+
+    def registrations(self) -> Sequence[RegistrationRow]: ...
+
+    def status(self) -> Mapping[str, Json]:
+        """Version, uptime, addresses, counters: one flat dictionary."""
+
+
+class Mailboxes(Protocol):
+    """The mail side of an account's end."""
+
+    async def remove_mail(self, account_id: int) -> None: ...
+
+
+class Server(Protocol):
+    """The process itself."""
+
+    def shutdown(self) -> None:
+        """Begin to stop: drain, then close. Returns at once."""

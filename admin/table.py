@@ -1,0 +1,13 @@
+"""All acts of this server."""
+
+from __future__ import annotations
+
+from admin import accounts, domains, monitor, prompts, settings
+from admin.acts import Acts, Desk
+
+ALL = (*accounts.ACTS, *domains.ACTS, *settings.ACTS, *prompts.ACTS, *monitor.ACTS)
+
+
+def all_acts(desk: Desk) -> Acts:
+    """The table over this desk."""
+    return Acts(desk, ALL)
