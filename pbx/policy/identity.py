@@ -85,7 +85,7 @@ class Authenticator:
         except Failure:  # an account without a password, or gone this instant
             return None
 
-    def _account(self, given: Authorization) -> Account | None:
+    def _account(self, given: Credentials) -> Account | None:
         local, at, host = given.username.removeprefix("sip:").rpartition("@")
         if not at:
             local, host = host, given.realm

@@ -1,0 +1,194 @@
+"""The proxy: requests that are not calls, and calls whose dialog runs from end to end, forwarded statefully.
+
+It resolves nothing but hosts and authenticates nobody; policy did. What it sends carries a sealed Record-Route, and
+only what comes back with that seal passes as in-dialog.
+
+RFC 3261 §16; decisions 3, 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, assert_never
+
+from base.failures import Failure
+from base.log import get_logger
+from base.metrics import Metrics
+from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, ProgramRoute, Resolution, UnknownRoute
+from pbx.proxy.context import Outgoing, Requests, ResponseContext
+from pbx.proxy.seal import Ends, RouteSeal, first_route
+from pbx.registrar.bindings import Bindings
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request
+from pbx.sipcore.server_transaction import ServerTransaction
+from pbx.sipcore.uri import Uri
+
+MAX_FORWARDS = 70
+MAX_CONTEXTS = 20_000
+_DIALOG_MAKERS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+_HOP_HEADERS = ("Proxy-Authorization", "Authorization")
+
+_log = get_logger("pbx.proxy")
+
+
+class Stack(Requests, Protocol):
+    """What is needed of the SIP stack."""
+
+    def send_message(self, message: Request, flow: Flow) -> None: ...
+
+    def contact_for(self, flow: Flow, user: str = "") -> Uri: ...
+
+    async def flow_to(self, uri: Uri) -> Flow: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place to forward to: the Request-URI as text, the flow, and Route values to put on."""
+
+    uri: str
+    flow: Flow
+    route: tuple[str, ...] = ()
+
+
+class Proxy:
+    """Forwards; owns the requests that are under way."""
+
+    def __init__(self, stack: Stack, metrics: Metrics, bindings: Bindings, key: bytes) -> None:
+        self._stack = stack
+        self._metrics = metrics
+        self._bindings = bindings
+        self._seal = RouteSeal(key)
+        self._contexts: set[ResponseContext] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
+
+    async def close(self) -> None:
+        """Give up look-ups that still run."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- outside dialogs ---------------------------------------------------------------------------------------------
+
+    def forward(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
+        """Send a request that is not a call where its address leads."""
+        match resolution.route:
+            case AccountRoute(account=account):
+                found = self._bindings.contacts(account.id)
+                targets = [Target(binding.contact, binding.flow, binding.path) for binding in found]
+                self.fork(transaction, targets)
+            case ForeignRoute():
+                self._spawn(self._relay(transaction))
+            case ProgramRoute() | GroupRoute():
+                transaction.reply(480)
+            case UnknownRoute():
+                transaction.reply(404)
+            case _:
+                assert_never(resolution.route)
+
+    def fork(self, transaction: ServerTransaction, targets: Sequence[Target]) -> None:
+        """Forward to all targets at once, and the best answer back. For an INVITE: the way `proxy` of a Signal."""
+        if not targets:
+            transaction.reply(480)
+        elif len(self._contexts) >= MAX_CONTEXTS:
+            transaction.reply(503, headers=(("Retry-After", "10"),))
+        else:
+            self._start(transaction, [self._outgoing(transaction, target) for target in targets])
+
+    async def _relay(self, transaction: ServerTransaction) -> None:
+        """Transit: the Request-URI stays (RFC 3261 §16.5: we are not responsible for its domain)."""
+        uri = transaction.request.uri
+        try:
+            flow = await self._stack.flow_to(Uri.parse(uri))
+        except Failure as failure:
+            _log.info("not relayed", target=uri, cause=str(failure), call_id=transaction.request.call_id)
+            transaction.reply(480 if failure.temporary else 416)
+            return
+        if not transaction.is_answered:  # a CANCEL may have come meanwhile
+            self.fork(transaction, [Target(uri, flow)])
+
+    def _outgoing(self, transaction: ServerTransaction, target: Target) -> Outgoing:
+        """RFC 3261 §16.6: copy, Request-URI, Max-Forwards, Record-Route, Route."""
+        request = self._copied(transaction.request)
+        request.uri = target.uri
+        request.remove("Route")
+        for value in target.route:
+            request.add("Route", value)
+        if request.method in _DIALOG_MAKERS:
+            self._record(request, Ends(transaction.flow, target.flow))
+        return Outgoing(request, target.flow)
+
+    def _copied(self, original: Request) -> Request:
+        request = original.copy()
+        left = original.number("Max-Forwards")
+        request.set("Max-Forwards", str(MAX_FORWARDS if left is None else max(0, left - 1)))
+        for name in _HOP_HEADERS:  # our own challenge was answered; it is nobody else's business
+            request.remove(name)
+        return request
+
+    def _record(self, request: Request, ends: Ends) -> None:
+        """One Record-Route, or one for each side when the sides do not reach us in the same way (RFC 5658)."""
+        user = self._seal.make(ends, request)
+        sides = dict.fromkeys(
+            str(self._loose(self._stack.contact_for(flow, user))) for flow in (ends.caller, ends.callee)
+        )
+        for side in sides:
+            request.insert_first("Record-Route", f"<{side}>")
+
+    @staticmethod
+    def _loose(uri: Uri) -> Uri:
+        return uri.replace(params={**uri.params, "lr": None})
+
+    # --- in dialogs --------------------------------------------------------------------------------------------------
+
+    def in_dialog(self, transaction: ServerTransaction) -> bool:
+        """Forward what carries our seal, to the other end of its dialog."""
+        request = self._copied(transaction.request)
+        flow = self._sealed_flow(request)
+        if flow is None:
+            return False
+        if len(self._contexts) >= MAX_CONTEXTS:
+            transaction.reply(503, headers=(("Retry-After", "10"),))
+        else:
+            self._start(transaction, [Outgoing(request, flow)])
+        return True
+
+    def ack(self, request: Request, flow: Flow) -> bool:
+        """The ACK of a 2xx has no transaction: it is passed on as it is (RFC 3261 §16.11)."""
+        copy = self._copied(request)
+        try:
+            onward = self._sealed_flow(copy)
+        except SipSyntaxError:  # an ACK is not screened, for it could not be answered
+            return False
+        if onward is None or request.number("Max-Forwards") == 0:
+            return False
+        self._stack.send_message(copy, onward)
+        return True
+
+    def _sealed_flow(self, request: Request) -> Flow | None:
+        """Take our Route values off and open the seal (RFC 3261 §16.4)."""
+        first = first_route(request)
+        flow = self._seal.open(first.user, request) if first is not None else None
+        if flow is None or first is None:
+            return None
+        request.remove_first("Route")
+        second = first_route(request)
+        if second is not None and second.user == first.user:
+            request.remove_first("Route")
+        return flow
+
+    # --- both --------------------------------------------------------------------------------------------------------
+
+    def _start(self, transaction: ServerTransaction, outgoing: Sequence[Outgoing]) -> None:
+        context = ResponseContext(transaction, self._stack, lambda: self._contexts.discard(context))
+        self._contexts.add(context)
+        self._metrics.count("pbx.proxy.forwarded", len(outgoing))
+        context.start(outgoing)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
