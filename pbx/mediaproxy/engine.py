@@ -17,7 +17,9 @@ class StreamSettings:
     """What offer and answer agreed on for one audio stream.
 
     `remote` is the peer's SDP address; `payload_types` maps RTP payload numbers to upper-case `NAME/rate`; `codec` is
-    the payload number that we send; `dtmf` the telephone-event payload number or None; `ptime` in milliseconds.
+    the payload number that we send; `dtmf` the telephone-event payload number or None; `ptime` in milliseconds;
+    `guess` where the signalling came from, when the peer seems to be behind NAT: until its first packet, ours go to
+    both addresses.
     """
 
     remote: tuple[str, int]
@@ -27,6 +29,7 @@ class StreamSettings:
     ptime: int = 20
     send: bool = True
     receive: bool = True
+    guess: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

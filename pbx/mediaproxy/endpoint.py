@@ -1,0 +1,268 @@
+"""One stream in the worker: its two sockets, its latch and counters, and the relay lane.
+
+The relay lane forwards a packet with at most its payload number (and law) changed; sequence, timestamp and SSRC stay.
+Not here: the studio lane (`studio`), which plays, records and echoes at the beat. RFC 3550, RFC 3551, RFC 4961.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections import Counter
+from dataclasses import dataclass
+
+from pbx.mediaproxy import g711, protocol, rtp
+from pbx.mediaproxy.digits import Digit, DigitReceiver
+from pbx.mediaproxy.g711 import LAWS, Law
+from pbx.mediaproxy.jitter import JitterBuffer
+from pbx.mediaproxy.latch import Address, Latch
+from pbx.mediaproxy.reception import Reception
+
+# Limit: packets a second that one stream may bring; 10 ms frames are 100. Ends a loop of streams as well as a flood.
+MOST_PACKETS = 400
+DTMF = "TELEPHONE-EVENT/8000"
+_RTCP_SMALLEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How a payload number of one side is written for the other."""
+
+    payload_type: int
+    table: bytes | None = None
+
+
+def translations(inward: dict[int, str], outward: dict[int, str]) -> dict[int, Translation]:
+    """For each payload number that comes in on one side: what to send on the other; absent: not to be forwarded.
+    The two laws of G.711 are turned into each other where the far side has but one of them."""
+    plan: dict[int, Translation] = {}
+    numbers: dict[str, int] = {}
+    for number, name in outward.items():
+        numbers.setdefault(name.upper(), number)
+    for number, spelled in inward.items():
+        name = spelled.upper()
+        if outward.get(number, "").upper() == name:
+            plan[number] = Translation(number)
+        elif name in numbers:
+            plan[number] = Translation(numbers[name])
+        elif name in LAWS:
+            law = LAWS[name]
+            other = next((item for item, its in LAWS.items() if its is not law))
+            if other in numbers:
+                plan[number] = Translation(numbers[other], g711.across(law))
+    return plan
+
+
+def numeric(address: Address | None) -> Address | None:
+    """An address that may be sent to: a unicast number and a port; else None (on hold, a name, a broadcast)."""
+    if address is None or not 0 < address[1] < 65536:
+        return None
+    try:
+        host = ipaddress.IPv4Address(address[0])
+    except ValueError:
+        return None
+    if host.is_unspecified or host.is_multicast or int(host) == 0xFFFFFFFF:
+        return None
+    return (str(host), address[1])
+
+
+class Endpoint:
+    """One stream."""
+
+    def __init__(self, number: int, media: socket.socket, control: socket.socket) -> None:
+        self.number = number
+        self.media = media
+        self.control = control
+        self.port: int = media.getsockname()[1]
+        self.settings: protocol.Configure | None = None
+        self.latch = Latch()
+        self.keys = DigitReceiver()
+        self.buffer = JitterBuffer()
+        self.peer: Endpoint | None = None
+        self.plan: dict[int, Translation] = {}
+        self.names: dict[int, str] = {}
+        self.targets: tuple[Address, ...] = ()
+        self.control_source: Address | None = None
+        self.listening = False  # recording or echo: sound goes to the buffer
+        self.playing = False  # a play interrupts what the relay brings
+        self.heard_at = 0.0
+        self.packets_in = self.packets_out = self.octets_in = self.octets_out = 0
+        self.this_second = 0
+        self._reception = Reception()
+
+    def configure(self, settings: protocol.Configure) -> None:
+        """Take what was negotiated."""
+        self.settings = settings
+        self.names = {number: name.upper() for number, name in settings.payload_types.items()}
+        self.latch.configure(numeric(settings.remote), numeric(settings.guess))
+        self.control_source = None
+        self._aim()
+        self.plan_relay()
+        if self.peer is not None:
+            self.peer.plan_relay()
+
+    def plan_relay(self) -> None:
+        """Find out again what the relay forwards to the peer."""
+        peer = self.peer
+        self.plan = {}
+        if peer is None or peer.settings is None or self.settings is None:
+            return
+        if self.settings.receive and peer.settings.send:
+            self.plan = translations(self.names, peer.names)
+
+    def _aim(self) -> None:
+        settings = self.settings
+        self.targets = self.latch.targets() if settings is not None and settings.send else ()
+
+    # --- receiving
+
+    def receive(
+        self, buffer: memoryview, size: int, source: Address, now: float, counted: Counter[str]
+    ) -> Digit | None:
+        """A datagram has come to the RTP port; returns a digit that is complete by it."""
+        # Nearly all voice begins with 0x80; what claims more (CSRC, extension, padding) must have it.
+        if size < rtp.HEADER or size > rtp.LONGEST or (buffer[0] != 0x80 and rtp.parse(buffer[:size]) is None):
+            counted["media.malformed"] += 1
+            return None
+        self.this_second += 1
+        if self.this_second > MOST_PACKETS:
+            counted["media.flood"] += 1
+            return None
+        number = buffer[1] & 0x7F
+        name = self.names.get(number)
+        if name is None:
+            counted["media.unknown_payload"] += 1
+            return None
+        ssrc = int.from_bytes(buffer[8:12], "big")
+        before = self.latch.source
+        if not self.latch.accept(source, ssrc, now):
+            counted["media.strangers"] += 1
+            return None
+        if before is not self.latch.source:
+            self._aim()
+        timestamp = int.from_bytes(buffer[4:8], "big")
+        self.heard_at = now
+        self.packets_in += 1
+        self.octets_in += size
+        self._reception.packet((buffer[2] << 8) | buffer[3], ssrc)
+        if self.peer is not None:
+            self._relay(buffer, size, number, counted)
+        if name == DTMF:
+            packet = rtp.parse(buffer[:size])
+            return self.keys.receive(timestamp, packet.payload, now) if packet is not None else None
+        self._reception.timing(timestamp, now)
+        if self.listening and name in LAWS:
+            self._keep(buffer[:size], LAWS[name], now)
+        return None
+
+    def _relay(self, buffer: memoryview, size: int, number: int, counted: Counter[str]) -> None:
+        """Forward as it is, but for the payload number (and the law) where the far side has another."""
+        peer = self.peer
+        translation = self.plan.get(number)
+        if peer is None or translation is None or peer.playing:
+            counted["media.not_forwarded"] += 1
+            return
+        data: memoryview | bytes = buffer[:size]
+        if translation.table is not None:
+            packet = rtp.parse(data)
+            if packet is None:
+                counted["media.malformed"] += 1
+                return
+            data = rtp.build(
+                translation.payload_type,
+                packet.sequence,
+                packet.timestamp,
+                packet.ssrc,
+                packet.payload.translate(translation.table),
+                marker=packet.marker,
+            )
+        elif translation.payload_type != number:
+            buffer[1] = (buffer[1] & 0x80) | translation.payload_type
+        peer.send(data, counted)
+
+    def _keep(self, data: memoryview, law: Law, now: float) -> None:
+        packet = rtp.parse(data)
+        if packet is None:
+            return
+        payload = packet.payload if law is self.law else packet.payload.translate(g711.across(law))
+        self.buffer.put(packet.timestamp, packet.ssrc, payload, now)
+
+    @property
+    def law(self) -> Law:
+        """The law that we send, and that the jitter buffer holds."""
+        return self.law_sent or Law.ULAW
+
+    @property
+    def law_sent(self) -> Law | None:
+        """None when what was negotiated is no G.711."""
+        return LAWS.get(self.names.get(self.settings.codec, "")) if self.settings is not None else None
+
+    def receive_control(self, data: memoryview, source: Address, counted: Counter[str]) -> None:
+        """A datagram has come to the RTCP port: forwarded as it is, when it comes from the peer's host."""
+        if not _RTCP_SMALLEST <= len(data) <= rtp.LONGEST or data[0] >> 6 != 2 or not 192 <= data[1] <= 223:
+            counted["media.malformed"] += 1
+            return
+        self.this_second += 1
+        if self.this_second > MOST_PACKETS:
+            counted["media.flood"] += 1
+            return
+        if not self.targets or source[0] != self.targets[0][0]:
+            self.latch.strangers += 1
+            counted["media.strangers"] += 1
+            return
+        self.control_source = source
+        peer = self.peer
+        if peer is None or not peer.targets or not self.plan:
+            return
+        host, port = peer.targets[0]
+        try:
+            peer.control.sendto(data, peer.control_source or (host, port + 1))
+        except OSError:
+            counted["media.send_failed"] += 1
+
+    # --- sending
+
+    def send(self, data: bytes | memoryview, counted: Counter[str]) -> None:
+        """Send one RTP packet to the peer: to the latched source, before that to all that may be it."""
+        for target in self.targets:
+            try:
+                self.media.sendto(data, target)
+            except OSError:
+                counted["media.send_failed"] += 1
+                continue
+            self.packets_out += 1
+            self.octets_out += len(data)
+
+    # --- life
+
+    def connect(self, other: Endpoint) -> None:
+        for side in (self, other):
+            if side.peer is not None:
+                side.disconnect()
+        self.peer, other.peer = other, self
+        self.plan_relay()
+        other.plan_relay()
+
+    def disconnect(self) -> Endpoint | None:
+        """End the relay; returns who was at the other end."""
+        other, self.peer = self.peer, None
+        self.plan = {}
+        if other is not None:
+            other.peer, other.plan = None, {}
+        return other
+
+    def figures(self) -> protocol.Figures:
+        return protocol.Figures(
+            self.packets_in,
+            self.packets_out,
+            self.octets_in,
+            self.octets_out,
+            self._reception.lost,
+            self._reception.jitter,
+            self.latch.strangers,
+        )
+
+    def close(self) -> None:
+        self.disconnect()
+        self.media.close()
+        self.control.close()

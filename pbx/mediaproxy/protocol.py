@@ -1,0 +1,231 @@
+"""The control channel between the main process and a media worker: frames of MessagePack over a Unix socket pair.
+
+Each frame is a length of four octets and one tagged value. Operations are idempotent by stream id (and play or record
+number); events are numbered by the worker, one up each. Not here: sockets.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+# Limit: the longest frame either side believes; half a second of recorded sound is 8,000 octets.
+LONGEST_FRAME = 1 << 20
+
+
+class _Value(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    pass
+
+
+class Open(_Value, frozen=True):
+    """Take a port pair; answered by `Opened` or `Refused`, again if asked again."""
+
+    stream: int
+
+
+class Configure(_Value, frozen=True):
+    """See `engine.StreamSettings`."""
+
+    stream: int
+    remote: tuple[str, int]
+    codec: int
+    payload_types: dict[int, str]
+    dtmf: int | None
+    ptime: int
+    send: bool
+    receive: bool
+    guess: tuple[str, int] | None
+
+
+class Connect(_Value, frozen=True):
+    stream: int
+    other: int
+
+
+class Disconnect(_Value, frozen=True):
+    stream: int
+
+
+class Echo(_Value, frozen=True):
+    stream: int
+    on: bool
+
+
+class Play(_Value, frozen=True):
+    """`seconds` None: once; negative: for ever."""
+
+    stream: int
+    play: int
+    path: str
+    digest: str
+    seconds: float | None
+    offset: float
+
+
+class Tone(_Value, frozen=True):
+    stream: int
+    play: int
+    frequency: float
+    second: float
+    seconds: float
+
+
+class Stop(_Value, frozen=True):
+    stream: int
+
+
+class Record(_Value, frozen=True):
+    stream: int
+    record: int
+    limit: float
+    silence: float
+
+
+class StopRecord(_Value, frozen=True):
+    stream: int
+
+
+class SendDigit(_Value, frozen=True):
+    stream: int
+    digit: str
+    milliseconds: int
+
+
+class Close(_Value, frozen=True):
+    """Answered by `Closed`, again if asked again."""
+
+    stream: int
+
+
+class Ping(_Value, frozen=True):
+    number: int
+
+
+Command = (
+    Open | Configure | Connect | Disconnect | Echo | Play | Tone | Stop | Record | StopRecord | SendDigit | Close | Ping
+)
+
+
+class Figures(msgspec.Struct, frozen=True, array_like=True):
+    """See `engine.StreamStatistics`."""
+
+    packets_received: int
+    packets_sent: int
+    octets_received: int
+    octets_sent: int
+    lost: int
+    jitter: float
+    strangers: int
+
+
+class Ready(_Value, frozen=True):
+    """The worker stands; its process id."""
+
+    process: int
+
+
+class Opened(_Value, frozen=True):
+    stream: int
+    port: int
+
+
+class Refused(_Value, frozen=True):
+    stream: int
+    reason: str
+
+
+class Digit(_Value, frozen=True):
+    stream: int
+    digit: str
+    milliseconds: int
+
+
+class Playing(_Value, frozen=True):
+    """The sound is loaded and has begun; its length in seconds (0: it could not be read)."""
+
+    stream: int
+    play: int
+    duration: float
+    trouble: str
+
+
+class Played(_Value, frozen=True):
+    stream: int
+    play: int
+
+
+class Sound(_Value, frozen=True):
+    """A piece of a recording: 16-bit samples at 8 kHz. `cause` is set on the last one."""
+
+    stream: int
+    record: int
+    samples: bytes
+    cause: str
+
+
+class Silent(_Value, frozen=True):
+    stream: int
+    seconds: float
+
+
+class Statistics(_Value, frozen=True):
+    """Once a second: the figures of the streams that carried something since."""
+
+    streams: dict[int, Figures]
+
+
+class Beats(_Value, frozen=True):
+    """Once a second: lateness of the beat in milliseconds, and what was counted since (name to amount)."""
+
+    late_p50: float
+    late_p99: float
+    counted: dict[str, int]
+
+
+class Closed(_Value, frozen=True):
+    stream: int
+    figures: Figures
+
+
+class Pong(_Value, frozen=True):
+    number: int
+
+
+Event = Ready | Opened | Refused | Digit | Playing | Played | Sound | Silent | Statistics | Beats | Closed | Pong
+
+
+class NumberedEvent(msgspec.Struct, frozen=True, array_like=True):
+    number: int
+    event: Event
+
+
+_encoder = msgspec.msgpack.Encoder()
+command_decoder = msgspec.msgpack.Decoder(Command)
+event_decoder = msgspec.msgpack.Decoder(NumberedEvent)
+
+
+def frame(value: msgspec.Struct) -> bytes:
+    """One value as it goes over the channel."""
+    body = _encoder.encode(value)
+    return len(body).to_bytes(4, "big") + body
+
+
+class Frames:
+    """Cuts a stream of octets into frame bodies; raises ValueError on a length that nobody sends."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._buffer += data
+        bodies: list[bytes] = []
+        while len(self._buffer) >= 4:
+            size = int.from_bytes(self._buffer[:4], "big")
+            if size > LONGEST_FRAME:
+                raise ValueError(f"a frame of {size} octets")
+            if len(self._buffer) < 4 + size:
+                break
+            bodies.append(bytes(self._buffer[4 : 4 + size]))
+            del self._buffer[: 4 + size]
+        return bodies

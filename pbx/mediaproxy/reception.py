@@ -1,0 +1,53 @@
+"""How well a stream arrives: packets lost and jitter. A machine; RFC 3550 §A.1, §A.3, §A.8."""
+
+from __future__ import annotations
+
+from pbx.mediaproxy.rtp import ahead
+
+# RFC 3550 §A.1: a jump of the sequence number beyond this is a new stream.
+_MAX_DROPOUT = 3000
+_RATE = 8000
+
+
+class Reception:
+    """The counters of one stream; a new SSRC or a jump begins a new count and keeps the old loss."""
+
+    __slots__ = ("_first", "_highest", "_jitter", "_lost", "_received", "_ssrc", "_transit")
+
+    def __init__(self) -> None:
+        self._ssrc: int | None = None
+        self._first = self._highest = self._received = self._lost = 0
+        self._transit: float | None = None
+        self._jitter = 0.0
+
+    def packet(self, sequence: int, ssrc: int) -> None:
+        step = ahead(sequence, self._highest, 16)
+        if ssrc != self._ssrc or not -_MAX_DROPOUT < step < _MAX_DROPOUT:
+            self._lost = self.lost
+            self._ssrc, self._first, self._highest, self._received = ssrc, sequence, sequence, 1
+            self._transit = None
+            return
+        self._received += 1
+        if step > 0:
+            self._highest += step  # not wrapped: the low 16 bits are the sequence number
+
+    def timing(self, timestamp: int, now: float) -> None:
+        """For sound only: telephone-events keep one timestamp through a press."""
+        transit = now * _RATE - timestamp
+        if self._transit is not None:
+            change = abs(transit - self._transit)
+            if change < 10 * _RATE:  # a jump of the timestamp is no jitter
+                self._jitter += (change - self._jitter) / 16
+        self._transit = transit
+
+    @property
+    def lost(self) -> int:
+        """Packets that should have come and did not; doubles can hide a loss, as in the RFC."""
+        if self._ssrc is None:
+            return 0
+        return self._lost + max(0, self._highest - self._first + 1 - self._received)
+
+    @property
+    def jitter(self) -> float:
+        """Milliseconds."""
+        return self._jitter * 1000 / _RATE
