@@ -1,0 +1,124 @@
+"""The torture messages of `torture/ledger.txt`, and fuzzing: on no bytes does the parser raise anything undocumented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.message import Request, Response, response_to
+from pbx.sipcore.parser import StreamFramer, parse, screen
+from pbx.sipcore.uri import NameAddress, Uri
+
+TORTURE = Path(__file__).parent / "torture"
+
+
+def _ledger() -> list[tuple[str, str]]:
+    rows = [line.split("|", 2) for line in (TORTURE / "ledger.txt").read_text().splitlines() if not line.startswith("#")]
+    return [(name.strip(), expected.strip()) for name, expected, _ in rows]
+
+
+LEDGER = _ledger()
+MESSAGES = [path.read_bytes() for path in sorted(TORTURE.glob("*.dat"))]
+
+
+def test_every_file_is_in_the_ledger() -> None:
+    assert {name for name, _ in LEDGER} == {path.stem for path in TORTURE.glob("*.dat")}
+
+
+@pytest.mark.parametrize(("name", "expected"), LEDGER, ids=[name for name, _ in LEDGER])
+def test_torture(name: str, expected: str) -> None:
+    data = (TORTURE / f"{name}.dat").read_bytes()
+    verdict, _, code = expected.partition(" ")
+    if verdict in ("valid", "screen"):
+        message = parse(data)
+        _comes_out_as_it_went_in(message, data)
+        asked = screen(message) if isinstance(message, Request) else None
+        assert asked is None if verdict == "valid" else asked is not None and asked[0] == int(code), asked
+        return
+    with pytest.raises(SipSyntaxError) as caught:
+        parse(data)
+    if verdict == "silence":
+        assert caught.value.request is None, caught.value.reason
+        return
+    assert caught.value.code == int(code)
+    assert caught.value.request is not None, caught.value.reason
+    answered = response_to(caught.value.request, caught.value.code, caught.value.reason, to_tag="t")
+    assert answered.top_via == caught.value.request.top_via
+
+
+def _comes_out_as_it_went_in(message: Request | Response, data: bytes) -> None:
+    """RFC 3261 §16.6: what a proxy does not change it passes on; here every octet of the header and the body."""
+    head, _, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
+    sent_head, _, sent_body = message.encode().partition(b"\r\n\r\n")
+    start, _, lines = head.partition(b"\r\n")
+    sent_start, _, sent_lines = sent_head.partition(b"\r\n")
+    assert sent_start.lower() == start.lower()
+    assert sent_lines.removesuffix(b"\r\nContent-Length: 0") == lines.removesuffix(b"\r\nContent-Length: 0")
+    assert body.startswith(sent_body)
+    assert sent_body == message.body
+
+
+def _use(message: Request | Response) -> None:
+    """Touch what every later step touches."""
+    _ = message.from_tag, message.to_tag, message.top_via.sent_by, message.cseq, message.call_id, message.content_type
+    _ = message.number("Expires"), message.tokens("Supported"), message.get_all("Via")
+    message.encode()
+    if isinstance(message, Request) and screen(message) is None:
+        Uri.parse(message.uri)
+        _ = message.contacts, [NameAddress.parse(route) for route in message.get_all("Route")]
+        response_to(message, 200, to_tag="x").encode()
+
+
+def _try(data: bytes) -> None:
+    try:
+        message = parse(data)
+    except SipSyntaxError as error:
+        if error.request is not None:
+            parse_again = response_to(error.request, error.code, error.reason, to_tag="x").encode()
+            assert parse_again.startswith(b"SIP/2.0 ")
+    else:
+        _use(message)
+        assert type(parse(message.encode())) is type(message)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=400))
+@example(b"")
+def test_noise(data: bytes) -> None:
+    _try(data)
+    StreamFramer().feed(data)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    st.sampled_from(MESSAGES),
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 6), st.binary(max_size=12)), min_size=1, max_size=4),
+)
+def test_mutilated_messages(data: bytes, cuts: list[tuple[int, int, bytes]]) -> None:
+    """Real messages with octets cut out and others put in."""
+    for at, length, new in cuts:
+        at %= len(data) + 1
+        data = data[:at] + new + data[at + length :]
+    _try(data)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(MESSAGES), max_size=4), st.lists(st.integers(1, 300), min_size=1, max_size=20))
+def test_streams_of_anything(messages: list[bytes], pieces: list[int]) -> None:
+    """However a stream is cut, the framer gives the same events."""
+    stream = b"".join(messages)
+    whole = [type(event) for event in StreamFramer().feed(stream)]
+    framer = StreamFramer()
+    events: list[type] = []
+    at = 0
+    for index in range(len(stream)):
+        if at >= len(stream):
+            break
+        size = pieces[index % len(pieces)]
+        events += [type(event) for event in framer.feed(stream[at : at + size])]
+        at += size
+    assert events == whole
