@@ -1,21 +1,18 @@
 """The control socket: a Unix socket in the data folder through which the `tandem` command performs acts.
 
-Not for strangers: mode 0600, so whoever opens it could read the database as well. `ControlSocket` serves it inside
-the server; `call` is the blocking client of the command line.
+Not for strangers: mode 0600, so whoever opens it could read the database as well. `ControlSocket` serves it inside the
+server; `admin/client.py` is the other end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from admin import wire
 from admin.acts import Acts
-from admin.ports import Json
+from admin.client import short_address
 from admin.rights import LOCAL
 from base.failures import Failure
 from base.log import get_logger
@@ -25,23 +22,6 @@ _log = get_logger("admin.socket")
 
 _CONNECTIONS = 32  # Limit: at the same time.
 _QUIET = 120.0  # Limit: seconds that a connection may say nothing.
-
-
-class NotRunning(Exception):
-    """No server answers in this data folder."""
-
-
-@contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """A name for `path` that fits into sockaddr_un (108 octets), however deep the folder lies."""
-    if len(os.fsencode(path)) < 100:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 class ControlSocket:
@@ -66,7 +46,7 @@ class ControlSocket:
 
     def _bind(self, listener: socket.socket) -> None:
         self._path.unlink(missing_ok=True)
-        with _address(self._path) as address:
+        with short_address(self._path) as address:
             listener.bind(address)
         # Nobody can connect before `listen`, so there is no moment with a wider mode.
         self._path.chmod(0o600)
@@ -123,25 +103,3 @@ class ControlSocket:
             self._metrics.count("admin.errors")
             _log.exception("act failed")
             return wire.format_failure(Failure("unavailable", "the server failed; its log tells more"))
-
-
-def call(path: Path, act: str, arguments: Mapping[str, Json], *, timeout: float = 60.0) -> Json:
-    """Perform one act through the socket at `path`. Blocks. Raises NotRunning, or the Failure of the act."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        try:
-            with _address(path) as address:
-                connection.connect(address)
-        except PermissionError as error:
-            raise Failure("denied", f"no permission to use {path}: run as the server's user") from error
-        except OSError as error:
-            raise NotRunning(f"no server is running with the data folder {path.parent}") from error
-        try:
-            connection.sendall(wire.format_request(wire.Request(act, arguments)))
-            with connection.makefile("rb") as stream:
-                line = stream.readline(wire.LINE_LIMIT)
-        except OSError as error:
-            raise Failure("unavailable", f"the server did not answer: {error}") from error
-    if not line.endswith(b"\n"):
-        raise Failure("unavailable", "the server ended before it answered")
-    return wire.parse_answer(line)

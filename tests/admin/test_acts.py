@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from admin.acts import Acts, Desk
+from admin.client import NotRunning, call
 from admin.ports import CallRow, Json, RegistrationRow
 from admin.rights import LOCAL, Actor, Right
-from admin.socket import ControlSocket, NotRunning, call
+from admin.socket import ControlSocket
 from admin.table import all_acts
 from base.failures import Failure
 from base.metrics import Metrics

@@ -1,0 +1,80 @@
+"""The `tandem` command. It performs acts in the running server through its control socket; only `serve`, `data` and
+`cgpl` work by themselves.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from server.command_accounts import accounts, domains, route, settings
+from server.command_data import data_commands
+from server.command_prompts import prompts
+from server.command_serve import serve
+from server.command_watch import calls, registrations, status, stop
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"tandem {program_version()}")
+        raise typer.Exit
+
+
+def program_version() -> str:
+    """The version of the installed package."""
+    try:
+        return version("tandem-pbx")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+app = typer.Typer(
+    help="Tandem: a soft-PBX with messaging. `tandem serve` starts it; the other commands talk to the running server.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="The data folder: --data, else TANDEM_DATA, else /var/lib/tandem as root, else your own data folder. "
+    "Exit status: 0 done, 1 refused, 2 wrong use, 3 the server is not running.",
+)
+
+
+@app.callback()
+def _root(
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """The options of the command itself."""
+
+
+app.command("serve")(serve)
+app.command("stop")(stop)
+app.command("status")(status)
+app.command("calls")(calls)
+app.command("registrations")(registrations)
+app.command("route")(route)
+app.add_typer(accounts, name="account")
+app.add_typer(domains, name="domain")
+app.add_typer(settings, name="setting")
+app.add_typer(prompts, name="prompts")
+app.add_typer(data_commands, name="data")
+
+
+@app.command(
+    "cgpl",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def cgpl(context: typer.Context) -> None:
+    """Check, run and format CG/PL programs: tandem cgpl --help."""
+    # Here and not above: the language takes longer to import than most commands take to run.
+    from cgpl import command
+
+    command.app(context.args, prog_name="tandem cgpl")
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app(prog_name="tandem")

@@ -1,0 +1,224 @@
+"""`tandem account`, `tandem domain`, `tandem setting`, `tandem route`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from admin.ports import Json
+from base.entropy import SystemEntropy
+from server.command_output import (
+    DataOption,
+    DomainOption,
+    JsonOption,
+    ask,
+    fail,
+    row,
+    rows,
+    say,
+    show_json,
+    show_pairs,
+    show_rows,
+)
+
+accounts = typer.Typer(help="Accounts: people and services.", no_args_is_help=True)
+domains = typer.Typer(help="Domains of this server.", no_args_is_help=True)
+settings = typer.Typer(help="Settings of accounts, domains and the server.", no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="alice, 201, or alice@domain.")]
+PasswordOption = Annotated[
+    str | None, typer.Option("--password", metavar="P", help="The password; one is made and printed when left out.")
+]
+PinOption = Annotated[
+    str | None, typer.Option("--pin", metavar="DIGITS", help="Digits that open the mailbox by phone.")
+]
+
+_ACCOUNT_COLUMNS = {"name": "NAME", "domain": "DOMAIN", "aliases": "ALIASES", "real_name": "REAL NAME", "pin": "PIN"}
+
+
+@accounts.command("list")
+def account_list(data: DataOption = None, domain: DomainOption = None, as_json: JsonOption = False) -> None:
+    """List accounts with their aliases.
+
+    Example: tandem account list --json
+    """
+    listing = rows(ask(data, "account.list", domain=domain))
+    show_rows(listing, _ACCOUNT_COLUMNS, as_json=as_json, empty="no accounts")
+
+
+@accounts.command("add")
+def account_add(
+    name: NameArgument,
+    password: PasswordOption = None,
+    extension: Annotated[str | None, typer.Option("--extension", metavar="N", help="A number to dial.")] = None,
+    real_name: Annotated[str | None, typer.Option("--real-name", help="Shown to the people called.")] = None,
+    pin: PinOption = None,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an account.
+
+    Example: tandem account add carol --password s3cret --extension 203
+    """
+    chosen = password if password is not None else SystemEntropy().password()
+    made = row(
+        ask(
+            data,
+            "account.add",
+            name=name,
+            password=chosen,
+            extension=extension,
+            real_name=real_name,
+            pin=pin,
+            domain=domain,
+        )
+    )
+    shown: dict[str, Json] = {**made, **({} if password is not None else {"password": chosen})}
+    if as_json:
+        show_json(shown)
+        return
+    say(f"account {made.get('name')}@{made.get('domain')} is there")
+    if password is None:
+        say(f"password {chosen}")
+
+
+@accounts.command("password")
+def account_password(
+    name: NameArgument,
+    new: Annotated[str | None, typer.Argument(metavar="[PASSWORD]", help="Asked for when left out.")] = None,
+    password: Annotated[str | None, typer.Option("--password", metavar="P", help="The same as an option.")] = None,
+    pin: PinOption = None,
+    domain: DomainOption = None,
+    data: DataOption = None,
+) -> None:
+    """Set the password, or with --pin the digits of the mailbox (--pin "" removes them).
+
+    Examples: tandem account password alice · tandem account password alice --pin 4711
+    """
+    chosen = new if new is not None else password
+    if chosen is None and pin is None:
+        chosen = str(typer.prompt("New password", hide_input=True, confirmation_prompt=True))
+    ask(data, "account.password", name=name, password=chosen, pin=pin, domain=domain)
+    say(f"{'password' if chosen is not None else 'PIN'} of {name} is set")
+
+
+@accounts.command("alias")
+def account_alias(
+    name: NameArgument,
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Another name; a number is an extension.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the alias away.")] = False,
+    domain: DomainOption = None,
+    data: DataOption = None,
+) -> None:
+    """Add an alias or extension to an account, or remove it.
+
+    Examples: tandem account alias alice 210 · tandem account alias alice 210 --remove
+    """
+    made = row(ask(data, "account.alias", name=name, alias=alias, remove=remove, domain=domain))
+    say(f"{made.get('name')}@{made.get('domain')}: {', '.join(map(str, _list(made.get('aliases')))) or 'no aliases'}")
+
+
+@accounts.command("remove")
+def account_remove(name: NameArgument, domain: DomainOption = None, data: DataOption = None) -> None:
+    """Remove an account and all its mail.
+
+    Example: tandem account remove carol
+    """
+    gone = row(ask(data, "account.remove", name=name, domain=domain))
+    say(f"account {gone.get('name')}@{gone.get('domain')} is removed")
+
+
+@domains.command("list")
+def domain_list(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List domains, the main one first."""
+    columns = {"name": "DOMAIN", "main": "MAIN", "accounts": "ACCOUNTS"}
+    show_rows(rows(ask(data, "domain.list")), columns, as_json=as_json, empty="no domains")
+
+
+@domains.command("add")
+def domain_add(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN")],
+    alias_of: Annotated[str | None, typer.Option("--alias-of", help="Only one more name of this domain.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Make a domain.
+
+    Examples: tandem domain add example.org · tandem domain add example.net --alias-of example.org
+    """
+    made = row(ask(data, "domain.add", name=name, alias_of=alias_of))
+    say(f"domain {made.get('name')} is there")
+
+
+@domains.command("remove")
+def domain_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")], data: DataOption = None) -> None:
+    """Remove a domain that has no accounts any more."""
+    say(f"domain {row(ask(data, 'domain.remove', name=name)).get('name')} is removed")
+
+
+AccountOption = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Of this account.")]
+
+
+@settings.command("get")
+def setting_get(
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="All settings when left out.")] = None,
+    account: AccountOption = None,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show settings of an account, else of the domain.
+
+    Examples: tandem setting get --account alice · tandem setting get VoicemailAfter --account alice
+    """
+    listing = rows(ask(data, "setting.get", key=key, account=account, domain=domain))
+    columns = {"key": "SETTING", "value": "VALUE", "from": "FROM", "meaning": "MEANING"}
+    show_rows(listing, columns, as_json=as_json, empty="no settings")
+
+
+@settings.command("set")
+def setting_set(
+    key: Annotated[str, typer.Argument(metavar="KEY")],
+    value: Annotated[str | None, typer.Argument(metavar="VALUE")] = None,
+    account: AccountOption = None,
+    domain: DomainOption = None,
+    default: Annotated[bool, typer.Option("--default", help="Forget the value; the inherited one counts.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Change a setting of an account, of a domain, or without either of the whole server.
+
+    Examples: tandem setting set VoicemailAfter 20 --account alice · tandem setting set Operator bob
+    """
+    if default == (value is not None):
+        fail("give a value, or --default")
+    changed = row(ask(data, "setting.set", key=key, value=value, account=account, domain=domain, default=default))
+    say(f"{changed.get('key')} = {_plain(changed.get('value'))}")
+
+
+def route(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="A number, a name, or an address.")],
+    from_: Annotated[str | None, typer.Option("--from", metavar="NAME", help="As if this account called.")] = None,
+    no_services: Annotated[bool, typer.Option("--no-services", help="With ;services=no.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell where a call to an address leads, and why.
+
+    Example: tandem route '*98' --from alice
+    """
+    answer = row(ask(data, "route", address=address, from_=from_, no_services=no_services))
+    if as_json:
+        show_json(answer)
+        return
+    for step in _list(answer.get("steps")):
+        say(f"  {step}")
+    show_pairs({str(answer.get("kind")): answer.get("leads_to")}, as_json=False)
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _plain(value: Json) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)

@@ -1,0 +1,34 @@
+"""`tandem calls`, `tandem registrations`, `tandem status`, `tandem stop`: the running server."""
+
+from __future__ import annotations
+
+from server.command_output import DataOption, JsonOption, ask, row, rows, say, show_pairs, show_rows
+
+
+def calls(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List calls in progress."""
+    columns = {"id": "CALL", "caller": "FROM", "callee": "TO", "state": "STATE", "seconds": "SECONDS", "codec": "CODEC"}
+    show_rows(rows(ask(data, "calls")), columns, as_json=as_json, empty="no calls")
+
+
+def registrations(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List registered telephones."""
+    columns = {
+        "account": "ACCOUNT",
+        "contact": "CONTACT",
+        "source": "FROM",
+        "user_agent": "DEVICE",
+        "expires": "EXPIRES",
+    }
+    show_rows(rows(ask(data, "registrations")), columns, as_json=as_json, empty="no telephones")
+
+
+def status(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Show version, uptime, addresses and counters."""
+    show_pairs(row(ask(data, "status")), as_json=as_json)
+
+
+def stop(data: DataOption = None) -> None:
+    """Stop the server as Ctrl-C does: calls are drained, then everything is closed."""
+    ask(data, "shutdown")
+    say("the server is stopping")

@@ -1,0 +1,171 @@
+"""The `tandem` command against a real control socket, and without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from admin.socket import ControlSocket
+from base import log
+from base.entropy import SeededEntropy
+from base.metrics import Metrics
+from base.storage.sqlite import SqliteDatabases
+from directory.directory import Directory
+from directory.firststart import prepare
+from directory.secrets import Keyring
+from server.command import app
+from server.options import SOCKET_NAME, Claim, data_folder
+from tests.admin.test_acts import Stage
+
+
+class Terminal:
+    """Types commands at a running server."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self.stage, self.folder = stage, folder
+
+    async def type(self, *words: str, status: int = 0) -> str:
+        result: Result = await asyncio.to_thread(
+            CliRunner().invoke, app, [*words], env={"TANDEM_DATA": str(self.folder), "COLUMNS": "200"}
+        )
+        assert result.exit_code == status, result.output
+        return result.stdout if status == 0 else result.stderr
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log() -> None:
+    """The server of these tests runs in the same process: its log must not mix with what a command prints."""
+    log.configure("error")
+
+
+@pytest.fixture
+async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
+    databases, entropy = SqliteDatabases(tmp_path, Metrics()), SeededEntropy(3)
+    directory = await Directory.open(await databases.main(), Keyring(bytes(32), entropy))
+    await prepare(directory, "tandem.test", entropy)
+    stage = Stage(directory)
+    door = ControlSocket(tmp_path / SOCKET_NAME, stage.acts, Metrics())
+    await door.start()
+    try:
+        yield Terminal(stage, tmp_path)
+    finally:
+        await door.close()
+        await databases.close()
+
+
+async def test_accounts(terminal: Terminal) -> None:
+    output = await terminal.type("account", "add", "carol", "--password", "pw-9", "--extension", "203")
+    assert output == "account carol@tandem.test is there\n"
+    carol = terminal.stage.directory.find_account("tandem.test", "203")
+    assert carol is not None
+    assert terminal.stage.directory.check_password(carol.id, "pw-9")
+    listed = json.loads(await terminal.type("account", "list", "--json"))
+    assert [row["name"] for row in listed] == ["alice", "bob", "carol", "pbx", "postmaster"]
+    assert listed[2]["aliases"] == ["203"]
+    assert ["carol", "tandem.test", "203", "no"] in [
+        line.split() for line in (await terminal.type("account", "list")).splitlines()
+    ]
+    await terminal.type("account", "password", "carol", "pw-10")
+    assert terminal.stage.directory.check_password(carol.id, "pw-10")
+    await terminal.type("account", "password", "carol", "--pin", "4711")
+    assert terminal.stage.directory.check_pin(carol.id, "4711")
+    assert await terminal.type("account", "alias", "carol", "213") == "carol@tandem.test: 203, 213\n"
+    assert await terminal.type("account", "alias", "carol", "213", "--remove") == "carol@tandem.test: 203\n"
+    assert "is taken" in await terminal.type("account", "alias", "carol", "201", status=1)
+    await terminal.type("account", "remove", "carol")
+    assert "no account carol" in await terminal.type("account", "remove", "carol", status=1)
+    made = json.loads(await terminal.type("account", "add", "dan", "--json"))
+    assert len(made["password"]) == 12
+
+
+async def test_domains_and_settings(terminal: Terminal) -> None:
+    await terminal.type("domain", "add", "second.test")
+    await terminal.type("account", "add", "erin", "--password", "x", "--domain", "second.test")
+    assert [row["name"] for row in json.loads(await terminal.type("domain", "list", "--json"))] == [
+        "tandem.test",
+        "second.test",
+    ]
+    assert "still has accounts" in await terminal.type("domain", "remove", "second.test", status=1)
+    await terminal.type("account", "remove", "erin@second.test")
+    await terminal.type("domain", "remove", "second.test")
+    assert await terminal.type("setting", "set", "VoicemailAfter", "5", "--account", "bob") == "VoicemailAfter = 5\n"
+    rows = json.loads(await terminal.type("setting", "get", "VoicemailAfter", "--account", "bob", "--json"))
+    assert rows[0]["value"] == 5
+    assert "--default" in await terminal.type("setting", "set", "VoicemailAfter", status=1)
+    output = await terminal.type("route", "*98", "--from", "alice")
+    assert "service{98}#alice@tandem.test" in output
+
+
+async def test_prompts(terminal: Terminal, tmp_path: Path) -> None:
+    sound, heard = tmp_path / "in.wav", tmp_path / "out.wav"
+    sound.write_bytes(b"RIFF" + bytes(2_000_000))
+    assert "is installed" in await terminal.type("prompts", "put", "welcome.wav", str(sound))
+    assert json.loads(await terminal.type("prompts", "list", "--json"))[0]["size"] == 2_000_004
+    await terminal.type("prompts", "get", "welcome.wav", str(heard))
+    assert heard.read_bytes() == sound.read_bytes()
+    await terminal.type("prompts", "remove", "welcome.wav")
+    sound.write_bytes(b"junk")
+    assert "no sound file" in await terminal.type("prompts", "put", "welcome.wav", str(sound), status=1)
+    assert "cannot read" in await terminal.type("prompts", "put", "welcome.wav", "/none.wav", status=1)
+
+
+async def test_watching(terminal: Terminal) -> None:
+    assert json.loads(await terminal.type("calls", "--json"))[0]["state"] == "connected"
+    assert "phone/1" in await terminal.type("registrations")
+    assert json.loads(await terminal.type("status", "--json")) == {"version": "0", "calls": 1}
+    await terminal.type("stop")
+    assert terminal.stage.house.stopped.is_set()
+
+
+async def test_data(terminal: Terminal, tmp_path: Path) -> None:
+    tables = {row["table"]: row for row in json.loads(await terminal.type("data", "inspect", "--json"))}
+    assert tables["name"]["rows"] == 8
+    assert tables["name"]["check"] == "ok"
+    assert "local" in tables["name"]["columns"]
+    names = [json.loads(line)["local"] for line in (await terminal.type("data", "export", "main", "name")).splitlines()]
+    assert names == ["pbx", "200", "conference", "postmaster", "alice", "201", "bob", "202"]
+    secrets = await terminal.type("data", "export", "main", "secret", "--json")
+    assert all(row["sealed"].endswith("octets)") for row in json.loads(secrets))
+    await terminal.type("data", "export", "main", "domain", "--csv", "-o", str(tmp_path / "d.csv"))
+    assert (tmp_path / "d.csv").read_text().splitlines() == ["id,name,main", "1,tandem.test,1"]
+    assert "no table nothing" in await terminal.type("data", "export", "main", "nothing", status=1)
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail" / "3.db").write_bytes(b"garbage" * 1000)
+    assert "cannot read" in await terminal.type("data", "inspect", "mail/3", status=1)
+
+
+def test_without_a_server(tmp_path: Path) -> None:
+    for words in (["calls"], ["account", "list", "--json"], ["status"], ["stop"]):
+        result = CliRunner().invoke(app, [*words, "--data", str(tmp_path)])
+        assert result.exit_code == 3
+        assert result.stdout == ""
+        assert f"no server is running with the data folder {tmp_path}" in result.stderr
+    result = CliRunner().invoke(app, ["data", "inspect", "--data", str(tmp_path)])
+    assert result.exit_code == 1
+    result = CliRunner().invoke(app, ["serve", "--config", str(tmp_path / "none.toml")])
+    assert "cannot be read" in result.stderr
+
+
+def test_one_server_per_folder(tmp_path: Path) -> None:
+    claim = Claim(tmp_path / "data")
+    with pytest.raises(Exception, match="another server"):
+        Claim(tmp_path / "data")
+    claim.release()
+    Claim(tmp_path / "data").release()
+
+
+def test_the_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_DATA", "/a")
+    assert data_folder(Path("/b")) == Path("/b")
+    assert data_folder(None) == Path("/a")
+    monkeypatch.delenv("TANDEM_DATA")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert data_folder(None) == Path("/var/lib/tandem")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", "/home/x/share")
+    assert data_folder(None) == Path("/home/x/share/tandem")
