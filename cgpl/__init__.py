@@ -3,6 +3,7 @@
 An island: it imports only `base.values`. Programs are compiled to Python generator functions and stepped by a host.
 """
 
+from cgpl.builtins import roster
 from cgpl.builtins.core import core_builtins
 from cgpl.builtins.table import NOT_SUPPORTED, Builtin, BuiltinTable
 from cgpl.compiler import ProgramCache, compile_program
@@ -32,4 +33,5 @@ __all__ = [
     "TraceEntry",
     "compile_program",
     "core_builtins",
+    "roster",
 ]

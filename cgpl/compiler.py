@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Sequence
-from typing import TypeAlias, assert_never, cast
+from typing import TypeAlias, TypeVar, assert_never, cast
 
 from base.values import Value
 from cgpl import operators
@@ -50,6 +50,7 @@ _FLAGS = frozenset(("<", ">", "<=", ">=", "==", "!=", "and", "or", "xor"))
 _ELEMENTS = ("get_index", "set_index", "get_key", "set_key", "negate", "plus", "not_")
 
 _Code: TypeAlias = list[ast.stmt]
+_Node = TypeVar("_Node", ast.FunctionDef, ast.arg)
 
 
 def compile_program(source: bytes | str, filename: str, builtins: BuiltinTable) -> Program:
@@ -151,13 +152,11 @@ class _SectionCode:
             kw_defaults=[],
             defaults=[],
         )
-        function = ast.FunctionDef(
-            name=_python_name(section), args=arguments, body=code, decorator_list=[], **self._where
-        )
-        return function
+        function = ast.FunctionDef(name=_python_name(section), args=arguments, body=code, decorator_list=[])
+        return self._placed(function)
 
     def _argument(self, name: str) -> ast.arg:
-        return ast.arg(arg=name, **self._where)
+        return self._placed(ast.arg(arg=name))
 
     def _prologue(self) -> _Code:
         """Count the call and its statements, and give each variable its null."""
@@ -462,6 +461,11 @@ class _SectionCode:
             place = {"lineno": line, "col_offset": column - 1, "end_lineno": line, "end_col_offset": column}
             self._places[offset] = place
         self._where = place
+
+    def _placed(self, node: _Node) -> _Node:
+        for name, value in self._where.items():
+            setattr(node, name, value)
+        return node
 
     def _temporary(self) -> str:
         self._temporaries += 1

@@ -20,38 +20,11 @@ EXPRESSION_DEPTH = 150  # Limit: nested operations; a chain of 150 additions cou
 BLOCK_DEPTH = 60  # Limit: statements inside statements.
 SOURCE_LIMIT = 2 * 1024 * 1024  # Limit: octets of a program file.
 
-KEYWORDS = frozenset(
-    [
-        "and",
-        "by",
-        "const",
-        "elif",
-        "else",
-        "end",
-        "entry",
-        "exitif",
-        "external",
-        "false",
-        "for",
-        "forward",
-        "function",
-        "if",
-        "is",
-        "loop",
-        "not",
-        "null",
-        "or",
-        "procedure",
-        "return",
-        "spawn",
-        "stop",
-        "then",
-        "true",
-        "var",
-        "while",
-        "xor",
-    ]
-)
+_KEYWORDS = """
+    and by const elif else end entry exitif external false for forward function if is loop not null or procedure return
+    spawn stop then true var while xor
+"""
+KEYWORDS = frozenset(_KEYWORDS.split())
 _LOGIC = {"&&": "and-then", "||": "or-else", "&": "and", "|": "or", "^": "xor"}
 _WORDS = {
     "RPAR": "')'",
@@ -90,7 +63,8 @@ def parse(source: SourceText) -> s.Tree:
     try:
         items = _lark().items(text, comments)
     except UnexpectedCharacters as error:
-        raise _error(source, error.pos_in_stream, *_bad_character(text, error.pos_in_stream)) from None
+        at = error.pos_in_stream or 0
+        raise _error(source, at, *_bad_character(text, at)) from None
     except UnexpectedToken as error:
         raise _unexpected(source, error) from None
     except UnexpectedEOF:
