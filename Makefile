@@ -1,0 +1,63 @@
+# Tandem: every command of the project. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= var
+# Set PYTEST_ARGS to run a part: make test PYTEST_ARGS='tests/directory -x'
+PYTEST_ARGS ?= -n auto --dist loadfile
+
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+.PHONY: setup
+setup: $(READY) ## make the environment in .venv; nothing is started
+
+$(READY): requirements.lock pyproject.toml
+	@VENV='$(VENV)' .ci/environment
+	@touch $@
+
+.PHONY: run
+run: $(READY) ## set up and start the server in the foreground, data in ./var
+	@exec $(BIN)/tandem serve --data $(DATA)
+
+.PHONY: test
+test: $(READY) ## all tests but the long proofs; counts by kind
+	@.ci/programs
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: $(READY) ## format, lint, floors, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+.PHONY: proof
+proof: $(READY) ## the long checks; the dated result goes to docs/proof
+	@.ci/programs
+	@mkdir -p docs/proof
+	$(BIN)/pytest -m proof -p no:cacheprovider --timeout 3600 | tee docs/proof/$$(date -u +%Y-%m-%d).txt
+
+.PHONY: bench
+bench: $(READY) ## figures: CPU, memory, latency
+	@$(BIN)/python -m bench
+
+.PHONY: fuzz
+fuzz: $(READY) ## parsers against random input
+	$(BIN)/pytest tests/fuzz --timeout 1800
+
+.PHONY: format
+format: $(READY) ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: clean
+clean: ## remove the environment and caches; data in ./var stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
