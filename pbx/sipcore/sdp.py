@@ -162,8 +162,8 @@ class SessionDescription:
         starts = [at for at, line in enumerate(lines) if line.startswith("m=")]
         if len(starts) > MAX_MEDIA:
             raise SipSyntaxError("Too many media sections")
-        ends = [*starts[1:], len(lines)]
-        media = tuple(Media.parse(tuple(lines[a:b])) for a, b in zip(starts, ends, strict=True))
+        sections = [lines[a:b] for a, b in zip(starts, [*starts[1:], len(lines)], strict=False)]
+        media = tuple(Media.parse(tuple(section)) for section in sections)
         return cls(tuple(lines[: starts[0]] if starts else lines), media)
 
     def __str__(self) -> str:

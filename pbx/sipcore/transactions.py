@@ -24,7 +24,11 @@ RETRY_AFTER = "10"
 
 
 class TransactionLayer:
-    """All transactions of one SIP stack. `limit` bounds the server transactions, and so what strangers can fill."""
+    """All transactions of one SIP stack.
+
+    `limit` bounds the server transactions, and so what strangers can fill; `mark` stands behind the magic cookie of our
+    branches, so that policy can see our own Via below the top one and tell a loop (RFC 3261 §16.3 step 4).
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class TransactionLayer:
         timers: Timers | None = None,
         *,
         limit: int = 50_000,
+        mark: str = "",
     ) -> None:
         self.clock = clock
         self.entropy = entropy
@@ -44,6 +49,7 @@ class TransactionLayer:
         self._transport = transport
         self._core = core
         self._limit = limit
+        self._cookie = MAGIC + mark
         self._servers: dict[tuple[str, ...], ServerTransaction] = {}
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
 
@@ -61,7 +67,7 @@ class TransactionLayer:
         """Send a copy of `request` with our Via on top; any method but ACK and CANCEL (those have their own ways)."""
         if request.method in ("ACK", "CANCEL"):
             raise ValueError(f"{request.method} is no request of its own")
-        branch = MAGIC + self.entropy.token(12)
+        branch = self._cookie + self.entropy.token(12)
         sent = request.copy()
         sent.insert_first("Via", self.via(flow, branch))
         transaction = ClientTransaction(self, (branch, request.method), sent, flow, user)
@@ -71,7 +77,7 @@ class TransactionLayer:
 
     def via(self, flow: Flow, branch: str | None = None) -> str:
         """A Via of ours for this flow; with a new branch for what is sent outside transactions (ACK of a 2xx)."""
-        branch = branch or MAGIC + self.entropy.token(12)
+        branch = branch or self._cookie + self.entropy.token(12)
         return f"SIP/2.0/{flow.transport.upper()} {self._transport.sent_by(flow)};branch={branch};rport"
 
     # --- what the transport tells ------------------------------------------------------------------------------------

@@ -50,7 +50,9 @@ def test_untouched_lines_come_out_as_they_came_in() -> None:
     forwarded.insert_first("Via", "SIP/2.0/UDP us.example;branch=z9hG4bKx")
     forwarded.set("Max-Forwards", "69")
     forwarded.uri = "sip:bob@192.0.2.4"
-    expected = INVITE.replace(b"Max-Forwards: 70", b"Max-Forwards: 69").replace(b"biloxi.example SIP", b"192.0.2.4 SIP", 1)
+    expected = INVITE.replace(b"Max-Forwards: 70", b"Max-Forwards: 69").replace(
+        b"biloxi.example SIP", b"192.0.2.4 SIP", 1
+    )
     expected = expected.replace(b"\r\nVia:", b"\r\nVia: SIP/2.0/UDP us.example;branch=z9hG4bKx\r\nVia:", 1)
     assert forwarded.encode() == expected
     assert message.encode() == INVITE, "a copy is its own"
@@ -141,7 +143,11 @@ def test_received_and_rport(via: str, source: tuple[str, int], stamped: str) -> 
 
 
 def test_lists_split_outside_quotes_and_brackets() -> None:
-    assert split_list('"a, b" <sip:x,y@z>, <sip:q>;p="1,2" , token') == ['"a, b" <sip:x,y@z>', '<sip:q>;p="1,2"', "token"]
+    assert split_list('"a, b" <sip:x,y@z>, <sip:q>;p="1,2" , token') == [
+        '"a, b" <sip:x,y@z>',
+        '<sip:q>;p="1,2"',
+        "token",
+    ]
     assert split_list("") == split_list(" , ,") == []
 
 

@@ -1,4 +1,4 @@
-"""The torture messages of `torture/ledger.txt`, and fuzzing: on no bytes does the parser raise anything undocumented."""
+"""The torture messages of `torture/ledger.txt`, and fuzzing: no bytes make the parser raise anything undocumented."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ TORTURE = Path(__file__).parent / "torture"
 
 
 def _ledger() -> list[tuple[str, str]]:
-    rows = [line.split("|", 2) for line in (TORTURE / "ledger.txt").read_text().splitlines() if not line.startswith("#")]
+    rows = [
+        line.split("|", 2) for line in (TORTURE / "ledger.txt").read_text().splitlines() if not line.startswith("#")
+    ]
     return [(name.strip(), expected.strip()) for name, expected, _ in rows]
 
 
