@@ -63,6 +63,11 @@ class Inputs:
         """Forget the digits; events stay."""
         self._items = deque(item for item in self._items if isinstance(item, Dictionary))
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._items.clear()
+        self._events = 0
+
     @property
     def digits(self) -> str:
         """The digits that wait, oldest first."""

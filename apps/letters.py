@@ -45,3 +45,9 @@ class StoredLetters:
 
     async def expunge(self, account_id: int, mailbox: str) -> None:
         await self._store.expunge(account_id, mailbox)
+
+    async def move(self, account_id: int, mailbox: str, uids: Sequence[int], target: str) -> None:
+        await self._store.move(account_id, mailbox, uids, target)
+
+    async def copy(self, account_id: int, mailbox: str, uids: Sequence[int], target: str) -> None:
+        await self._store.copy(account_id, mailbox, uids, target)

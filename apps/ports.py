@@ -5,6 +5,7 @@ Not here: any implementation. The real ones are the directory, the mail store, d
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,9 +47,16 @@ class People(Protocol):
 
     async def set_setting(self, account_id: int, key: str, value: Value) -> None: ...
 
+    def has_pin(self, account_id: int) -> bool: ...
+
     def check_pin(self, account_id: int, pin: str) -> bool: ...
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
+
+
+async def run_in_thread(work: Callable[[], T], /) -> T:
+    """`Run` on the loop's executor: disks may be slow."""
+    return await asyncio.to_thread(work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,10 @@ class Letters(Protocol):
     async def change_flags(
         self, account_id: int, mailbox: str, uids: Sequence[int], *, add: Sequence[str], remove: Sequence[str]
     ) -> None: ...
+
+    async def move(self, account_id: int, mailbox: str, uids: Sequence[int], target: str) -> None: ...
+
+    async def copy(self, account_id: int, mailbox: str, uids: Sequence[int], target: str) -> None: ...
 
     async def expunge(self, account_id: int, mailbox: str) -> None: ...
 

@@ -115,6 +115,8 @@ class RunningTask:
         self.completed = True
         self.next_offset = 0.0
         self.calling = False
+        self.on_end: Callable[[], None] = lambda: None
+        self.on_hangup: Callable[[], None] | None = None
         self._changed = asyncio.Event()
         self._played = 0
         self._recorded: tuple[int, str, float] | None = None
@@ -270,6 +272,8 @@ class RunningTask:
         self.bridged_with = None
         self.inputs.put_event(inputs.DISCONNECT, always=True)
         self.changed()
+        if self.on_hangup is not None:
+            self.on_hangup()
 
     def leg_provisioned(self, status: int) -> None:
         self.event(inputs.PROVISION, parameter=status)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from apps.environment import replace_file
-from apps.ports import Run
+from apps.ports import Run, Wave
 from base.entropy import Entropy
 from base.failures import Failure
 
@@ -63,6 +63,21 @@ class Spool:
             return None
         except OSError as problem:
             raise Failure("full", "the recording cannot be read", private=str(problem)) from problem
+
+    async def mend(self, note: SpoolNote, wave: Wave) -> float:
+        """Repair what a killed recorder left open; the seconds recorded, 0 for nothing that can be played."""
+
+        def work() -> float:
+            path = self.path(note)
+            if not path.exists():
+                return 0.0
+            wave.repair(path)
+            return wave.duration(path)
+
+        try:
+            return await self._run(work)
+        except (OSError, Failure, ValueError):
+            return 0.0
 
     async def discard(self, note: SpoolNote) -> None:
         """Remove sound and note, in that order, so that no note is ever without its meaning."""

@@ -88,10 +88,14 @@ def impersonate(task: RunningTask, args: Arguments) -> Value:
 
 def _proved(task: RunningTask, account: Account, pin: str) -> str | None:
     guard, now = task.services.pins, task.services.clock.now()
+    if not task.people.has_pin(account.id):
+        return "NO_PIN"
     if guard.locked(account.id, now):
         task.services.metrics.count("apps.pins.locked")
         return "LOCKED"
-    if not pin or not task.people.check_pin(account.id, pin):
+    if not pin:
+        return "PIN_NEEDED"
+    if not task.people.check_pin(account.id, pin):
         guard.wrong(account.id, now)
         task.services.metrics.count("apps.pins.wrong")
         task.log_to.warning("wrong_pin", account=account.address)
@@ -156,6 +160,14 @@ def read_group_members(task: RunningTask, args: Arguments) -> Value:
     return [str(member) for member in route.members]
 
 
+def read_telnums(task: RunningTask, args: Arguments) -> Value:
+    """The numbers by which an account of the domain is dialled: its aliases of digits."""
+    account = _find(task, args.text(0)) if args.text(0) else task.account
+    if account is None or account.domain != task.account.domain:
+        return None
+    return [alias for alias in task.people.aliases(account.id) if alias.isascii() and alias.isdigit()] or None
+
+
 VERBS = (
     Verb("MyDomain", "F", 0, 0, now=my_domain),
     Verb("MyEmail", "F", 0, 0, now=my_email),
@@ -167,5 +179,6 @@ VERBS = (
     Verb("EmailToSIPURI", "F", 1, 1, now=email_to_sip_uri),
     Verb("PhoneNumberToSIPURI", "F", 1, 1, now=phone_number_to_sip_uri),
     Verb("RouteAddress", "F", 2, 2, now=route_address),
+    Verb("ReadTelnums", "F", 0, 1, now=read_telnums),
     Verb("ReadGroupMembers", "F", 1, 1, now=read_group_members),
 )

@@ -21,7 +21,8 @@ def this_task(task: RunningTask, args: Arguments) -> Value:
 
 
 def is_task(task: RunningTask, args: Arguments) -> Value:
-    return flag(isinstance(args[0], TaskHandle))
+    """True while it runs; the handle of an ended Task is no Task any more."""
+    return flag(isinstance(args[0], TaskHandle) and args[0].task is not None)
 
 
 def send_event(task: RunningTask, args: Arguments) -> Value:

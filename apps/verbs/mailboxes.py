@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default as MAIL_POLICY
@@ -147,6 +147,17 @@ async def mailbox_set_flags(task: RunningTask, args: Arguments) -> Value:
     return await _done(task.services.letters.change_flags(box.account.id, box.name, uids, add=add, remove=remove))
 
 
+async def mailbox_copy(task: RunningTask, args: Arguments) -> Value:
+    """The third argument: the target's name, or a dictionary with targetMailbox and doMove. One account only."""
+    box, uids, given = args[0], _uids(args[1]), args.dictionary(2)
+    target = given.get("targetMailbox") if given is not None else args[2]
+    if not isinstance(box, MailboxHandle) or not isinstance(target, str) or target.startswith("~"):
+        return "BAD_PARAMETERS"
+    moves = given is not None and given.get("doMove") is not None
+    work = task.services.letters.move if moves else task.services.letters.copy
+    return await _done(work(box.account.id, box.name, uids, target))
+
+
 def _uids(value: Value) -> list[int]:
     """A UID, or an array of UIDs and of (first, last) ranges."""
     if isinstance(value, int):
@@ -160,10 +171,10 @@ def _uids(value: Value) -> list[int]:
     return found[:MAX_UIDS]
 
 
-async def _done(work: object) -> Value:
+async def _done(work: Awaitable[None]) -> Value:
     """Null when it worked, else an error-code string."""
     try:
-        await work  # type: ignore[misc]
+        await work
     except Failure as failure:
         return failure.code.upper().replace("-", "_")
     return None
@@ -311,6 +322,8 @@ VERBS = (
     Verb("MailboxFlagsByUID", "F", 2, 2, later=mailbox_flags),
     Verb("MailboxSetFlags", "F", 3, 3, later=mailbox_set_flags),
     Verb("MailboxSetFlagsByUID", "F", 3, 3, later=mailbox_set_flags),
+    Verb("MailboxCopy", "F", 3, 3, later=mailbox_copy),
+    Verb("MailboxCopyByUID", "F", 3, 3, later=mailbox_copy),
     Verb("MailboxExpunge", "F", 1, 1, later=mailbox_expunge),
     Verb("MailboxAudioByUID", "F", 2, 2, later=mailbox_audio),
     Verb("OpenMessage", "F", 2, 2, later=open_message),
