@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TypeAlias, TypeVar, assert_never, cast
 
-from base.values import Value
+from base.values import NUMBER_MAX, NUMBER_MIN, Value
 from cgpl import operators
 from cgpl import syntax as s
 from cgpl.builtins.table import NOT_SUPPORTED, Builtin, BuiltinTable
@@ -46,6 +46,9 @@ _HELPERS = {
     "or": "either",
     "xor": "exactly_one",
 }
+_ARITHMETIC: dict[str, ast.operator] = {"+": ast.Add(), "-": ast.Sub(), "*": ast.Mult()}
+_ORDER: dict[str, ast.cmpop] = {"<": ast.Lt(), ">": ast.Gt(), "<=": ast.LtE(), ">=": ast.GtE()}
+_SIMPLE = (ast.Name, ast.Constant)
 _FLAGS = frozenset(("<", ">", "<=", ">=", "==", "!=", "and", "or", "xor"))
 _ELEMENTS = ("get_index", "set_index", "get_key", "set_key", "negate", "plus", "not_")
 
@@ -97,6 +100,10 @@ class _Compiler:
             "HostCall": HostCall,
             "StopTask": StopTask,
             "PROGRAM": program,
+            "type": type,
+            "int": int,
+            "MIN": NUMBER_MIN,
+            "MAX": NUMBER_MAX,
         }
         for name in (*_HELPERS.values(), *_ELEMENTS):
             self._namespace[name] = getattr(operators, name)
@@ -371,7 +378,50 @@ class _SectionCode:
                 return self._operation(operator, self._value(expression.left), self._value(expression.right))
 
     def _operation(self, operator: str, left: ast.expr, right: ast.expr) -> ast.expr:
-        return self._helper(_HELPERS[operator], left, right)
+        """A call of the helper; for numbers the common case of `+`, `-` and `*` is worked out on the spot."""
+        sign = _ARITHMETIC.get(operator)
+        pair = None if sign is None else self._numbers(left, right)
+        if sign is None or pair is None:
+            return self._helper(_HELPERS[operator], left, right)
+        checks, left, right = pair
+        result = self._temporary()
+        worked_out = self._keep(result, ast.BinOp(left=left, op=sign, right=right, **self._where))
+        fits = ast.Compare(
+            left=self._load("MIN"),
+            ops=[ast.LtE(), ast.LtE()],
+            comparators=[worked_out, self._load("MAX")],
+            **self._where,
+        )
+        test = ast.BoolOp(op=ast.And(), values=[*checks, fits], **self._where)
+        otherwise = self._helper(_HELPERS[operator], left, right)
+        return ast.IfExp(test=test, body=self._load(result), orelse=otherwise, **self._where)
+
+    def _numbers(self, left: ast.expr, right: ast.expr) -> tuple[list[ast.expr], ast.expr, ast.expr] | None:
+        """Checks that both operands are numbers, and the operands to use after them; None when that is not worth it.
+
+        An operand that is no name or number is kept in a temporary by its check, which therefore comes first.
+        """
+        if not isinstance(right, _SIMPLE):
+            if not isinstance(left, _SIMPLE):
+                return None
+            kept = self._temporary()
+            first, right = self._keep(kept, right), self._load(kept)
+            others = [left]
+        elif not isinstance(left, _SIMPLE):
+            kept = self._temporary()
+            first, left = self._keep(kept, left), self._load(kept)
+            others = [right]
+        else:
+            first, others = left, [right]
+        operands = [operand for operand in (first, *others) if not isinstance(operand, ast.Constant)]
+        constants = [operand.value for operand in (left, right) if isinstance(operand, ast.Constant)]
+        if not operands or any(type(value) is not int for value in constants):
+            return None
+        return [self._is_number(operand) for operand in operands], left, right
+
+    def _is_number(self, value: ast.expr) -> ast.expr:
+        kind = self._call(self._load("type"), [value])
+        return ast.Compare(left=kind, ops=[ast.Is()], comparators=[self._load("int")], **self._where)
 
     def _spawn(self, spawn: s.Spawn) -> ast.expr:
         argument = self._constant(None) if spawn.argument is None else self._value(spawn.argument)
@@ -433,6 +483,8 @@ class _SectionCode:
                 return ast.BoolOp(op=ast.Or(), values=[self._test(left), self._test(right)], **self._where)
             case s.Binary(operator="==" | "!=" as operator, left=left, right=right) if _plain(right):
                 return self._compare_plain(operator, left, right)
+            case s.Binary(operator=operator, left=left, right=right) if operator in _ORDER:
+                return self._ordered(operator, self._value(left), self._value(right))
             case s.Binary(operator=operator) if operator in _FLAGS:
                 return self._value(expression)
             case _:
@@ -447,6 +499,16 @@ class _SectionCode:
         else:
             comparison = ast.IsNot() if null else ast.NotEq()
         return ast.Compare(left=self._value(left), ops=[comparison], comparators=[value], **self._where)
+
+    def _ordered(self, operator: str, left: ast.expr, right: ast.expr) -> ast.expr:
+        pair = self._numbers(left, right)
+        if pair is None:
+            return self._helper(_HELPERS[operator], left, right)
+        checks, left, right = pair
+        quick = ast.Compare(left=left, ops=[_ORDER[operator]], comparators=[right], **self._where)
+        numbers = checks[0] if len(checks) == 1 else ast.BoolOp(op=ast.And(), values=checks, **self._where)
+        otherwise = self._helper(_HELPERS[operator], left, right)
+        return ast.IfExp(test=numbers, body=quick, orelse=otherwise, **self._where)
 
     def _not_null(self, value: ast.expr) -> ast.expr:
         return ast.Compare(left=value, ops=[ast.IsNot()], comparators=[self._constant(None)], **self._where)

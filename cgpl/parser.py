@@ -63,7 +63,8 @@ def parse(source: SourceText) -> s.Tree:
     try:
         items = _lark().items(text, comments)
     except UnexpectedCharacters as error:
-        at = error.pos_in_stream or 0
+        at = error.pos_in_stream
+        assert at is not None
         raise _error(source, at, *_bad_character(text, at)) from None
     except UnexpectedToken as error:
         raise _unexpected(source, error) from None

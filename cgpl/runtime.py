@@ -5,7 +5,7 @@ A machine: no clock, no I/O, no asyncio. The host resumes it, answers its calls,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from types import CodeType, TracebackType
@@ -190,15 +190,32 @@ class Task:
         Pass `waited=False` when the answer was there at once: then the step budget runs on, so that a loop that never
         really waits is stopped too. Raises ProgramError, which ends the task.
         """
-        return self._step(lambda generator: generator.send(value), waited)
+        generator = self._generator
+        if generator is None:
+            return Finished()
+        self.left = self.limits.slice_steps
+        try:
+            outcome = generator.send(value)
+            steps = self.limits.slice_steps - self.left
+            if outcome is not SLICE:
+                steps += CALL_STEPS
+                if waited:
+                    self._spent = 0
+            self._spent += steps
+            if self._spent > self.limits.budget:
+                generator.throw(ProgramFault(f"the program runs for {self.limits.budget} steps without waiting"))
+        except (StopIteration, StopTask, ProgramFault, RecursionError, MemoryError) as end:
+            return self._ended(end)
+        return outcome
 
     def fail(self, message: str) -> Outcome:
         """Answer a HostCall with a program exception. Raises ProgramError."""
-
-        def throw(generator: Running) -> HostCall | Slice:
-            return generator.throw(ProgramFault(message))
-
-        return self._step(throw, True)
+        if self._generator is None:
+            return Finished()
+        try:
+            return self._generator.throw(ProgramFault(message))
+        except (StopIteration, StopTask, ProgramFault, RecursionError, MemoryError) as end:
+            return self._ended(end)
 
     def close(self) -> None:
         """Drop a program that waits; nothing of it runs any more."""
@@ -206,39 +223,21 @@ class Task:
         if generator is not None:
             generator.close()
 
-    def _step(self, run: Callable[[Running], HostCall | Slice], waited: bool) -> Outcome:
-        generator = self._generator
-        if generator is None:
-            return Finished()
-        left = self.left = self.limits.slice_steps
-        try:
-            outcome = run(generator)
-            if outcome is SLICE:
-                self._spend(generator, left - self.left)
-            else:
-                self._spent = 0 if waited else self._spent
-                self._spend(generator, left - self.left + CALL_STEPS)
-        except StopIteration:
-            self._generator = None
-            return Finished()
-        except StopTask:
-            self._generator = None
-            return Finished(stopped=True)
-        except ProgramFault as fault:
-            self._generator = None
-            raise ProgramError(str(fault), trace_of(fault.__traceback__, self._sources())) from None
-        except RecursionError as error:
-            self._generator = None
-            raise ProgramError("the calls nest too deeply", trace_of(error.__traceback__, self._sources())) from None
-        except MemoryError as error:
-            self._generator = None
-            raise ProgramError("out of memory", trace_of(error.__traceback__, self._sources())) from None
-        return outcome
-
-    def _spend(self, generator: Running, steps: int) -> None:
-        self._spent += steps
-        if self._spent > self.limits.budget:
-            generator.throw(ProgramFault(f"the program runs for {self.limits.budget} steps without waiting"))
+    def _ended(self, end: Exception) -> Finished:
+        """What the end of the generator means. Raises ProgramError."""
+        self._generator = None
+        match end:
+            case StopIteration():
+                return Finished()
+            case StopTask():
+                return Finished(stopped=True)
+            case RecursionError():
+                message = "the calls nest too deeply"
+            case MemoryError():
+                message = "out of memory"
+            case _:
+                message = str(end)
+        raise ProgramError(message, trace_of(end.__traceback__, self._sources())) from None
 
     # For compiled code
 
