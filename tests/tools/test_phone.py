@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import sys
 from pathlib import Path
 
 from tests.phone import TestPhone
 from tests.tones import make_tone, seconds_heard
 
 ADDRESS = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
@@ -60,3 +63,41 @@ async def test_a_refused_call_tells_its_status() -> None:
         call = await alice.call(f"sip:bob@{ADDRESS}:{port}")
         await bob.hangup(await bob.wait_incoming(), status=486)
         assert (await alice.wait_state("disconnected", call))["status"] == 486
+
+
+async def test_the_command_calls_plays_and_records(tmp_path: Path) -> None:
+    port = free_port()
+    speech = make_tone(tmp_path / "speech.wav", 500.0, seconds=5, rate=44100)
+    async with TestPhone("bob") as bob:
+        await bob.start(f"bob@{ADDRESS}", "", ADDRESS, free_port(), register=False, local_port=port)
+        await bob.record(tmp_path / "heard.wav")
+        await bob.play(make_tone(tmp_path / "bob.wav", 700.0, seconds=5))
+        options = ["--no-register", "--server", ADDRESS, "--port", str(port), "--duration", "2", "--dtmf", "42"]
+        files = ["--play", str(speech), "--record", str(tmp_path / "got.wav")]
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from tools.phone_command import app; app()", "call", f"alice@{ADDRESS}"),
+            *(f"bob@{ADDRESS}:{port}", *options, *files),
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        await bob.answer(await bob.wait_incoming())
+        await bob.wait_digits("42")
+        await bob.wait_state("disconnected")
+        told, _ = await asyncio.wait_for(command.communicate(), 10)
+        await bob.stop_record()
+    assert command.returncode == 0, told
+    assert seconds_heard(tmp_path / "heard.wav", 500.0) > 0.5
+    assert seconds_heard(tmp_path / "got.wav", 700.0) > 0.5
+
+
+async def test_the_command_says_why_a_call_failed() -> None:
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from tools.phone_command import app; app()", "call", f"alice@{ADDRESS}", "200"),
+        *("--no-register", "--server", ADDRESS, "--port", str(free_port()), "--transport", "tcp"),
+        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    _, told = await asyncio.wait_for(command.communicate(), 20)
+    assert command.returncode == 1
+    assert b"tandem phone: " in told
