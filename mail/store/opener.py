@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from base.clock import Clock
+from base.failures import Failure
 from base.metrics import Metrics
 from base.storage.database import Database, Databases
 from mail.store import tables
@@ -71,7 +72,15 @@ class Opener:
         for account_id, entry in tuple(self._entries.items()):
             if len(self._entries) <= self._limit:
                 return
-            if not entry.users and not entry.ready.locked():
-                del self._entries[account_id]
-                if entry.database is not None:
-                    await entry.database.close()
+            if entry.users or entry.ready.locked() or self._entries.get(account_id) is not entry:
+                continue
+            del self._entries[account_id]
+            if entry.database is not None:
+                await self._close(entry.database)
+
+    async def _close(self, database: Database) -> None:
+        # What the caller did is committed: trouble in closing another's database is not his.
+        try:
+            await database.close()
+        except Failure:
+            self._metrics.count("mail.databases_not_closed")
