@@ -62,17 +62,24 @@ app.add_typer(prompts, name="prompts")
 app.add_typer(data_commands, name="data")
 
 
-@app.command(
-    "cgpl",
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
-)
+# Two commands come from elsewhere and take longer to import than most commands take to run: their words are passed on.
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@app.command("cgpl", add_help_option=False, context_settings=_PASSED_ON)
 def cgpl(context: typer.Context) -> None:
     """Check, run and format CG/PL programs: tandem cgpl --help."""
-    # Here and not above: the language takes longer to import than most commands take to run.
     from cgpl import command
 
     command.app(context.args, prog_name="tandem cgpl")
+
+
+@app.command("phone", add_help_option=False, context_settings=_PASSED_ON)
+def phone(context: typer.Context) -> None:
+    """The desk telephone, with a sound card or with WAV files: tandem phone --help."""
+    from tools import phone_command
+
+    phone_command.app(context.args, prog_name="tandem phone")
 
 
 def main() -> None:

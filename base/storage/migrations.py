@@ -13,13 +13,15 @@ _TABLE = "CREATE TABLE IF NOT EXISTS schema_version (component TEXT PRIMARY KEY,
 def statements(script: str) -> Iterator[str]:
     """The single statements of an SQL script (`executescript` would commit under our feet)."""
     pending = ""
-    for line in script.splitlines(keepends=True):
-        pending += line
+    # A semicolon in a comment, a string or a trigger ends nothing: SQLite itself tells what is whole.
+    for part in script.split(";"):
+        pending += part + ";"
         if sqlite3.complete_statement(pending):
             yield pending
             pending = ""
-    if pending.strip():
-        yield pending
+    last = pending.removesuffix(";")
+    if last.strip():
+        yield last
 
 
 def version(connection: sqlite3.Connection, component: str) -> int:
