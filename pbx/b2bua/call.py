@@ -1,0 +1,208 @@
+"""One call: a Signal, who placed it, and the branches that ring. It delegates; each feature has its own module.
+
+Not here: audio (`media_bridge`), programs (`program_leg`), transfers (`referral`), SIP (`leg`). Its life ends with one
+call record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from base.failures import Failure
+from base.log import get_logger
+from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
+from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.leg import Leg
+from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.phone_branch import PhoneBranch
+from pbx.records.record import LiveRecord
+from pbx.signal.answer import Answer
+from pbx.signal.branch import Branch, Device, Foreign, Program
+from pbx.signal.signal import Signal
+from pbx.sipcore.sdp import SessionDescription
+
+_log = get_logger("pbx.calls")
+
+
+class BranchRunner(Protocol):
+    """What carries one branch."""
+
+    def start(self) -> None: ...
+
+    def cancel(self, reason: str | None) -> None:
+        """Stop; a final answer must still be told to the Signal."""
+
+    def discard(self) -> None: ...
+
+
+class CallOrigin(Protocol):
+    """Who placed the call: a SIP caller, a program, or a transfer."""
+
+    @property
+    def caller(self) -> Caller: ...
+
+    @property
+    def hops(self) -> int:
+        """Max-Forwards of what we send on."""
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Headers that go on to the callee."""
+
+    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+        """What to offer to a callee; None makes him offer."""
+
+    def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner: ...
+
+    def progress(self, call: Call, answer: Answer, leg: OutgoingLeg | None) -> None: ...
+
+    def connect(self, call: Call, leg: OutgoingLeg) -> None:
+        """A phone has answered: acknowledge it and join it with whoever placed the call."""
+
+    def refuse(self, call: Call, answer: Answer) -> None: ...
+
+
+class Call:
+    """Made by `new_call`; `begin` it. It leaves the table of calls when nobody is connected any more."""
+
+    def __init__(self, exchange: Exchange, origin: CallOrigin, record: LiveRecord) -> None:
+        self.exchange = exchange
+        self.origin = origin
+        self.record = record
+        self.signal = Signal(exchange.clock, self, exchange.settings.signal)
+        self.ended = False
+        self.parties: list[Leg] = []
+        self.hang_up_all: Callable[[int], None] | None = None
+        self._runners: dict[Branch, BranchRunner] = {}
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    def begin(self, route: Route, expires: float | None = None) -> None:
+        self.signal.begin(route, expires=expires)
+
+    # --- asked by the Signal
+
+    def resolve(self, target: str, account: Account | None) -> Route:
+        if account is not None:
+            return self.exchange.people.resolve_target(target, account).route
+        local, at, domain = target.rpartition("@")
+        if not at:
+            return UnknownRoute(Address(target, self.exchange.people.main_domain))
+        return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
+
+    def devices(self, account: Account) -> Sequence[str]:
+        return [binding.contact for binding in self.exchange.phones.contacts(account.id)]
+
+    def rules(self, account: Account) -> Sequence[CallRule]:
+        return self.exchange.people.call_rules(account.id)
+
+    def start_branch(self, branch: Branch) -> None:
+        runner = self._runner(branch)
+        self._runners[branch] = runner
+        _log.debug("branch started", call=self.id, branch=branch.number, target=str(branch.target))
+        runner.start()
+
+    def _runner(self, branch: Branch) -> BranchRunner:
+        match branch.target:
+            case Program():
+                return self.origin.run_program(self, branch, branch.target)
+            case Device() | Foreign():
+                return PhoneBranch(self, branch)
+
+    def cancel_branch(self, branch: Branch, reason: str | None) -> None:
+        self._runners[branch].cancel(reason)
+
+    def discard(self, branch: Branch) -> None:
+        self._runners[branch].discard()
+
+    def provisional(self, branch: Branch, answer: Answer) -> None:
+        runner = self._runners[branch]
+        self.origin.progress(self, answer, runner.leg if isinstance(runner, PhoneBranch) else None)
+
+    def answered(self, branch: Branch, answer: Answer) -> None:
+        record, runner = self.record, self._runners[branch]
+        record.answered = self.exchange.clock.wall()
+        record.status = answer.status
+        match branch.target:
+            case Program(route):
+                record.program, record.callee = route.program, route.account.address
+                record.callee_account = route.account.id
+            case Device(account):
+                record.callee, record.callee_account = account.address, account.id
+            case Foreign(address):
+                record.callee = str(address)
+        _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
+        if isinstance(runner, PhoneBranch) and runner.leg is not None:
+            self.origin.connect(self, runner.leg)
+
+    def failed(self, answer: Answer) -> None:
+        self.record.status = answer.status
+        self.origin.refuse(self, answer)
+        self.end("caller" if answer.status == 487 else "", answer.reason)
+
+    @property
+    def ringing_phones(self) -> int:
+        """How many phones ring: early audio passes only from a single one."""
+        return sum(1 for branch in self.signal.open if not isinstance(branch.target, Program))
+
+    # --- the end
+
+    def hang_up(self, status: int = 0) -> None:
+        """End it, whatever its state (shutdown, an administrator)."""
+        self.signal.cancel()
+        if self.hang_up_all is not None:
+            self.hang_up_all(status)
+        self.end("server", "shutdown")
+
+    def end(self, by: str, cause: str) -> None:
+        """Nobody is connected any more: close the record."""
+        if self.ended:
+            return
+        self.ended = True
+        self.record.ended_by, self.record.cause = by, cause
+        ended = self.exchange.clock.wall()
+        self.exchange.calls.pop(self.id, None)
+        self.exchange.spawn(self._write(ended), f"record {self.id}")
+
+    async def _write(self, ended: float) -> None:
+        record = self.record
+        if self.parties:
+            record.near = await self.parties[0].side()
+            record.codec = self.parties[0].codec
+        if len(self.parties) > 1:
+            record.far = await self.parties[1].side()
+        closed = record.close(ended)
+        self.exchange.records.write(closed)
+        _log.info(
+            "call",
+            id=closed.id,
+            call_id=closed.call_id,
+            caller=closed.caller,
+            dialled=closed.dialled,
+            callee=closed.callee,
+            program=closed.program,
+            outcome=closed.outcome,
+            status=closed.status,
+            seconds=round(closed.duration, 1),
+            ended_by=closed.ended_by,
+            cause=closed.cause,
+        )
+
+
+def new_call(exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str) -> Call:
+    """A call within the limits. Raises Failure("full")."""
+    settings, caller = exchange.settings, origin.caller
+    account = None if caller.account is None else caller.account.id
+    if len(exchange.calls) >= settings.calls:
+        raise Failure("full", "Too many calls", temporary=True)
+    own = sum(1 for call in exchange.calls.values() if call.record.caller_account == account) if account else 0
+    if own >= settings.calls_per_account:
+        raise Failure("full", "Too many calls of one account", private=caller.uri, temporary=True)
+    started = exchange.clock.wall()
+    record = LiveRecord(exchange.entropy.token(8), call_id, started, caller.uri, account, dialled)
+    call = Call(exchange, origin, record)
+    exchange.calls[call.id] = call
+    return call

@@ -1,0 +1,134 @@
+"""What all calls share: the rooms they use, the table of their legs, and the tasks they run.
+
+It knows no call; `switchboard` does. RFC 3261 §12 (a dialog is found by Call-ID and tags).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from base.clock import Clock
+from base.entropy import Entropy
+from base.log import get_logger
+from base.metrics import Metrics
+from directory.model import Account, Address, Caller, CallRule, Resolution
+from pbx.mediaproxy.engine import MediaEngine
+from pbx.programs import Programs
+from pbx.records.book import Records
+from pbx.registrar.bindings import Binding
+from pbx.signal.signal import Limits
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.session import SessionPort, SessionTimers
+from pbx.sipcore.uri import Uri
+
+if TYPE_CHECKING:
+    from pbx.b2bua.call import Call
+    from pbx.b2bua.leg import Leg
+
+_log = get_logger("pbx.calls")
+
+
+class Stack(SessionPort, Protocol):
+    """The part of `pbx.transport.stack.SipStack` that calls use."""
+
+    def contact_for(self, flow: Flow, user: str = "") -> Uri: ...
+
+    def advertised_host(self, flow: Flow) -> str: ...
+
+    async def flow_to(self, uri: Uri) -> Flow:
+        """Raises Failure("unavailable")."""
+
+
+class People(Protocol):
+    """The part of the directory that calls use; all of it answers from memory."""
+
+    @property
+    def main_domain(self) -> str: ...
+
+    def call_rules(self, account_id: int) -> Sequence[CallRule]: ...
+
+    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
+
+    def resolve_target(
+        self, target: str, account: Account, *, caller: Caller | None = None, services: bool = True
+    ) -> Resolution: ...
+
+
+class Phones(Protocol):
+    """The part of `pbx.registrar.bindings.Bindings` that calls use."""
+
+    def contacts(self, account_id: int) -> Sequence[Binding]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """Bounds and times of calls, in numbers and seconds."""
+
+    calls: int = 5_000
+    calls_per_account: int = 40
+    silence: float = 60.0  # without RTP from either side, and nobody on hold
+    agent: str = "Tandem"
+    signal: Limits = field(default_factory=Limits)
+    timers: SessionTimers = field(default_factory=SessionTimers)
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """Handed to every call, leg and branch."""
+
+    clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    stack: Stack
+    people: People
+    phones: Phones
+    media: MediaEngine
+    records: Records
+    settings: CallSettings = field(default_factory=CallSettings)
+    programs: Programs | None = None
+    calls: dict[str, Call] = field(default_factory=dict)
+    _legs: dict[tuple[str, str], Leg] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def register(self, leg: Leg) -> None:
+        """Let requests of the peer find this leg."""
+        self._legs[leg.key] = leg
+
+    def retire(self, leg: Leg) -> None:
+        """The leg has ended; late ACKs and 2xx still find it for 64*T1."""
+        self.clock.call_later(self.settings.timers.patience, lambda: self._forget(leg))
+
+    def _forget(self, leg: Leg) -> None:
+        if self._legs.get(leg.key) is leg:
+            del self._legs[leg.key]
+
+    def find(self, call_id: str, local_tag: str) -> Leg | None:
+        return self._legs.get((call_id, local_tag))
+
+    @property
+    def legs(self) -> int:
+        return len(self._legs)
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Run in the background; a fault is logged, and all end with the exchange."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.metrics.count("calls.faults")
+            _log.error("call task failed", task=task.get_name(), exc_info=error)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for what is under way, but no longer than this; then cancel it."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+        for task in set(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

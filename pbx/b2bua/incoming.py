@@ -1,0 +1,71 @@
+"""The caller's leg: an INVITE that came to us, and the session that grows out of it."""
+
+from __future__ import annotations
+
+from directory.model import Caller
+from pbx.b2bua.bodies import read_description
+from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.leg import Leg, LegOwner
+from pbx.sipcore.message import Request
+from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.session_uas import IncomingInvite
+from pbx.sipcore.transactions import ServerTransaction
+
+
+class IncomingLeg(Leg):
+    """Raises SipSyntaxError when the offer cannot be read."""
+
+    def __init__(self, exchange: Exchange, transaction: ServerTransaction, caller: Caller, owner: LegOwner) -> None:
+        request = transaction.request
+        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner)
+        self.caller = caller
+        self.theirs = read_description(request)
+        self.user_agent = request.get("User-Agent") or ""
+        contact = f"<{exchange.stack.contact_for(transaction.flow, exchange.entropy.token(6))}>"
+        timers = exchange.settings.timers
+        self.invite = IncomingInvite(exchange.clock, exchange.stack, transaction, contact, self, timers)
+        self.session = self.invite.session
+        exchange.register(self)
+
+    @property
+    def request(self) -> Request:
+        return self.invite.request
+
+    @property
+    def pending(self) -> bool:
+        return self.invite.pending
+
+    def provision(self, status: int, reason: str = "", description: SessionDescription | None = None) -> None:
+        self.invite.provisional(status, reason, b"" if description is None else description.encode(), self._headers())
+
+    def accept(self, description: SessionDescription) -> None:
+        """Send the 200; the owner hears of the ACK by `leg_acknowledged`."""
+        if not self.invite.pending:
+            super().accept(description)
+            return
+        self.invite.accept(description.encode(), self._headers())
+
+    def refuse(self, status: int, reason: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Send the final refusal."""
+        self.invite.reject(status, reason, (*headers, *self._headers()))
+        self.finish()
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        return (("Server", self.exchange.settings.agent),)
+
+    def hang_up(self, status: int = 0, reason: str = "") -> None:
+        if self.ended:
+            return
+        if self.invite.pending:
+            self.refuse(status or 480, reason)
+            return
+        self.finish()
+        self.invite.session.bye(_reason(status, reason))
+
+    def invite_cancelled(self, invite: IncomingInvite) -> None:
+        self._lost("cancelled")
+
+
+def _reason(status: int, text: str) -> str | None:
+    """A Reason header for BYE (RFC 3326)."""
+    return f'SIP;cause={status};text="{text}"' if status and text else (f"SIP;cause={status}" if status else None)

@@ -1,0 +1,196 @@
+"""Two SIP parties joined: descriptions rewritten, packets relayed, and what one does told to the other.
+
+It ends with either party. RFC 3264; RFC 3261 §14 for re-INVITE (`hold`), RFC 3515 for REFER (`referral`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from base.clock import Timer
+from base.log import get_logger
+from pbx.b2bua.bodies import read_description
+from pbx.b2bua.hold import Renegotiation
+from pbx.b2bua.incoming import IncomingLeg
+from pbx.b2bua.leg import Leg
+from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.referral import refer
+from pbx.b2bua.relay_request import pass_on
+from pbx.b2bua.reoffer import Reoffer
+from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
+from pbx.sipcore.message import Request
+from pbx.sipcore.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from pbx.b2bua.call import Call
+
+_log = get_logger("pbx.calls")
+
+
+def join(near: Leg, far: Leg) -> None:
+    """Relay between two legs whose streams are set up."""
+    if near.stream is not None and far.stream is not None:
+        near.stream.connect(far.stream)
+
+
+class Bridge:
+    """The owner of both legs; `near` is the caller's."""
+
+    def __init__(self, call: Call, near: Leg, far: Leg) -> None:
+        self.call = call
+        self._near = near
+        self._far = far
+        self._ended = False
+        self._watch: Timer | None = None
+        self._heard = (-1, -1)
+        near.owner = far.owner = self
+        call.parties = [near, far]
+        call.hang_up_all = self.hang_up
+
+    def other(self, leg: Leg) -> Leg:
+        return self._far if leg is self._near else self._near
+
+    # --- the beginning
+
+    def answer(self) -> None:
+        """The far phone has answered the near caller's INVITE."""
+        near, far = self._near, self._far
+        assert isinstance(near, IncomingLeg)
+        assert isinstance(far, OutgoingLeg)
+        if far.theirs is None:
+            self._fail(502, "no description")
+            return
+        if near.theirs is None:
+            # The far phone's 2xx is an offer (RFC 3261 §13.2.1); the answer comes in the near one's ACK.
+            near.answer_in_ack = self._answered_in_ack
+            near.accept(near.relay(far.theirs))
+            return
+        far.acknowledge()
+        try:
+            description = near.relay(far.theirs)
+            self._settle()
+        except NotAcceptable:
+            self._fail(488, "no common audio")
+            return
+        near.accept(description)
+        self.start()
+
+    def _settle(self) -> None:
+        self._near.settle()
+        self._far.settle()
+
+    def start(self) -> None:
+        """Both are set up: relay, and watch for silence."""
+        if not self._ended:
+            join(self._near, self._far)
+            self._look()
+
+    def _fail(self, status: int, cause: str) -> None:
+        if isinstance(self._far, OutgoingLeg) and self._far.theirs is None:
+            self._far.acknowledge()
+        self._finish(None, status, "server", cause)
+
+    def _answered_in_ack(self, request: Request) -> None:
+        assert isinstance(self._far, OutgoingLeg)
+        try:
+            self._near.theirs = read_description(request)
+            if self._near.theirs is None:
+                raise NotAcceptable("ACK without an answer")
+            self._far.acknowledge(self._far.relay(self._near.theirs))
+            self._settle()
+        except (SipSyntaxError, NotAcceptable):
+            self._fail(488, "no answer in ACK")
+            return
+        self.start()
+
+    def leg_acknowledged(self, leg: Leg) -> None: ...
+
+    # --- silence
+
+    def _look(self) -> None:
+        """Limit: both parties silent for `silence` seconds, and none on hold: they are gone."""
+        if self._watch is not None:
+            self._watch.cancel()
+        legs = (self._near, self._far)
+        heard = tuple(0 if leg.stream is None else leg.stream.statistics().packets_received for leg in legs)
+        expected = all(leg.agreed is not None and leg.agreed.receive for leg in legs)
+        if expected and heard == self._heard:
+            _log.info("no audio from either side", call=self.call.id)
+            self._finish(None, 0, "server", "no RTP")
+            return
+        self._heard = (heard[0], heard[1]) if expected else (-1, -1)
+        exchange = self.call.exchange
+        self._watch = exchange.clock.call_later(exchange.settings.silence, self._look)
+
+    # --- what the parties do
+
+    def leg_ended(self, leg: Leg, cause: str) -> None:
+        by = "server" if cause == "media lost" else ("caller" if leg is self._near else "callee")
+        self._finish(leg, 0, by, cause)
+
+    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
+        Renegotiation(leg, self.other(leg), transaction).start()
+
+    def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
+        if transaction.request.method == "REFER":
+            refer(self.call, leg, self.other(leg), self, transaction)
+        else:
+            pass_on(leg, self.other(leg), transaction)
+
+    def leg_digit(self, leg: Leg, digit: str) -> None:
+        """telephone-events are relayed as they are."""
+
+    def leg_played(self, leg: Leg, play: int) -> None: ...
+
+    def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
+
+    # --- the end
+
+    def release(self, leg: Leg) -> None:
+        """A transfer has taken `leg` over; the other party is hung up, and this bridge is no more."""
+        if not self._ended:
+            self._stop()
+            if leg.stream is not None:
+                leg.stream.disconnect()
+            self.other(leg).hang_up()
+            self.call.end("caller" if self.other(leg) is self._near else "callee", "transferred")
+
+    def replace(self, leg: Leg, newcomer: Leg) -> None:
+        """An attended transfer: `newcomer` takes the place of `leg`, which is hung up."""
+        stays = self.other(leg)
+        if leg is self._near:
+            self._near = newcomer
+        else:
+            self._far = newcomer
+        newcomer.owner = self
+        self.call.parties = [self._near, self._far]
+        if stays.stream is not None:
+            stays.stream.disconnect()
+        leg.hang_up()
+
+        def renewed(_done: bool) -> None:
+            theirs = newcomer.theirs
+            if theirs is None or stays.ended:
+                self.start()
+            else:
+                Reoffer(stays, lambda _d: self.start()).send(stays.relay(theirs.with_direction("sendrecv")))
+
+        if stays.theirs is not None:
+            Reoffer(newcomer, renewed).send(newcomer.relay(stays.theirs.with_direction("sendrecv")))
+
+    def hang_up(self, status: int = 0) -> None:
+        self._finish(None, status, "server", "shutdown")
+
+    def _finish(self, gone: Leg | None, status: int, by: str, cause: str) -> None:
+        if self._ended:
+            return
+        self._stop()
+        for leg in (self._near, self._far):
+            if leg is not gone:
+                leg.hang_up(status)
+        self.call.end(by, cause)
+
+    def _stop(self) -> None:
+        self._ended = True
+        if self._watch is not None:
+            self._watch.cancel()

@@ -1,0 +1,144 @@
+"""A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from base.failures import Failure
+from directory.model import Caller
+from pbx.b2bua.bodies import read_description
+from pbx.b2bua.failures import status_of
+from pbx.b2bua.leg import Leg
+from pbx.b2bua.outgoing import Invitation, OutgoingLeg
+from pbx.signal.answer import Answer
+from pbx.signal.branch import Branch, Device, Foreign
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Response
+from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import NameAddress, Uri
+
+if TYPE_CHECKING:
+    from pbx.b2bua.call import Call
+
+
+class PhoneBranch:
+    """Owns its leg until the call takes it over."""
+
+    def __init__(self, call: Call, branch: Branch) -> None:
+        self._call = call
+        self._branch = branch
+        self._exchange = call.exchange
+        self._cancelled = False
+        self.leg: OutgoingLeg | None = None
+
+    def start(self) -> None:
+        self._exchange.spawn(self._run(), f"branch {self._branch.number} of {self._call.id}")
+
+    async def _run(self) -> None:
+        try:
+            flow, invitation = await self._place()
+            leg = OutgoingLeg(self._exchange, flow, invitation, self)
+            self.leg = leg
+            await leg.open()
+        except Failure as failure:
+            self._give_up(status_of(failure))
+            return
+        except SipSyntaxError:
+            self._give_up(480)
+            return
+        if self._cancelled:
+            self._give_up(487)
+        else:
+            leg.send(self._call.origin.offer(leg))
+
+    def _give_up(self, status: int) -> None:
+        if self.leg is not None:
+            self.leg.finish()
+        self._tell(Answer(status))
+
+    async def _place(self) -> tuple[Flow, Invitation]:
+        origin, target = self._call.origin, self._branch.target
+        routes: tuple[str, ...] = ()
+        if isinstance(target, Device):
+            found = self._exchange.phones.contacts(target.account.id)
+            binding = next((each for each in found if each.contact == target.contact), None)
+            if binding is None:
+                raise Failure("unavailable", "The phone has gone")
+            uri, routes, flow = binding.contact, binding.path, binding.flow
+            to = f"<sip:{target.account.address}>"
+        elif isinstance(target, Foreign):
+            uri = str(Uri(user=target.address.local, host=target.address.domain))
+            flow = await self._exchange.stack.flow_to(Uri.parse(uri))
+            to = f"<{uri}>"
+        else:
+            raise Failure("invalid", "A program is no phone")
+        return flow, Invitation(uri, identity(origin.caller), to, tuple(routes), origin.hops, headers=origin.headers)
+
+    def cancel(self, reason: str | None) -> None:
+        self._cancelled = True
+        if self.leg is not None:
+            self.leg.cancel(reason)
+
+    def discard(self) -> None:
+        if self.leg is not None:
+            self.leg.discard()
+
+    def _tell(self, answer: Answer) -> None:
+        self._call.signal.answer(self._branch, answer)
+
+    # --- told by the leg
+
+    def leg_progress(self, leg: OutgoingLeg, response: Response) -> None:
+        try:
+            leg.theirs = read_description(response) or leg.theirs
+        except SipSyntaxError:
+            leg.theirs = None
+        self._tell(Answer(response.status, response.reason))
+
+    def leg_answered(self, leg: OutgoingLeg, response: Response) -> None:
+        self._tell(Answer(response.status, response.reason))
+
+    def leg_failed(self, leg: OutgoingLeg, status: int, response: Response | None) -> None:
+        if status in (401, 407):
+            status = 403  # a challenge for us is none for the caller
+        reason = "" if response is None else response.reason
+        self._tell(Answer(status, reason, _targets(response) if status // 100 == 3 else ()))
+
+    def leg_ended(self, leg: Leg, cause: str) -> None:
+        self._tell(Answer(480))
+
+    def leg_acknowledged(self, leg: Leg) -> None: ...
+
+    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
+        transaction.reply(491)
+
+    def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
+        transaction.reply(501)
+
+    def leg_digit(self, leg: Leg, digit: str) -> None: ...
+
+    def leg_played(self, leg: Leg, play: int) -> None: ...
+
+    def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
+
+
+def identity(caller: Caller) -> str:
+    """The caller as a callee sees him: a From value without tag; the account's own address where it was proved."""
+    if caller.account is not None:
+        uri = Uri(user=caller.account.name, host=caller.account.domain)
+        return str(NameAddress(caller.name or caller.account.real_name, uri))
+    try:
+        return str(NameAddress(caller.name, Uri.parse(caller.uri)))
+    except SipSyntaxError:
+        return '"Anonymous" <sip:anonymous@anonymous.invalid>'
+
+
+def _targets(response: Response | None) -> tuple[str, ...]:
+    """The contacts of a 3xx, as targets."""
+    if response is None:
+        return ()
+    try:
+        return tuple(f"<{contact.text}>" for contact in response.contacts[:5])
+    except SipSyntaxError:
+        return ()

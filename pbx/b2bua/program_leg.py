@@ -1,0 +1,465 @@
+"""A call leg in the hands of a program: `ProgramLeg` of `pbx.programs` for calls that came in and calls that go out.
+
+The party at the other end is a SIP leg, or the end of a pipe to another program. News is told to the program later,
+never from inside an operation of its own. Spec: cgpl-builtins §12-§14.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from base.failures import Failure
+from base.log import get_logger
+from directory.model import Account, Caller, ForeignRoute
+from pbx.b2bua.bodies import info_digit
+from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.hold import answer_alone
+from pbx.b2bua.leg import Leg
+from pbx.b2bua.relay_request import pass_on
+from pbx.mediaproxy.engine import Clip, MediaStream
+from pbx.programs import LegListener, LegMode, RequestData
+from pbx.programs import ProgramLeg as AnyProgramLeg
+from pbx.sipcore.failures import NotAcceptable
+from pbx.sipcore.message import REASONS, Request, Response
+from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.transactions import ServerTransaction
+
+_log = get_logger("pbx.calls")
+
+
+class Pending(Protocol):
+    """The branch that a program has not answered yet (`program_branch`)."""
+
+    def accept(self) -> bool: ...
+
+    def refuse(self, status: int, reason: str) -> None: ...
+
+    def redirect(self, targets: tuple[str, ...]) -> None: ...
+
+    def fork(self, targets: tuple[str, ...]) -> None: ...
+
+    def caller_gone(self) -> None: ...
+
+    def connected(self) -> None:
+        """The program answers."""
+
+
+class Placed(Protocol):
+    """A call that a program has placed and that nobody has answered (`program_call`)."""
+
+    def cancel(self) -> None: ...
+
+
+class ProgramLeg:
+    """`proved` tells whether the caller whom the program serves was proved (decision 4)."""
+
+    def __init__(self, exchange: Exchange, account: Account, proved: bool) -> None:
+        self._exchange = exchange
+        self.account = account
+        self.proved = proved
+        self._listener: LegListener | None = None
+        self._mode = LegMode.DISCONNECTED
+        self._party: Leg | None = None
+        self._pending: Pending | None = None
+        self._placed: Placed | None = None
+        self._answer: SessionDescription | None = None
+        self._acknowledged: asyncio.Future[str | None] | None = None
+        self._bridged: ProgramLeg | None = None
+        self._caller: Caller | None = None
+        self._request: RequestData | None = None
+        self._on_end: Callable[[str, str], None] | None = None
+        self._calls = False
+        self._plays = 0
+
+    # --- what the program may ask
+
+    @property
+    def mode(self) -> LegMode:
+        return self._mode
+
+    @property
+    def caller(self) -> Caller | None:
+        return self._caller
+
+    @property
+    def request(self) -> RequestData | None:
+        return self._request
+
+    @property
+    def remote_uri(self) -> str | None:
+        session = None if self._party is None else self._party.session
+        if session is not None:
+            return str(session.dialog.remote.uri)
+        return None if self._request is None else self._request.from_uri
+
+    @property
+    def local_uri(self) -> str | None:
+        session = None if self._party is None else self._party.session
+        if session is not None:
+            return str(session.dialog.local.uri)
+        return f"sip:{self.account.address}"
+
+    @property
+    def party(self) -> Leg | None:
+        """The leg at the other end, None when disconnected."""
+        return self._party
+
+    def attach(self, listener: LegListener) -> None:
+        self._listener = listener
+
+    def _tell(self, news: Callable[[LegListener], None]) -> None:
+        def later() -> None:
+            if self._listener is not None:
+                news(self._listener)
+
+        self._exchange.clock.call_later(0.0, later)
+
+    # --- a call that came in
+
+    def take_pending(self, pending: Pending, party: Leg, caller: Caller, request: RequestData) -> None:
+        """Told by the branch: this call waits for the program."""
+        self._pending, self._party = pending, party
+        self._caller, self._request, self._calls = caller, request, False
+        self._mode = LegMode.INCOMING
+
+    @property
+    def _waiting(self) -> bool:
+        return self._mode in (LegMode.INCOMING, LegMode.PROVISIONED) and self._pending is not None
+
+    async def accept(self) -> str | None:
+        party, pending = self._party, self._pending
+        if not self._waiting or party is None or pending is None:
+            return None if self._mode is LegMode.CONNECTED else "call is not pending"
+        try:
+            await party.open()
+            description = self._answer or party.studio_answer()
+        except NotAcceptable:
+            self.reject(488)
+            return "no common audio"
+        except Failure as failure:
+            self.reject(503)
+            return failure.public
+        if not pending.accept():
+            self.withdraw()
+            return "call was answered elsewhere"
+        self._pending = None
+        self._mode = LegMode.CONNECTED
+        party.owner = self
+        pending.connected()
+        self._acknowledged = asyncio.get_running_loop().create_future()
+        party.accept(description)
+        return await self._acknowledged
+
+    def reject(self, status: int, reason: str = "") -> None:
+        pending = self._pending
+        if self._waiting and pending is not None:
+            self._leave()
+            pending.refuse(status if 300 <= status <= 699 else 603, reason)
+
+    async def provision(self, status: int = 180, *, media: bool = False, reason: str = "") -> str | None:
+        party = self._party
+        if not self._waiting or party is None:
+            return "call is not pending"
+        if not 101 <= status <= 199:
+            return "not a provisional status"
+        if media and self._answer is None:
+            try:
+                await party.open()
+                self._answer = party.studio_answer()
+            except NotAcceptable:
+                return "no common audio"
+            except Failure as failure:
+                return failure.public
+            if self._pending is None:
+                return "call is not pending"
+            self._mode = LegMode.PROVISIONED
+        party.provision(status, reason, self._answer)
+        return None
+
+    def redirect(self, targets: Sequence[str]) -> None:
+        pending = self._pending
+        if self._waiting and pending is not None:
+            self._leave()
+            pending.redirect(self._allowed(targets))
+
+    def fork(self, targets: Sequence[str]) -> None:
+        if self._waiting and self._pending is not None:
+            self._pending.fork(self._allowed(targets))
+
+    def _allowed(self, targets: Sequence[str]) -> tuple[str, ...]:
+        """Decision 4: for an outside caller nothing leads out of this server."""
+        return tuple(target for target in targets if self.proved or not self._leads_out(target))
+
+    def _leads_out(self, target: str) -> bool:
+        route = self._exchange.people.resolve_target(target, self.account).route
+        if isinstance(route, ForeignRoute):
+            self._exchange.metrics.count("calls.outside-refused")
+            _log.warning("outside caller kept in", account=self.account.address, target=target)
+            return True
+        return False
+
+    def withdraw(self) -> None:
+        """Told by the branch: the call went elsewhere."""
+        self._leave()
+        self._tell(lambda listener: listener.leg_disconnected())
+
+    # --- a call that goes out
+
+    def start_call(self, uri: str, parameters: Mapping[str, str]) -> str | None:
+        from pbx.b2bua.program_call import place
+
+        if self._mode is not LegMode.DISCONNECTED or self._placed is not None:
+            return "leg is in use"
+        if not self.proved and self._leads_out(uri):
+            return "403 Forbidden"
+        placed = place(self._exchange, self, uri, parameters)
+        if isinstance(placed, str):
+            return placed
+        self._placed = placed
+        return None
+
+    def cancel_call(self) -> None:
+        placed, self._placed = self._placed, None
+        if placed is not None:
+            placed.cancel()
+
+    def call_progress(self, status: int) -> None:
+        """Told by the placed call."""
+        if self._placed is not None:
+            self._tell(lambda listener: listener.leg_provisioned(status))
+
+    def call_failed(self, status: int, reason: str) -> None:
+        """Told by the placed call."""
+        if self._placed is not None:
+            self._placed = None
+            text = f"{status} {reason or REASONS.get(status, '')}".strip()
+            self._tell(lambda listener: listener.leg_completed(text))
+
+    def call_answered(self, party: Leg, on_end: Callable[[str, str], None]) -> bool:
+        """Told by the placed call: the party is ours. False when the program does not want it any more."""
+        if self._placed is None:
+            return False
+        self._placed = None
+        self._party, self._on_end, self._calls = party, on_end, True
+        party.owner = self
+        self._mode = LegMode.CONNECTED
+        self._tell(lambda listener: listener.leg_completed(None))
+        return True
+
+    def ends_with(self, on_end: Callable[[str, str], None]) -> None:
+        """Who is told by whom and why the call ended."""
+        self._on_end = on_end
+
+    # --- the end
+
+    def disconnect(self, status: int = 0, reason: str = "") -> None:
+        if self._placed is not None:
+            self.cancel_call()
+        elif self._waiting:
+            self.reject(status or 480, reason)
+        elif (party := self._party) is not None:
+            ended = self._leave()
+            party.hang_up(status, reason)
+            ended("caller" if self._calls else "callee", "BYE")
+
+    def shut_down(self, status: int) -> None:
+        """End it from above: the program is told."""
+        if self._mode is not LegMode.DISCONNECTED:
+            self.disconnect(status)
+            self._tell(lambda listener: listener.leg_disconnected())
+
+    def _leave(self) -> Callable[[str, str], None]:
+        """Become disconnected; returns whom to tell that the call is over."""
+        self.unbridge()
+        on_end, self._on_end = self._on_end, None
+        self._party = self._pending = self._answer = None
+        self._mode = LegMode.DISCONNECTED
+        self._settle_accept("call ended")
+        return on_end or _nobody
+
+    def _settle_accept(self, outcome: str | None) -> None:
+        if self._acknowledged is not None and not self._acknowledged.done():
+            self._acknowledged.set_result(outcome)
+
+    def release(self, leg: Leg) -> None:
+        """A transfer has taken the party over."""
+        if leg is self._party:
+            ended = self._leave()
+            if leg.stream is not None:
+                leg.stream.disconnect()
+                leg.stream.stop()
+            ended("callee", "transferred")
+            self._tell(lambda listener: listener.leg_disconnected())
+
+    # --- told by the party
+
+    def leg_ended(self, leg: Leg, cause: str) -> None:
+        if leg is not self._party:
+            return
+        pending = self._pending
+        ended = self._leave()
+        self._tell(lambda listener: listener.leg_disconnected())
+        if pending is not None:
+            pending.caller_gone()
+        ended("server" if cause == "media lost" else ("callee" if self._calls else "caller"), cause)
+
+    def leg_acknowledged(self, leg: Leg) -> None:
+        self._settle_accept(None)
+
+    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
+        answer_alone(leg, transaction)
+
+    def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
+        from pbx.b2bua.referral import refer_from_program
+
+        request = transaction.request
+        if request.method == "INFO" and (digit := info_digit(request)) is not None:
+            transaction.reply(200)
+            if digit:
+                self.leg_digit(leg, digit)
+        elif request.method == "REFER":
+            refer_from_program(self, leg, transaction)
+        elif self._bridged is not None and self._bridged.party is not None:
+            pass_on(leg, self._bridged.party, transaction)
+        elif request.method == "INFO":
+            transaction.reply(200)
+            content_type, body = request.content_type, request.body
+            self._tell(lambda listener: listener.leg_info(content_type, body))
+        else:
+            transaction.reply(405)
+
+    def leg_digit(self, leg: Leg, digit: str) -> None:
+        self._tell(lambda listener: listener.leg_digit(digit))
+
+    def leg_played(self, leg: Leg, play: int) -> None:
+        self._tell(lambda listener: listener.leg_played(play))
+
+    def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None:
+        self._tell(lambda listener: listener.leg_recorded(record, cause, seconds))
+
+    # --- audio
+
+    @property
+    def _stream(self) -> MediaStream | None:
+        """The stream, when there is an audio channel with the party."""
+        return None if self._party is None or self._mode is LegMode.INCOMING else self._party.stream
+
+    def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
+        stream = self._stream
+        return self._suppressed() if stream is None else stream.play(clip, seconds=seconds, offset=offset)
+
+    def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
+        stream = self._stream
+        return self._suppressed() if stream is None else stream.tone(frequency, seconds, second)
+
+    def _suppressed(self) -> int:
+        """No audio channel: the play is over at once. Its number is negative, so that it is no stream's."""
+        self._plays -= 1
+        number = self._plays
+        self._tell(lambda listener: listener.leg_played(number))
+        return number
+
+    def stop(self) -> float:
+        stream = self._stream
+        return 0.0 if stream is None else stream.stop()
+
+    def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
+        stream = self._stream
+        if stream is not None:
+            return stream.record(path, limit=limit, silence=silence)
+        self._plays -= 1
+        number = self._plays
+        self._tell(lambda listener: listener.leg_recorded(number, "failed", 0.0))
+        return number
+
+    def stop_record(self) -> None:
+        if self._stream is not None:
+            self._stream.stop_record()
+
+    def send_digit(self, digit: str, milliseconds: int = 100) -> None:
+        if self._stream is not None:
+            self._stream.send_digit(digit, milliseconds)
+
+    def echo(self, on: bool) -> None:
+        if self._stream is not None:
+            self._stream.echo(on)
+
+    # --- bridges
+
+    @property
+    def bridged(self) -> ProgramLeg | None:
+        return self._bridged
+
+    async def bridge(self, other: AnyProgramLeg) -> str | None:
+        if not isinstance(other, ProgramLeg) or other is self:
+            return "no such leg"
+        for leg in (self, other):
+            if leg._waiting and (error := await leg.accept()) is not None:
+                return error
+        mine, theirs = self._stream, other._stream
+        if mine is None or theirs is None:
+            return "leg is not connected"
+        self.unbridge()
+        other.unbridge()
+        mine.connect(theirs)
+        self._bridged, other._bridged = other, self
+        return None
+
+    def unbridge(self) -> None:
+        other, self._bridged = self._bridged, None
+        if other is None:
+            return
+        other._bridged = None
+        for leg in (self, other):
+            if leg._stream is not None:
+                leg._stream.disconnect()
+        other._tell(lambda listener: listener.leg_unbridged())
+
+    async def transfer(self, uri: str) -> str | None:
+        from pbx.b2bua.referral import transfer_party
+
+        party = self._party
+        if self._mode is not LegMode.CONNECTED or party is None:
+            return "leg is not connected"
+        if not self.proved and self._leads_out(uri):
+            return "403 Forbidden"
+        return await transfer_party(self._exchange, self, party, uri)
+
+    async def send_info(self, content_type: str, body: bytes) -> str | None:
+        session = None if self._party is None else self._party.session
+        if self._mode is not LegMode.CONNECTED or session is None:
+            return "leg is not connected"
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        session.request(session.new_request("INFO", body, content_type), _Outcome(outcome))
+        return await outcome
+
+
+class _Outcome:
+    """Waits for the final response to one request."""
+
+    def __init__(self, outcome: asyncio.Future[str | None]) -> None:
+        self._outcome = outcome
+
+    def on_response(self, response: Response) -> None:
+        if response.is_final and not self._outcome.done():
+            self._outcome.set_result(None if response.is_success else f"{response.status} {response.reason}")
+
+    def on_failure(self, cause: str) -> None:
+        if not self._outcome.done():
+            self._outcome.set_result("408 Request Timeout")
+
+
+def _nobody(by: str, cause: str) -> None:
+    """Nobody waits for the end."""
+
+
+def request_data(request: Request) -> RequestData:
+    """What a program may read of an INVITE."""
+    headers: dict[str, tuple[str, ...]] = {}
+    for kind, value in request.headers():
+        headers[kind] = (*headers.get(kind, ()), value)
+    from_, to = request.from_, request.to
+    return RequestData(request.call_id, request.uri, str(from_.uri), from_.display, str(to.uri), headers)

@@ -1,0 +1,43 @@
+"""Requests inside a call that pass from one party to the other and back: INFO and MESSAGE, body and type untouched.
+
+RFC 6086 (INFO), RFC 3428 (MESSAGE).
+"""
+
+from __future__ import annotations
+
+from pbx.b2bua.leg import Leg
+from pbx.sipcore.message import Response
+from pbx.sipcore.session import ALLOW
+from pbx.sipcore.transactions import ServerTransaction
+
+_PASSING = frozenset({"INFO", "MESSAGE"})
+
+
+def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
+    """Carry a request to the other party; what cannot pass is refused."""
+    request = transaction.request
+    if request.method not in _PASSING:
+        transaction.reply(405, headers=(("Allow", ALLOW),))
+    elif other.session is None or leg.session is None:
+        transaction.reply(480)
+    else:
+        twin = other.session.new_request(request.method, request.body, request.get("Content-Type") or "")
+        for name in ("Info-Package", "Content-Disposition", "Content-Language"):
+            twin.copy_from(request, name)
+        other.session.request(twin, _Return(leg, transaction))
+
+
+class _Return:
+    """Takes the answer back."""
+
+    def __init__(self, leg: Leg, transaction: ServerTransaction) -> None:
+        self._leg = leg
+        self._transaction = transaction
+
+    def on_response(self, response: Response) -> None:
+        if response.is_final and not self._transaction.is_answered:
+            self._transaction.reply(response.status, response.reason)
+
+    def on_failure(self, cause: str) -> None:
+        if not self._transaction.is_answered:
+            self._transaction.reply(408)

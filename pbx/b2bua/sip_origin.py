@@ -1,0 +1,104 @@
+"""A call that a SIP caller placed: his INVITE is answered by the phone or the program that the Signal chooses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from directory.model import Caller
+from pbx.b2bua.incoming import IncomingLeg
+from pbx.b2bua.leg import Leg
+from pbx.b2bua.media_bridge import Bridge, join
+from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.program_branch import ProgramBranch
+from pbx.b2bua.program_leg import request_data
+from pbx.signal.answer import Answer
+from pbx.signal.branch import Branch, Program
+from pbx.sipcore.failures import NotAcceptable
+from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from pbx.b2bua.call import BranchRunner, Call
+
+_PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization")
+"""Headers of the caller that the callee's phone may use."""
+
+
+class SipOrigin:
+    """Owns the caller's leg until somebody answers."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._leg: IncomingLeg | None = None
+        self._call: Call | None = None
+
+    def attach(self, call: Call, leg: IncomingLeg) -> None:
+        self._call, self._leg = call, leg
+        call.parties = [leg]
+
+    @property
+    def leg(self) -> IncomingLeg:
+        if self._leg is None:
+            raise ValueError("no leg is attached")
+        return self._leg
+
+    @property
+    def caller(self) -> Caller:
+        return self._caller
+
+    @property
+    def hops(self) -> int:
+        """RFC 3261 §16.6 step 3; a B2BUA counts down too, so that circles through it end (RFC 5393 §5)."""
+        said = self.leg.request.number("Max-Forwards")
+        return max(0, (70 if said is None else min(said, 70)) - 1)
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        request = self.leg.request
+        return tuple((name, value) for name in _PASSING for value in request.get_all(name)[:3])
+
+    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+        return None if self.leg.theirs is None else leg.relay(self.leg.theirs)
+
+    def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
+        return ProgramBranch(call, branch, target.route, self.leg, self._caller, request_data(self.leg.request), self)
+
+    def progress(self, call: Call, answer: Answer, leg: OutgoingLeg | None) -> None:
+        """A phone rings. Early audio passes when it is the only one (RFC 3960 §3.1)."""
+        description = None
+        if leg is not None and leg.theirs is not None and self.leg.theirs is not None and call.ringing_phones == 1:
+            description = self.leg.relay(leg.theirs)
+            try:
+                self.leg.settle()
+                leg.settle()
+                join(self.leg, leg)
+            except NotAcceptable:
+                description = None
+        self.leg.provision(answer.status, answer.reason, description)
+
+    def connect(self, call: Call, leg: OutgoingLeg) -> None:
+        Bridge(call, self.leg, leg).answer()
+
+    def refuse(self, call: Call, answer: Answer) -> None:
+        if not self.leg.ended:
+            self.leg.refuse(answer.status, answer.reason)
+
+    # --- told by the caller's leg while nobody has answered
+
+    def leg_ended(self, leg: Leg, cause: str) -> None:
+        if self._call is not None:
+            self._call.signal.cancel()
+
+    def leg_acknowledged(self, leg: Leg) -> None: ...
+
+    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
+        transaction.reply(491)
+
+    def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
+        transaction.reply(501)
+
+    def leg_digit(self, leg: Leg, digit: str) -> None: ...
+
+    def leg_played(self, leg: Leg, play: int) -> None: ...
+
+    def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
