@@ -28,6 +28,10 @@ async def _list(desk: Desk, arguments: Arguments) -> Json:
     return [_shown(desk, account) for account in desk.directory.accounts(domain)]
 
 
+async def _show(desk: Desk, arguments: Arguments) -> Json:
+    return _shown(desk, desk.account(arguments.text("name"), arguments.text("domain")))
+
+
 async def _add(desk: Desk, arguments: Arguments) -> Json:
     name, _, of = arguments.text("name").partition("@")
     domain = desk.domain(of or arguments.text("domain"))
@@ -80,6 +84,7 @@ async def _alias(desk: Desk, arguments: Arguments) -> Json:
 
 ACTS = (
     Act("account.list", "accounts with their aliases", Right.USERS, _list, (_DOMAIN,)),
+    Act("account.show", "one account with its aliases", Right.USERS, _show, (_NAME, _DOMAIN)),
     Act(
         "account.add",
         "make an account",

@@ -27,6 +27,7 @@ class Type(enum.Enum):
 
     TEXT = "text"
     FLAG = "true or false"
+    NUMBER = "a number from 0"
     LIST = "a list of texts"
     DATA = "octets in base64"
 
@@ -58,6 +59,10 @@ class Arguments:
 
     def flag(self, name: str) -> bool:
         return self._values.get(name) is True
+
+    def number(self, name: str, default: int) -> int:
+        value = self._values.get(name)
+        return value if isinstance(value, int) else default
 
     def list(self, name: str) -> tuple[str, ...]:
         value = self._values.get(name)
@@ -128,6 +133,8 @@ def _fits(type_: Type, value: Json) -> bool:
             return isinstance(value, str)
         case Type.FLAG:
             return isinstance(value, bool)
+        case Type.NUMBER:
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
         case Type.LIST:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         case Type.DATA:

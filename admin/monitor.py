@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from admin.acts import Act, Arguments, Desk
+from admin.acts import Act, Arguments, Desk, Parameter, Type
 from admin.ports import Json
 from admin.rights import Right
 
+_CALLS = 50
+_MOST_CALLS = 10_000  # Limit: records in one answer.
+
 
 async def _calls(desk: Desk, arguments: Arguments) -> Json:
-    return [asdict(row) for row in desk.monitor.calls()]
+    limit = arguments.number("limit", _CALLS)
+    return [asdict(row) for row in await desk.monitor.calls(min(limit, _MOST_CALLS))]
 
 
 async def _registrations(desk: Desk, arguments: Arguments) -> Json:
@@ -27,7 +31,13 @@ async def _shutdown(desk: Desk, arguments: Arguments) -> Json:
 
 
 ACTS = (
-    Act("calls", "calls in progress", Right.MONITOR, _calls),
+    Act(
+        "calls",
+        "calls in progress, and the last that ended",
+        Right.MONITOR,
+        _calls,
+        (Parameter("limit", Type.NUMBER, required=False),),
+    ),
     Act("registrations", "registered telephones", Right.MONITOR, _registrations),
     Act("status", "version, uptime and counters", Right.MONITOR, _status),
     Act("shutdown", "stop the server", Right.MASTER, _shutdown),

@@ -47,13 +47,19 @@ class PromptStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """A call in progress."""
+    """A call in progress, or a record of one that ended."""
 
     id: str
+    state: str  # ringing, connected, ended
+    started: str  # ISO 8601, local time
     caller: str
-    callee: str
-    state: str
-    seconds: int
+    dialled: str
+    callee: str = ""
+    program: str = ""
+    outcome: str = ""  # empty while it lives; else answered, busy, no-answer, failed, cancelled
+    status: int = 0  # the final SIP status
+    duration: int = 0  # seconds
+    ended_by: str = ""  # caller, callee, server
     codec: str = ""
 
 
@@ -71,7 +77,8 @@ class RegistrationRow:
 class Monitor(Protocol):
     """What is going on now."""
 
-    def calls(self) -> Sequence[CallRow]: ...
+    async def calls(self, limit: int) -> Sequence[CallRow]:
+        """Calls in progress, then the last `limit` that ended, the newest first."""
 
     def registrations(self) -> Sequence[RegistrationRow]: ...
 

@@ -107,17 +107,32 @@ def account_password(
 @accounts.command("alias")
 def account_alias(
     name: NameArgument,
-    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="Another name; a number is an extension.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[add|remove] ALIAS", help="Another name; a number is an extension.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take the alias away.")] = False,
     domain: DomainOption = None,
     data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Add an alias or extension to an account, or remove it.
+    """List the aliases and extensions of an account, add one, or remove one.
 
-    Examples: tandem account alias alice 210 · tandem account alias alice 210 --remove
+    Examples: tandem account alias alice list · tandem account alias alice add 210 · tandem account alias alice 210 ·
+    tandem account alias alice remove 210
     """
-    made = row(ask(data, "account.alias", name=name, alias=alias, remove=remove, domain=domain))
-    say(f"{made.get('name')}@{made.get('domain')}: {', '.join(map(str, _list(made.get('aliases')))) or 'no aliases'}")
+    match words or ["list"]:
+        case ["list"]:
+            made = row(ask(data, "account.show", name=name, domain=domain))
+        case ["add" | "remove" as verb, alias]:
+            made = row(ask(data, "account.alias", name=name, alias=alias, remove=verb == "remove", domain=domain))
+        case [alias]:
+            made = row(ask(data, "account.alias", name=name, alias=alias, remove=remove, domain=domain))
+        case _:
+            raise typer.BadParameter("give one alias, after add or remove")
+    if as_json:
+        show_json(made.get("aliases"))
+        return
+    say(f"{made.get('name')}@{made.get('domain')}: {_plain(made.get('aliases')) or 'no aliases'}")
 
 
 @accounts.command("remove")
@@ -157,43 +172,49 @@ def domain_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")], data: 
     say(f"domain {row(ask(data, 'domain.remove', name=name)).get('name')} is removed")
 
 
-AccountOption = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Of this account.")]
+OwnerArgument = Annotated[
+    str, typer.Argument(metavar="OWNER", help="An account; @example.org: that domain; @: the whole server.")
+]
 
 
 @settings.command("get")
 def setting_get(
+    owner: OwnerArgument,
     key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="All settings when left out.")] = None,
-    account: AccountOption = None,
-    domain: DomainOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show settings of an account, else of the domain.
+    """Show settings and where each comes from.
 
-    Examples: tandem setting get --account alice · tandem setting get VoicemailAfter --account alice
+    Examples: tandem setting get alice · tandem setting get alice VoicemailAfter · tandem setting get @ Operator
     """
-    listing = rows(ask(data, "setting.get", key=key, account=account, domain=domain))
+    listing = rows(ask(data, "setting.get", key=key, **_owner(owner)))
     columns = {"key": "SETTING", "value": "VALUE", "from": "FROM", "meaning": "MEANING"}
     show_rows(listing, columns, as_json=as_json, empty="no settings")
 
 
 @settings.command("set")
 def setting_set(
+    owner: OwnerArgument,
     key: Annotated[str, typer.Argument(metavar="KEY")],
     value: Annotated[str | None, typer.Argument(metavar="VALUE")] = None,
-    account: AccountOption = None,
-    domain: DomainOption = None,
     default: Annotated[bool, typer.Option("--default", help="Forget the value; the inherited one counts.")] = False,
     data: DataOption = None,
 ) -> None:
-    """Change a setting of an account, of a domain, or without either of the whole server.
+    """Change a setting of an account, of a domain, or of the whole server.
 
-    Examples: tandem setting set VoicemailAfter 20 --account alice · tandem setting set Operator bob
+    Examples: tandem setting set alice VoicemailAfter 20 · tandem setting set @ Operator bob
     """
     if default == (value is not None):
         fail("give a value, or --default")
-    changed = row(ask(data, "setting.set", key=key, value=value, account=account, domain=domain, default=default))
+    changed = row(ask(data, "setting.set", key=key, value=value, default=default, **_owner(owner)))
     say(f"{changed.get('key')} = {_plain(changed.get('value'))}")
+
+
+def _owner(text: str) -> dict[str, Json]:
+    if text == "@":
+        return {}
+    return {"domain": text[1:]} if text.startswith("@") else {"account": text}
 
 
 def route(

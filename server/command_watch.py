@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from server.command_output import DataOption, JsonOption, ask, row, rows, say, show_pairs, show_rows
 
 
-def calls(data: DataOption = None, as_json: JsonOption = False) -> None:
-    """List calls in progress."""
-    columns = {"id": "CALL", "caller": "FROM", "callee": "TO", "state": "STATE", "seconds": "SECONDS", "codec": "CODEC"}
-    show_rows(rows(ask(data, "calls")), columns, as_json=as_json, empty="no calls")
+def calls(
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many ended calls to list.")] = 50,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List calls in progress, then the last that ended.
+
+    Example: tandem calls --limit 10 --json
+    """
+    columns = {
+        "started": "STARTED",
+        "caller": "FROM",
+        "dialled": "DIALLED",
+        "callee": "TO",
+        "program": "PROGRAM",
+        "state": "STATE",
+        "outcome": "OUTCOME",
+        "status": "STATUS",
+        "duration": "SECONDS",
+    }
+    show_rows(rows(ask(data, "calls", limit=limit)), columns, as_json=as_json, empty="no calls")
 
 
 def registrations(data: DataOption = None, as_json: JsonOption = False) -> None:

@@ -19,9 +19,8 @@ def statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(pending):
             yield pending
             pending = ""
-    last = pending.removesuffix(";")
-    if last.strip():
-        yield last
+    if pending.strip(" \t\r\n;"):
+        yield pending
 
 
 def version(connection: sqlite3.Connection, component: str) -> int:

@@ -56,8 +56,12 @@ class House:
         self.removed: list[int] = []
         self.stopped = asyncio.Event()
 
-    def calls(self) -> list[CallRow]:
-        return [CallRow("1", "alice", "bob", "connected", 12, "PCMU")]
+    async def calls(self, limit: int) -> list[CallRow]:
+        live = CallRow("1", "connected", "2026-01-01T10:00:00", "alice", "202", "bob", codec="PCMU")
+        ended = CallRow(
+            "0", "ended", "2026-01-01T09:00:00", "bob", "200", program="pbx", outcome="answered", status=200
+        )
+        return [live, *[ended] * limit]
 
     def registrations(self) -> list[RegistrationRow]:
         return [RegistrationRow("bob", "sip:bob@127.0.0.1:5062", "udp 127.0.0.1:5062", "phone/1", 300)]
@@ -181,8 +185,9 @@ async def test_prompts_and_monitor(stage: Stage) -> None:
         await stage.do("prompts.put", name="welcome.wav", data="")
     with pytest.raises(Failure, match="octets in base64"):
         await stage.do("prompts.put", name="welcome.wav", data="%%%")
-    calls = await stage.do("calls")
+    calls = await stage.do("calls", limit=2)
     assert isinstance(calls, list)
+    assert len(calls) == 3
     assert isinstance(calls[0], dict)
     assert calls[0]["codec"] == "PCMU"
     assert await stage.do("status") == {"version": "0", "calls": 1}
@@ -197,6 +202,8 @@ async def test_rights_and_parameters(stage: Stage) -> None:
         await stage.do("nothing")
     with pytest.raises(Failure, match="unknown parameter colour"):
         await stage.do("calls", colour="red")
+    with pytest.raises(Failure, match="limit must be a number from 0"):
+        await stage.do("calls", limit=-1)
     with pytest.raises(Failure, match="password must be text"):
         await stage.do("account.add", name="x", password=5)
 

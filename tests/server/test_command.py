@@ -76,6 +76,9 @@ async def test_accounts(terminal: Terminal) -> None:
     assert terminal.stage.directory.check_pin(carol.id, "4711")
     assert await terminal.type("account", "alias", "carol", "213") == "carol@tandem.test: 203, 213\n"
     assert await terminal.type("account", "alias", "carol", "213", "--remove") == "carol@tandem.test: 203\n"
+    assert await terminal.type("account", "alias", "carol", "add", "214") == "carol@tandem.test: 203, 214\n"
+    assert json.loads(await terminal.type("account", "alias", "carol", "--json")) == ["203", "214"]
+    assert await terminal.type("account", "alias", "carol", "remove", "214") == "carol@tandem.test: 203\n"
     assert "is taken" in await terminal.type("account", "alias", "carol", "201", status=1)
     await terminal.type("account", "remove", "carol")
     assert "no account carol" in await terminal.type("account", "remove", "carol", status=1)
@@ -93,10 +96,12 @@ async def test_domains_and_settings(terminal: Terminal) -> None:
     assert "still has accounts" in await terminal.type("domain", "remove", "second.test", status=1)
     await terminal.type("account", "remove", "erin@second.test")
     await terminal.type("domain", "remove", "second.test")
-    assert await terminal.type("setting", "set", "VoicemailAfter", "5", "--account", "bob") == "VoicemailAfter = 5\n"
-    rows = json.loads(await terminal.type("setting", "get", "VoicemailAfter", "--account", "bob", "--json"))
+    assert await terminal.type("setting", "set", "bob", "VoicemailAfter", "5") == "VoicemailAfter = 5\n"
+    assert await terminal.type("setting", "set", "@", "VoicemailLimit", "60") == "VoicemailLimit = 60\n"
+    assert await terminal.type("setting", "set", "@tandem.test", "Operator", "bob") == "Operator = bob\n"
+    rows = json.loads(await terminal.type("setting", "get", "bob", "VoicemailAfter", "--json"))
     assert rows[0]["value"] == 5
-    assert "--default" in await terminal.type("setting", "set", "VoicemailAfter", status=1)
+    assert "--default" in await terminal.type("setting", "set", "bob", "VoicemailAfter", status=1)
     output = await terminal.type("route", "*98", "--from", "alice")
     assert "service{98}#alice@tandem.test" in output
 

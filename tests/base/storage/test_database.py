@@ -102,7 +102,7 @@ async def test_a_failing_migration_leaves_nothing(database: Database) -> None:
 def test_statements_of_a_script() -> None:
     script = "CREATE TABLE a (b); -- note; here\nINSERT INTO a\n VALUES (';');\nSELECT 1"
     found = [text.strip() for text in statements(script)]
-    assert found == ["CREATE TABLE a (b);", "-- note; here\nINSERT INTO a\n VALUES (';');", "SELECT 1"]
+    assert found == ["CREATE TABLE a (b);", "-- note; here\nINSERT INTO a\n VALUES (';');", "SELECT 1;"]
 
 
 async def test_each_account_has_its_own_mail(databases: Databases) -> None:
