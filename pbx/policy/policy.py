@@ -73,7 +73,8 @@ class Policy:
         self._metrics.count(f"sip.requests.{request.method if request.method in self._settings.allowed else 'other'}")
 
         from_ourselves = self._stack.ours(*transaction.flow.remote)
-        refusal = screen(request, self._settings, from_ourselves=from_ourselves)
+        passes = self._stack.passes(request)
+        refusal = screen(request, self._settings, from_ourselves=from_ourselves, passes=passes)
         if refusal is not None:
             self._refuse(transaction, refusal)
             return

@@ -75,3 +75,6 @@ class Ourselves(Protocol):
 
     def ours(self, host: str, port: int | None) -> bool:
         """True when this is one of our own sockets."""
+
+    def passes(self, request: Request) -> int:
+        """How often this request has left us already."""

@@ -21,7 +21,12 @@ class Refusal:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def screen(request: Request, settings: PolicySettings, *, from_ourselves: bool) -> Refusal | None:
+SPIRALS = 1
+"""Limit: how often a request may come back to another address of ours by way of others. RFC 3261 §6 calls that a
+spiral, and no error; with forks each pass multiplies (RFC 5393)."""
+
+
+def screen(request: Request, settings: PolicySettings, *, from_ourselves: bool, passes: int) -> Refusal | None:
     """The first fault found, or None. After it the headers that policy reads can be parsed without fear."""
     if request.method not in settings.allowed:
         return Refusal(405, headers=(("Allow", ", ".join(settings.allowed)),))
@@ -33,6 +38,6 @@ def screen(request: Request, settings: PolicySettings, *, from_ourselves: bool) 
         return Refusal(420, headers=(("Unsupported", ", ".join(sorted(unknown))),))
     if request.number("Max-Forwards") == 0 and request.method not in ("OPTIONS", "REGISTER"):
         return Refusal(483)
-    if from_ourselves:
-        return Refusal(482)  # RFC 3261 §16.3 step 4: it came from our own socket
+    if from_ourselves or passes > SPIRALS:  # RFC 3261 §16.3 step 4
+        return Refusal(482)
     return None

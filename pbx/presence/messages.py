@@ -75,6 +75,7 @@ class MessageSummary:
         self._by_dialog: dict[DialogId, Subscription] = {}
         self._by_account: dict[int, dict[DialogId, Subscription]] = {}
         self._unsolicited: dict[BindingKey, Unsolicited] = {}
+        self._shown: dict[BindingKey, tuple[float, Counts]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._again: dict[int, bool] = {}
         bindings.listen(self.changed)
@@ -203,8 +204,19 @@ class MessageSummary:
         covered = {subscription.flow for subscription in subscriptions}
         account = self._accounts.account(account_id)
         for binding in self._bindings.contacts(account_id):
-            if account is not None and binding.flow not in covered:
+            if account is not None and binding.flow not in covered and self._is_news(binding, counts):
                 self._tell_contact(account, binding, counts)
+
+    def _is_news(self, binding: Binding, counts: Counts) -> bool:
+        """Whether this registration has not been shown these counts yet."""
+        key, shown = (binding.account_id, binding.key), (binding.registered_at, counts)
+        if self._shown.get(key) == shown:
+            return False
+        if len(self._shown) > 2 * len(self._bindings) + 100:
+            live = {(each.account_id, each.key) for each in self._bindings.all()}
+            self._shown = {known: value for known, value in self._shown.items() if known in live}
+        self._shown[key] = shown
+        return True
 
     def _tell_contact(self, account: Account, binding: Binding, counts: Counts) -> None:
         key = (binding.account_id, binding.key)

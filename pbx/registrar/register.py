@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pbx.nat.detection import behind_nat, numeric
 from pbx.registrar.bindings import Binding
@@ -97,6 +97,8 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
             return Decision(423, headers=(("Min-Expires", str(registration.limits.shortest)),))
         binding = _binding(registration, value, address, seconds)
         before = known.get(binding.key)
+        if before is not None:
+            binding = replace(binding, registered_at=before.registered_at)
         if before is not None and _out_of_order(registration.request, before):
             return Decision(500, "Out of order")  # RFC 3261 §10.3 step 7
         if seconds:

@@ -6,6 +6,7 @@ RFC 3261 §18, RFC 5626 §3.5.1 (CRLF keepalive), RFC 5923 (a connection is used
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from pbx.transport.network import Endpoint, Stream
 Received = Callable[[Request | Response, Flow], None]
 Refused = Callable[[SipSyntaxError, Flow], None]
 Ended = Callable[[Flow], None]
+
+
+LINGER = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class Connections:
         self._by_remote: dict[Endpoint, Connection] = {}
         self._by_source: dict[str, int] = {}
         self._sweeper: Timer | None = None
+        self._empty: asyncio.Event | None = None
         metrics.gauge("pbx.transport.connections", lambda: len(self._open))
 
     def now(self) -> float:
@@ -151,6 +156,8 @@ class Connections:
         else:
             del self._by_source[remote[0]]
         self._ended(connection.flow)
+        if self._empty is not None and not self._open:
+            self._empty.set()
 
     def flow_to(self, remote: Endpoint) -> Flow | None:
         """The flow of a connection to that peer, if one is open."""
@@ -169,12 +176,22 @@ class Connections:
         connection.stream.write(data)
         return True
 
-    def close_all(self) -> None:
+    async def close(self) -> None:
+        """Let what is written leave; who does not take it within `LINGER` seconds is cut off."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
         for connection in list(self._open.values()):
             connection.stream.close()
+        if not self._open:
+            return
+        self._empty = asyncio.Event()
+        try:
+            async with asyncio.timeout(LINGER):
+                await self._empty.wait()
+        except TimeoutError:
+            for connection in list(self._open.values()):
+                connection.stream.abort()
 
     def _plan_sweep(self) -> None:
         if self._sweeper is None:

@@ -147,11 +147,11 @@ class MemoryNetwork:
         made = self._listeners[bound] = _MemoryListener(self, bound, accept)
         return made
 
-    async def connect(self, remote: Endpoint, accept: Accept) -> Stream:
+    async def connect(self, remote: Endpoint, accept: Accept, *, local_host: str = "") -> Stream:
         listener = self._listeners.get(remote) or self._listeners.get(("0.0.0.0", remote[1]))
         if listener is None:
             raise ConnectionRefusedError(f"nobody listens at {remote[0]}:{remote[1]}")
-        here = _MemoryStream(self._clock, ("127.0.0.1", next(self._ports)), remote)
+        here = _MemoryStream(self._clock, (local_host or "127.0.0.1", next(self._ports)), remote)
         there = _MemoryStream(self._clock, remote, here.local)
         here.other, there.other = there, here
         there.user = listener.accept(there)

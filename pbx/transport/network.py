@@ -77,7 +77,8 @@ class Network(Protocol):
     async def listen(self, local: Endpoint, accept: Accept) -> Listener:
         """`accept` is asked for the user of each new connection before its first octet."""
 
-    async def connect(self, remote: Endpoint, accept: Accept) -> Stream: ...
+    async def connect(self, remote: Endpoint, accept: Accept, *, local_host: str = "") -> Stream:
+        """`local_host`: the address of ours to come from, when it matters."""
 
     async def look_up(self, host: str) -> Sequence[str]:
         """The numeric addresses of a host name; empty when there are none."""

@@ -162,10 +162,15 @@ class SystemNetwork:
         server = await self._loop.create_server(lambda: _TcpStream(accept), local[0], local[1], backlog=512)
         return _TcpListener(server)
 
-    async def connect(self, remote: Endpoint, accept: Accept) -> Stream:
+    async def connect(self, remote: Endpoint, accept: Accept, *, local_host: str = "") -> Stream:
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
-                _, stream = await self._loop.create_connection(lambda: _TcpStream(accept), remote[0], remote[1])
+                _, stream = await self._loop.create_connection(
+                    lambda: _TcpStream(accept),
+                    remote[0],
+                    remote[1],
+                    local_addr=(local_host, 0) if local_host else None,
+                )
         except TimeoutError as error:
             raise OSError(f"no connection to {remote[0]}:{remote[1]} in {CONNECT_LIMIT:.0f} s") from error
         return stream

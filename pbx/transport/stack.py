@@ -80,6 +80,7 @@ class SipStack:
         self._layer: TransactionLayer | None = None
         self._ended_listeners: list[Callable[[Flow], None]] = []
         self._complained: Recent[str] = Recent(clock, window=60.0)
+        self._mark = entropy.token(4)
         self._closing = False
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -88,7 +89,13 @@ class SipStack:
         """Name who handles requests; once, before `start`."""
         guarded = GuardedCore(core, self._metrics)
         self._layer = TransactionLayer(
-            self._clock, self._entropy, self, guarded, self._metrics, timers=self._settings.timers
+            self._clock,
+            self._entropy,
+            self,
+            guarded,
+            self._metrics,
+            timers=self._settings.timers,
+            mark=self._mark,
         )
 
     def on_flow_ended(self, listener: Callable[[Flow], None]) -> None:
@@ -123,7 +130,7 @@ class SipStack:
         for listener in self._listeners:
             await listener.close()
         self._listeners.clear()
-        self._connections.close_all()
+        await self._connections.close()
         for socket in self._udp.values():
             await socket.close()
         self._udp.clear()
@@ -191,8 +198,8 @@ class SipStack:
     def send_message(self, message: Request | Response, flow: Flow) -> None:
         """Send outside any transaction: the ACK of a 2xx (our Via is pushed onto it), or a response."""
         if isinstance(message, Request):
-            via = f"SIP/2.0/{flow.transport.upper()} {self.sent_by(flow)};branch={MAGIC}{self._entropy.token(8)};rport"
-            message.insert_first("Via", via)
+            branch = f"{MAGIC}{self._mark}{self._entropy.token(8)}"
+            message.insert_first("Via", f"SIP/2.0/{flow.transport.upper()} {self.sent_by(flow)};branch={branch};rport")
         self.send(flow, message.encode())
 
     def send(self, flow: Flow, data: bytes) -> None:
@@ -269,6 +276,11 @@ class SipStack:
         text = numeric(host)
         return text is not None and (any(text == local[0] for local in bound) or text in self._faces.values())
 
+    def passes(self, request: Request) -> int:
+        """How often this request has left us already: the branches in its Vias that bear our mark."""
+        ours = f"branch={MAGIC}{self._mark}"
+        return sum(value.count(ours) for kind, value in request.headers() if kind == "via")
+
     async def flow_to(self, uri: Uri) -> Flow:
         """A flow to a SIP address: an open connection, a new one, or a datagram flow.
 
@@ -296,13 +308,19 @@ class SipStack:
         if flow is not None:
             return flow
         try:
-            stream = await self._network.connect(remote, self._connections.opened)
+            stream = await self._network.connect(remote, self._connections.opened, local_host=self._tcp_host(remote))
         except OSError as error:
             raise Failure("unavailable", "No connection", private=f"{remote}: {error}", temporary=True) from error
         opened = self._connections.flow_to(stream.remote)
         if opened is None:
             raise Failure("unavailable", "Connection lost", private=str(remote), temporary=True)
         return opened
+
+    def _tcp_host(self, remote: Endpoint) -> str:
+        """Where we listen at one address only, we also come from there: peers take it for our name."""
+        hosts = [listener.local[0] for listener in self._listeners]
+        family = [host for host in hosts if (":" in host) == (":" in remote[0]) and host not in ("0.0.0.0", "::")]
+        return family[0] if family and len(family) == len(hosts) else ""
 
 
 class GuardedCore:
