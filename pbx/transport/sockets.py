@@ -142,8 +142,7 @@ class _TcpListener:
 class SystemNetwork:
     """The real network. Name look-ups run in the loop's default executor, bounded in time and cached for a minute."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._names: OrderedDict[str, tuple[float, tuple[str, ...]]] = OrderedDict()
 
     async def datagrams(self, local: Endpoint, receive: Receive) -> Datagrams:
@@ -153,19 +152,20 @@ class SystemNetwork:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
             sock.bind(local)
-            return UdpSocket(self._loop, sock, receive)
+            return UdpSocket(asyncio.get_running_loop(), sock, receive)
         except OSError:
             sock.close()
             raise
 
     async def listen(self, local: Endpoint, accept: Accept) -> Listener:
-        server = await self._loop.create_server(lambda: _TcpStream(accept), local[0], local[1], backlog=512)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _TcpStream(accept), local[0], local[1], backlog=512)
         return _TcpListener(server)
 
     async def connect(self, remote: Endpoint, accept: Accept, *, local_host: str = "") -> Stream:
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
-                _, stream = await self._loop.create_connection(
+                _, stream = await asyncio.get_running_loop().create_connection(
                     lambda: _TcpStream(accept),
                     remote[0],
                     remote[1],
@@ -176,16 +176,17 @@ class SystemNetwork:
         return stream
 
     async def look_up(self, host: str) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
         known = self._names.get(host)
-        if known is not None and known[0] > self._loop.time():
+        if known is not None and known[0] > loop.time():
             return known[1]
         try:
             async with asyncio.timeout(LOOK_UP_LIMIT):
-                rows = await self._loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+                rows = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
         except (socket.gaierror, UnicodeError, TimeoutError):
             rows = []
         addresses = tuple(dict.fromkeys(_endpoint(row[4])[0] for row in rows))
-        self._names[host] = (self._loop.time() + NAME_LIFE, addresses)
+        self._names[host] = (loop.time() + NAME_LIFE, addresses)
         self._names.move_to_end(host)
         if len(self._names) > CACHED_NAMES:
             self._names.popitem(last=False)

@@ -72,7 +72,7 @@ class Running:
 async def running(limits: StreamLimits | None = None) -> AsyncIterator[Running]:
     loop, metrics, core = asyncio.get_running_loop(), Metrics(), Core()
     settings = StackSettings(((HOST, 0),), ((HOST, 0),), limits=limits or StreamLimits())
-    stack = SipStack(SystemNetwork(loop), LoopClock(loop), SeededEntropy(3), metrics, settings)
+    stack = SipStack(SystemNetwork(), LoopClock(loop), SeededEntropy(3), metrics, settings)
     stack.attach(core)
     await stack.start()
     try:
@@ -283,7 +283,7 @@ async def test_a_port_that_is_taken_leaves_nothing_open() -> None:
     loop = asyncio.get_running_loop()
     async with running() as server:
         settings = StackSettings(((HOST, 0), server.udp), ())
-        stack = SipStack(SystemNetwork(loop), LoopClock(loop), SeededEntropy(3), Metrics(), settings)
+        stack = SipStack(SystemNetwork(), LoopClock(loop), SeededEntropy(3), Metrics(), settings)
         stack.attach(Core())
         with pytest.raises(OSError):
             await stack.start()
