@@ -492,13 +492,15 @@ class _SectionCode:
 
     def _compare_plain(self, operator: str, left: s.Expression, right: s.Expression) -> ast.expr:
         """A comparison with a literal: Python's own is right then."""
-        value = self._value(right)
+        compared, value = self._value(left), self._value(right)
+        if isinstance(compared, ast.Constant):
+            return self._helper(_HELPERS[operator], compared, value)
         null = isinstance(value, ast.Constant) and value.value is None
         if operator == "==":
             comparison: ast.cmpop = ast.Is() if null else ast.Eq()
         else:
             comparison = ast.IsNot() if null else ast.NotEq()
-        return ast.Compare(left=self._value(left), ops=[comparison], comparators=[value], **self._where)
+        return ast.Compare(left=compared, ops=[comparison], comparators=[value], **self._where)
 
     def _ordered(self, operator: str, left: ast.expr, right: ast.expr) -> ast.expr:
         pair = self._numbers(left, right)
@@ -511,6 +513,8 @@ class _SectionCode:
         return ast.IfExp(test=numbers, body=quick, orelse=otherwise, **self._where)
 
     def _not_null(self, value: ast.expr) -> ast.expr:
+        if isinstance(value, ast.Constant):
+            return self._constant(value.value is not None)
         return ast.Compare(left=value, ops=[ast.IsNot()], comparators=[self._constant(None)], **self._where)
 
     # Pieces

@@ -139,6 +139,7 @@ class Task:
     __slots__ = (
         "_generator",
         "_modules",
+        "_sliced",
         "_spent",
         "_variables",
         "depth",
@@ -173,6 +174,7 @@ class Task:
         self.left = limits.slice_steps
         self.depth = limits.depth
         self._spent = 0
+        self._sliced = False
         self._modules: dict[str, Program] | None = None
         self._variables: dict[Program, list[Value]] | None = None
         code = program.entries.get(entry.lower())
@@ -194,14 +196,12 @@ class Task:
         if generator is None:
             return Finished()
         self.left = self.limits.slice_steps
+        if waited and not self._sliced:
+            self._spent = 0
         try:
             outcome = generator.send(value)
-            steps = self.limits.slice_steps - self.left
-            if outcome is not SLICE:
-                steps += CALL_STEPS
-                if waited:
-                    self._spent = 0
-            self._spent += steps
+            self._sliced = outcome is SLICE
+            self._spent += self.limits.slice_steps - self.left + CALL_STEPS
             if self._spent > self.limits.budget:
                 generator.throw(ProgramFault(f"the program runs for {self.limits.budget} steps without waiting"))
         except (StopIteration, StopTask, ProgramFault, RecursionError, MemoryError) as end:
@@ -297,7 +297,7 @@ def trace_of(traceback: TracebackType | None, sources: dict[str, SourceText]) ->
             line = traceback.tb_lineno or 0
             source = sources.get(filename)
             text = source.line(line) if source else ""
-            entries.append(TraceEntry(filename, line, _column(code, traceback.tb_lasti), code.co_name, text))
+            entries.append(TraceEntry(filename, line, _column(code, traceback.tb_lasti), code.co_name[2:], text))
         traceback = traceback.tb_next
     entries.reverse()
     return entries
