@@ -28,8 +28,6 @@ from pbx.mediaproxy.engine import Clip, MediaListener, MediaStream, StreamSettin
 from pbx.mediaproxy.spool import Recording, Spool
 
 _ROOT = str(Path(__file__).resolve().parents[2])
-# Limit: a worker that does not answer for so long is taken for hung, and killed.
-HUNG_AFTER = 5.0
 _HEARTBEAT = 1.0
 # Limit: pauses before a dead worker is started again; the first one is short, since calls wait.
 _PAUSES = (0.05, 0.2, 1.0, 2.0, 5.0)
@@ -44,7 +42,10 @@ _log = get_logger("pbx.mediaproxy")
 
 @dataclass(frozen=True, slots=True)
 class MediaPlan:
-    """How the engine is set up. `address` is where ports are bound, `advertised` what SDP says (default: the same)."""
+    """How the engine is set up. `address` is where ports are bound, `advertised` what SDP says (default: the same).
+
+    A worker that does not answer for `hung_after` seconds is killed; `silent_after` is when `media_silent` is told.
+    """
 
     address: str = "0.0.0.0"
     advertised: str | None = None
@@ -52,6 +53,7 @@ class MediaPlan:
     limit: int = 1000
     silent_after: float = 10.0
     priority: bool = True
+    hung_after: float = 5.0
 
 
 @dataclass(slots=True)
@@ -347,7 +349,7 @@ class MediaControl:
                     self._take(numbered.event)
 
     def _beat(self) -> None:
-        if self.clock.now() - self._answered > HUNG_AFTER:
+        if self.clock.now() - self._answered > self._plan.hung_after:
             self._kill("it does not answer")
             return
         self.tell(protocol.Ping(self.new_number()))

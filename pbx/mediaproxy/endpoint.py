@@ -128,23 +128,22 @@ class Endpoint:
         if self.this_second > MOST_PACKETS:
             counted["media.flood"] += 1
             return None
-        number = buffer[1] & 0x7F
+        _, second, sequence, timestamp, ssrc = rtp.FIXED.unpack_from(buffer)
+        number = second & 0x7F
         name = self.names.get(number)
         if name is None:
             counted["media.unknown_payload"] += 1
             return None
-        ssrc = int.from_bytes(buffer[8:12], "big")
         before = self.latch.source
         if not self.latch.accept(source, ssrc, now):
             counted["media.strangers"] += 1
             return None
         if before is not self.latch.source:
             self._aim()
-        timestamp = int.from_bytes(buffer[4:8], "big")
         self.heard_at = now
         self.packets_in += 1
         self.octets_in += size
-        self._reception.packet((buffer[2] << 8) | buffer[3], ssrc)
+        self._reception.packet(sequence, ssrc)
         if self.peer is not None:
             self._relay(buffer, size, number, counted)
         if name == DTMF:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pbx.mediaproxy.rtp import ahead
-
 # RFC 3550 §A.1: a jump of the sequence number beyond this is a new stream.
 _MAX_DROPOUT = 3000
 _RATE = 8000
@@ -21,7 +19,7 @@ class Reception:
         self._jitter = 0.0
 
     def packet(self, sequence: int, ssrc: int) -> None:
-        step = ahead(sequence, self._highest, 16)
+        step = (sequence - self._highest + 0x8000 & 0xFFFF) - 0x8000
         if ssrc != self._ssrc or not -_MAX_DROPOUT < step < _MAX_DROPOUT:
             self._lost = self.lost
             self._ssrc, self._first, self._highest, self._received = ssrc, sequence, sequence, 1

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 HEADER = 12
 # Limit: no voice packet is longer than an Ethernet frame.
 LONGEST = 1500
-_FIXED = struct.Struct("!BBHII")
+FIXED = struct.Struct("!BBHII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def parse(data: bytes | memoryview) -> Packet | None:
     size = len(data)
     if size < HEADER or size > LONGEST or data[0] >> 6 != 2:
         return None
-    first, second, sequence, timestamp, ssrc = _FIXED.unpack_from(data)
+    first, second, sequence, timestamp, ssrc = FIXED.unpack_from(data)
     start = HEADER + 4 * (first & 0x0F)
     if first & 0x10:  # RFC 3550 §5.3.1: a header extension follows the CSRC list
         if start + 4 > size:
@@ -55,7 +55,7 @@ def build(
     """A packet without CSRC, extension or padding."""
     second = payload_type | 0x80 if marker else payload_type
     return (
-        _FIXED.pack(
+        FIXED.pack(
             0x80,
             second,
             sequence & 0xFFFF,

@@ -6,6 +6,7 @@ streams at once, one row of a matrix each. Not here: sockets, files and time; th
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pbx.mediaproxy import g711, protocol, rtp
 from pbx.mediaproxy.digits import DigitSender
 from pbx.mediaproxy.endpoint import Endpoint
 from pbx.mediaproxy.framer import Framer
-from pbx.mediaproxy.jitter import FRAME
+from pbx.mediaproxy.jitter import FRAME, JitterBuffer
 from pbx.mediaproxy.player import Player
 from pbx.mediaproxy.speech import SpeechDetector, decibels
 
@@ -41,6 +42,7 @@ class Recorder:
     pieces: list[bytes] = field(default_factory=list)
     speech: SpeechDetector = field(default_factory=SpeechDetector)
     missing: int = _CONCEALED
+    last: bytes = bytes(2 * FRAME)
 
     def over(self, level: float) -> str:
         """Take one frame's level; the cause when it was the last one."""
@@ -70,11 +72,15 @@ class Track:
         settings = self.endpoint.settings
         if settings is not None:
             self.framer.set_ptime(settings.ptime)
-            self.endpoint.buffer.silence = self.endpoint.law.silence
+            if self.endpoint.buffer.silence != self.endpoint.law.silence:
+                self.endpoint.buffer = JitterBuffer(self.endpoint.law.silence)
 
     def listen(self) -> None:
         """Let sound into the jitter buffer as long as somebody wants it."""
-        self.endpoint.listening = self.echo or self.recorder is not None
+        wanted = self.echo or self.recorder is not None
+        if wanted and not self.endpoint.listening:  # what an earlier listener left is out of date
+            self.endpoint.buffer = JitterBuffer(self.endpoint.law.silence)
+        self.endpoint.listening = wanted
 
     def send(self, payload: bytes, counted: Counter[str]) -> None:
         settings = self.endpoint.settings
@@ -118,7 +124,6 @@ class Studio:
         """Matrices for so many recordings, made once and grown by doubling."""
         self._codes: npt.NDArray[np.uint16] = np.zeros((rows, FRAME), dtype=np.uint16)
         self._sound: npt.NDArray[np.int16] = np.zeros((rows, FRAME), dtype=np.int16)
-        self._last: npt.NDArray[np.int16] = np.zeros((rows, FRAME), dtype=np.int16)
         self._power: npt.NDArray[np.float32] = np.zeros((rows, FRAME), dtype=np.float32)
 
     def add(self, track: Track) -> None:
@@ -152,19 +157,28 @@ class Studio:
         for row, track in enumerate(recording):
             track.row = row
         arrived = [False] * len(recording)
-        for track in self._tracks.values():
-            endpoint = track.endpoint
-            if endpoint.keys.pressed and (digit := endpoint.keys.tick(now)) is not None:
-                self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
-            frame = endpoint.buffer.pull() if endpoint.listening else None
-            if track.recorder is not None and frame is not None:
-                arrived[track.row] = True
-                self._codes[track.row] = np.frombuffer(frame, dtype=np.uint8)
-                if endpoint.law is g711.Law.ALAW:
-                    self._codes[track.row] += 256
-            self._outward(track, frame)
+        for track in list(self._tracks.values()):
+            try:
+                self._beat_track(track, arrived, now)
+            except Exception:  # one stream's fault must not cost the others their beat
+                self._counted["media.worker_faults"] += 1
+                traceback.print_exc()
+                self.remove(track.endpoint.number)
+                return
         if recording:
             self._record(arrived)
+
+    def _beat_track(self, track: Track, arrived: list[bool], now: float) -> None:
+        endpoint = track.endpoint
+        if endpoint.keys.pressed and (digit := endpoint.keys.tick(now)) is not None:
+            self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
+        frame = endpoint.buffer.pull() if endpoint.listening else None
+        if track.recorder is not None and frame is not None:
+            arrived[track.row] = True
+            self._codes[track.row] = np.frombuffer(frame, dtype=np.uint8)
+            if endpoint.law is g711.Law.ALAW:
+                self._codes[track.row] += 256
+        self._outward(track, frame)
 
     def _outward(self, track: Track, frame: bytes | None) -> None:
         endpoint = track.endpoint
@@ -189,7 +203,7 @@ class Studio:
     def _record(self, arrived: list[bool]) -> None:
         """Decode, measure and keep one frame of each recording."""
         rows = len(arrived)
-        sound, last = self._sound[:rows], self._last[:rows]
+        sound = self._sound[:rows]
         np.take(g711.DECODE, self._codes[:rows], out=sound, mode="clip")
         for row, track in enumerate(self._recording):
             recorder = track.recorder
@@ -198,15 +212,16 @@ class Studio:
                 recorder.missing = 0
             else:  # lost: the frame before, fading, then silence
                 recorder.missing += 1
-                sound[row] = last[row] // 2 if recorder.missing <= _CONCEALED else 0
-        last[:] = sound
+                before = np.frombuffer(recorder.last, dtype=np.int16)
+                sound[row] = before // 2 if recorder.missing <= _CONCEALED else 0
         power = self._power[:rows]
         np.multiply(sound, sound, out=power, dtype=np.float32)
         levels = power.mean(axis=1)
         for row, track in list(enumerate(self._recording)):
             recorder = track.recorder
             assert recorder is not None
-            recorder.pieces.append(sound[row].tobytes())
+            recorder.last = sound[row].tobytes()
+            recorder.pieces.append(recorder.last)
             cause = recorder.over(decibels(float(levels[row])))
             if cause:
                 self.end_record(track, cause)

@@ -11,19 +11,21 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: one row operation needs no threads
 
 import gc
-import random
 import resource
 import select
 import signal
 import socket
 import sys
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
 import msgspec
 
+from base.entropy import Entropy, SystemEntropy
 from pbx.mediaproxy import protocol
 from pbx.mediaproxy.clips import Clips
 from pbx.mediaproxy.endpoint import Endpoint
@@ -51,9 +53,11 @@ class Settings(msgspec.Struct, frozen=True):
 class Worker:
     """The loop and its tables."""
 
-    def __init__(self, channel: socket.socket, settings: Settings) -> None:
+    def __init__(self, channel: socket.socket, settings: Settings, entropy: Entropy, now: Callable[[], float]) -> None:
         self._channel = channel
         self._settings = settings
+        self._entropy = entropy
+        self._now = now
         self._ports = PortPairs(settings.address, range(settings.first_port, settings.last_port + 1))
         self._counted: Counter[str] = Counter()
         self._endpoints: dict[int, Endpoint] = {}
@@ -74,7 +78,6 @@ class Worker:
         self._silence_told: dict[int, float] = {}
         self._buffer = bytearray(2048)
         self._view = memoryview(self._buffer)
-        self._random = random.SystemRandom()
         self._running = True
 
     # --- the loop
@@ -85,13 +88,17 @@ class Worker:
         self._poll.register(self._channel, select.EPOLLIN)
         self._poll.register(self._woken, select.EPOLLIN)
         self._tell(protocol.Ready(os.getpid()))
-        beat = time.monotonic() + BEAT
+        beat = self._now() + BEAT
         second = beat + 1.0
         while self._running:
-            wait = beat - time.monotonic()
+            wait = beat - self._now()
             for descriptor, _ in self._poll.poll(max(0.0, wait), 256):
-                self._ready(descriptor)
-            now = time.monotonic()
+                try:
+                    self._ready(descriptor)
+                except Exception:  # one packet's or command's fault must not cost a thousand calls
+                    self._counted["media.worker_faults"] += 1
+                    traceback.print_exc()
+            now = self._now()
             if now >= beat:
                 self._late.append((now - beat) * 1000)
                 self._studio.beat(now)
@@ -121,7 +128,7 @@ class Worker:
             size, source = endpoint.media.recvfrom_into(self._buffer)
         except OSError:  # an ICMP error of an earlier packet, or nothing there after all
             return
-        digit = endpoint.receive(self._view, size, source, time.monotonic(), self._counted)
+        digit = endpoint.receive(self._view, size, source, self._now(), self._counted)
         if digit is not None:
             self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
 
@@ -232,8 +239,10 @@ class Worker:
         self._control[endpoint.control.fileno()] = endpoint
         self._poll.register(endpoint.media, select.EPOLLIN)
         self._poll.register(endpoint.control, select.EPOLLIN)
-        draw = self._random.getrandbits
-        track = self._tracks[number] = Track(endpoint, draw(32), draw(15), draw(32))
+        draw = self._entropy.number
+        # RFC 3550 §5.1: SSRC, first sequence number and first timestamp are drawn at random
+        ssrc, sequence, timestamp = draw(1, 0xFFFFFFFF), draw(0, 0x7FFF), draw(0, 0xFFFFFFFF)
+        track = self._tracks[number] = Track(endpoint, ssrc, sequence, timestamp)
         self._studio.add(track)
         return endpoint
 
@@ -344,7 +353,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     settings = msgspec.json.decode(sys.argv[2], type=Settings)
     _allow_descriptors()
-    worker = Worker(channel, settings)
+    worker = Worker(channel, settings, SystemEntropy(), time.monotonic)
     if settings.priority:
         _hurry()
     gc.collect()

@@ -6,17 +6,38 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from base.failures import Failure
-from pbx.mediaproxy import rtp
+from pbx.mediaproxy import rtp, wav
 from pbx.mediaproxy.engine import StreamSettings
 from pbx.mediaproxy.g711 import Law
 from tests.pbx.mediaproxy.desk import ADDRESS, Ear, FakePhone, clip, engine, settings, sine
 from tests.tones import make_tone, seconds_heard, share
+
+ROOT = Path(__file__).resolve().parents[3]
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from base.log import configure
+from pbx.mediaproxy.engine import StreamSettings
+from tests.pbx.mediaproxy.desk import Ear, engine
+
+async def serve():
+    async with engine() as media:
+        stream = await media.open(Ear())
+        stream.configure(StreamSettings(("127.0.0.1", 9), 0, {0: "PCMU/8000"}))
+        stream.record(Path(sys.argv[1]), limit=60)
+        print(media.worker_pid, stream.local[1], flush=True)
+        await asyncio.Event().wait()
+
+configure("error")
+asyncio.run(serve())
+"""
 
 
 async def test_the_relay_changes_no_octet_and_lets_digits_through_and_up() -> None:
@@ -230,3 +251,101 @@ async def test_closing_frees_everything() -> None:
         streams = [await media.open(Ear()) for _ in range(20)]
         await asyncio.gather(*(stream.close() for stream in streams))
         assert media.loaded() == 0
+
+
+async def test_a_worker_that_hangs_is_killed() -> None:
+    async with engine(hung_after=1.5) as media:
+        ear = Ear()
+        await media.open(ear)
+        assert media.worker_pid is not None
+        os.kill(media.worker_pid, signal.SIGSTOP)
+        await ear.wait("lost", timeout=8)
+        await media.open(Ear())
+
+
+def running(process: int) -> bool:
+    try:
+        return b") Z" not in Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:
+        return False
+
+
+async def test_a_killed_server_leaves_a_playable_recording_and_no_worker(tmp_path: Path) -> None:
+    """The child is a server of one recording; it is killed as `kill -9` does it."""
+    path = tmp_path / "said.wav"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    async with asyncio.timeout(20):
+        worker, port = map(int, (await child.stdout.readline()).split())
+        phone = await FakePhone.make()
+        await phone.speak((ADDRESS, port), sine(800, 2.0))
+        child.kill()
+        await child.wait()
+        assert wav.repair_wav(path) > 1.0
+        assert seconds_heard(path, 800) > 0.8
+        while running(worker):
+            await asyncio.sleep(0.05)
+    phone.close()
+
+
+async def test_recordings_do_not_mix_when_others_end(tmp_path: Path) -> None:
+    async with engine() as media:
+        ears = [Ear() for _ in range(3)]
+        phones = [await FakePhone.make() for _ in ears]
+        streams = [await media.open(ear) for ear in ears]
+        for number, (stream, phone) in enumerate(zip(streams, phones, strict=True)):
+            stream.configure(settings(phone.address, codec=8 if number == 1 else 0))
+            stream.record(tmp_path / f"{number}.wav", limit=0.5 if number == 0 else 1.5)
+        await asyncio.gather(
+            phones[0].speak(streams[0].local, sine(500, 1.0)),
+            phones[1].speak(streams[1].local, sine(900, 1.0, Law.ALAW), payload_type=8),
+            phones[2].speak(streams[2].local, sine(1300, 1.0), frame=80),
+        )
+        assert [(await ear.wait("recorded"))[2] for ear in ears] == ["limit"] * 3
+        for number, hertz in enumerate((500, 900, 1300)):
+            others = {500, 900, 1300} - {hertz}
+            assert seconds_heard(tmp_path / f"{number}.wav", hertz) >= 0.3
+            assert all(seconds_heard(tmp_path / f"{number}.wav", other, least=0.1) == 0 for other in others)
+        for phone in phones:
+            phone.close()
+
+
+async def test_a_prompt_interrupts_the_relay_and_gives_it_back(tmp_path: Path) -> None:
+    tone = clip(make_tone(tmp_path / "tone.wav", 600.0, seconds=0.4))
+    async with engine() as media:
+        ear = Ear()
+        near, far = await FakePhone.make(), await FakePhone.make()
+        left, right = await media.open(ear), await media.open(Ear())
+        left.configure(settings(near.address))
+        right.configure(settings(far.address))
+        left.connect(right)
+        play = left.play(tone)
+        await far.speak(right.local, sine(900, 1.0))
+        assert ear.told == [("played", play)]
+        ssrcs = [packet.ssrc for data in near.got if (packet := rtp.parse(data))]
+        first, last = ssrcs.index(ssrcs[-10]), len(ssrcs) - 1
+        assert ssrcs[last] == far.ssrc
+        assert far.ssrc not in ssrcs[first - 15 : first]
+        near.close()
+        far.close()
+
+
+async def test_rtcp_is_forwarded_from_the_peer_only() -> None:
+    async with engine() as media:
+        left, right = await media.open(Ear()), await media.open(Ear())
+        near, far = await FakePhone.make(), await FakePhone.make()
+        far_control = FakePhone()
+        await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: far_control, local_addr=(ADDRESS, far.address[1] + 1)
+        )
+        left.configure(settings(near.address))
+        right.configure(settings(far.address))
+        left.connect(right)
+        report = b"\x80\xc9\x00\x01" + b"\x00\x00\x00\x07"
+        near.transport.sendto(report, (ADDRESS, left.local[1] + 1))
+        assert await far_control.wait(1) == [report]
+        assert far_control.sources[0][1] == right.local[1] + 1
+        for phone in (near, far, far_control):
+            phone.close()
