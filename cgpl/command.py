@@ -1,7 +1,7 @@
 """The command line of the language: `cgpl check`, `cgpl run`, `cgpl format`.
 
-`check` and `format --check` tell by the exit status: 1 when there is an error. What only warns, such as a module that is
-not there or a built-in of another environment, does not change it. Not the host of real calls: `run` has no telephone.
+`check` and `format --check` tell by the exit status: 1 when there is an error. What only warns, such as a module that
+is not there or a built-in of another environment, does not change it. Not the host of calls: `run` has no telephone.
 """
 
 from __future__ import annotations

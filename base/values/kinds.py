@@ -8,7 +8,7 @@ A string is UTF-8 octets held as `str` with surrogate escapes, so that any octet
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -127,12 +127,12 @@ class Dictionary:
     __slots__ = ("_exact", "_folded", "_order")
 
     def __init__(
-        self, items: Iterable[tuple[str, Value]] | dict[str, Value] = (), *, case_sensitive: bool = True
+        self, items: Iterable[tuple[str, Value]] | Mapping[str, Value] = (), *, case_sensitive: bool = True
     ) -> None:
         self._exact: dict[str, Value] = {}
         self._folded: dict[str, str] | None = None if case_sensitive else {}
         self._order: list[str] | None = None
-        for key, value in items.items() if isinstance(items, dict) else items:
+        for key, value in items.items() if isinstance(items, Mapping) else items:
             self[key] = value
 
     @property
