@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.headers import LISTS, SPELLINGS, CSeq, Via, kind_of, split_list
-from pbx.sipcore.uri import NameAddress
+from pbx.sipcore.uri import NameAddress, tag_of
 
 M = TypeVar("M", bound="Message")
 
@@ -31,7 +31,19 @@ class Message:
     so that every octet comes out as it came in. A carriage return or line feed in a value that is set becomes a space.
     """
 
-    __slots__ = ("_body", "_charset", "_cseq", "_from", "_kinds", "_lines", "_sized", "_to", "_via")
+    __slots__ = (
+        "_body",
+        "_charset",
+        "_cseq",
+        "_from",
+        "_from_tag",
+        "_kinds",
+        "_lines",
+        "_sized",
+        "_to",
+        "_to_tag",
+        "_via",
+    )
 
     def __init__(self, lines: list[str], kinds: list[str], body: bytes, charset: str = "utf-8") -> None:
         self._lines = lines
@@ -42,6 +54,8 @@ class Message:
         self._via: Via | None = None
         self._from: NameAddress | None = None
         self._to: NameAddress | None = None
+        self._from_tag: str | None = None
+        self._to_tag: str | None = None
         self._cseq: CSeq | None = None
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -57,10 +71,8 @@ class Message:
     def get(self, name: str) -> str | None:
         """The value of the first line of that name (a list is not split), or None."""
         kind = SPELLINGS.get(name) or kind_of(name)
-        try:
-            return _value(self._lines[self._kinds.index(kind)])
-        except ValueError:
-            return None
+        kinds = self._kinds
+        return _value(self._lines[kinds.index(kind)]) if kind in kinds else None
 
     def get_all(self, name: str) -> list[str]:
         """All values of that name in order; list headers are split at their commas (RFC 3261 §7.3.1)."""
@@ -121,18 +133,22 @@ class Message:
     @property
     def from_tag(self) -> str:
         """The tag of From, empty when there is none (RFC 2543 peers)."""
-        return self.from_.params.get("tag") or ""
+        if self._from_tag is None:
+            self._from_tag = tag_of(self._required("From"))
+        return self._from_tag
 
     @property
     def to_tag(self) -> str:
         """The tag of To, empty when there is none."""
-        return self.to.params.get("tag") or ""
+        if self._to_tag is None:
+            self._to_tag = tag_of(self._required("To"))
+        return self._to_tag
 
     @property
     def top_via(self) -> Via:
         if self._via is None:
-            values = split_list(self._required("Via"))
-            self._via = Via.parse(values[0] if values else "")
+            value = self._required("Via")
+            self._via = Via.parse(split_list(value)[0] if "," in value else value)
         return self._via
 
     @property
@@ -228,12 +244,16 @@ class Message:
             self._forget(kind)
 
     def _place(self, kind: str) -> int:
+        kinds = self._kinds
+        if kind in kinds:
+            return len(kinds) - kinds[::-1].index(kind)
         rank = _RANKS.get(kind, 50)
-        for at in range(len(self._kinds) - 1, -1, -1):
-            its = self._kinds[at]
-            if its == kind or _RANKS.get(its, 50) <= rank:
-                return at + 1
-        return 0
+        if rank < 50:
+            return next((at for at, its in enumerate(kinds) if _RANKS.get(its, 50) > rank), len(kinds))
+        at = len(kinds)
+        while at and _RANKS.get(kinds[at - 1], 50) > rank:
+            at -= 1
+        return at
 
     def _insert(self, at: int, kind: str, name: str, value: str) -> None:
         self._lines.insert(at, _line(name, value))
@@ -249,9 +269,9 @@ class Message:
         if kind == "via":
             self._via = None
         elif kind == "from":
-            self._from = None
+            self._from = self._from_tag = None
         elif kind == "to":
-            self._to = None
+            self._to = self._to_tag = None
         elif kind == "cseq":
             self._cseq = None
         elif kind == _LENGTH:
@@ -283,6 +303,7 @@ class Message:
     def _copy_into(self, twin: M) -> M:
         twin._sized = self._sized
         twin._via, twin._from, twin._to, twin._cseq = self._via, self._from, self._to, self._cseq
+        twin._from_tag, twin._to_tag = self._from_tag, self._to_tag
         return twin
 
     def __repr__(self) -> str:
@@ -444,32 +465,44 @@ def response_to(
 ) -> Response:
     """An answer with what must be copied (RFC 3261 §8.2.6): Via, From, To, Call-ID, CSeq, and Record-Route where the
     answer makes a dialog (§12.1.1). `to_tag` is put on a To that has none, save on a 100."""
-    response = Response(status, reason or REASONS.get(status, "Unspecified"), charset=request._charset)
-    response.copy_from(request, "Via", "From", "To", "Call-ID", "CSeq")
-    if 100 < status < 300 and request.method in _DIALOG_MAKERS:
-        response.copy_from(request, "Record-Route")
+    copied = _COPIED
     if status == 100:
-        response.copy_from(request, "Timestamp")
-    elif to_tag is not None:
+        copied = _COPIED_BY_TRYING
+    elif status < 300 and request.method in _DIALOG_MAKERS:
+        copied = _COPIED_BY_DIALOG
+    lines: list[str] = []
+    kinds: list[str] = []
+    for line, kind in zip(request._lines, request._kinds, strict=True):
+        if kind in copied:
+            lines.append(line)
+            kinds.append(kind)
+    response = Response(status, reason or REASONS.get(status, "Unspecified"), lines, kinds, charset=request._charset)
+    response._via, response._cseq = request._via, request._cseq
+    if to_tag is not None and status > 100:
         tag_to(response, to_tag)
     for name, value in headers:
         response.add(name, value)
     return response
 
 
+_COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})
+_COPIED_BY_DIALOG = _COPIED | {"record-route"}
+_COPIED_BY_TRYING = _COPIED | {"timestamp"}
+
+
 def tag_to(response: Response, tag: str) -> None:
     """Put our tag on a To that has none; a To that cannot be read is left alone."""
     try:
-        to = response.to
+        has_tag = response.to_tag != ""
     except SipSyntaxError:
         return
-    if to.tag is None:
+    if not has_tag:
         response.set("To", f"{response.get('To')};tag={tag}")
 
 
 def _value(line: str) -> str:
-    value = line[line.index(":") + 1 :].strip(" \t\r\n")
-    if "\r\n" in value:
+    value = line.partition(":")[2].strip(" \t\r\n")
+    if "\n" in value:
         # RFC 3261 §7.3.1: a line break and the white space after it mean one space
         value = " ".join(part.strip(" \t") for part in value.split("\r\n"))
     return value

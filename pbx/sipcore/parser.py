@@ -66,7 +66,7 @@ def parse(data: bytes) -> Request | Response:
 
 
 def _started(line: str, body: bytes, charset: str) -> Request | Response:
-    status = _STATUS_LINE.fullmatch(line)
+    status = _STATUS_LINE.fullmatch(line) if line[:1] in ("S", "s") else None
     if status is not None:
         return Response(int(status.group(1)), status.group(2) or "", body=body, charset=charset)
     match = _REQUEST_LINE.fullmatch(line)
@@ -110,12 +110,13 @@ _SINGLE = ("from", "to", "call-id", "cseq", "content-length", "max-forwards")
 def _check(message: Request | Response) -> None:
     """What every message must have (RFC 3261 §8.1.1, §8.1.3.3), read once and kept."""
     kinds = message.begin()[1]
-    for kind in _SINGLE:
-        if kinds.count(kind) > 1:
-            raise SipSyntaxError(f"More than one {kind.title()}")
+    if len(set(kinds)) < len(kinds):
+        for kind in _SINGLE:
+            if kinds.count(kind) > 1:
+                raise SipSyntaxError(f"More than one {kind.title()}")
     if not _CALL_ID.fullmatch(message.call_id):
         raise SipSyntaxError("Missing or malformed Call-ID")
-    _ = message.top_via, message.from_, message.to
+    _ = message.top_via, message.from_tag, message.to_tag
     cseq = message.cseq
     if isinstance(message, Request):
         if message.malformed_start:

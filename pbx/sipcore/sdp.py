@@ -135,8 +135,7 @@ class Media:
 
     def rejected(self) -> Media:
         """The same section refused (RFC 3264 §6): port 0, and nothing but its m= line."""
-        line = f"m={self.kind} 0 {self.protocol} {' '.join(self.formats) or '0'}"
-        return replace(self, lines=(line,), port=0)
+        return Media.parse((f"m={self.kind} 0 {self.protocol} {' '.join(self.formats) or '0'}",))
 
     def with_lines(self, lines: Iterable[str]) -> Media:
         return Media.parse(tuple(lines))

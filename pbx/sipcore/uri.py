@@ -34,7 +34,14 @@ _PARAM = re.compile(
     r"\s*;\s*([^\s=;,<>\"]+)(?:\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s;,<>\"]*(?=[\s;]|$)))?",
     re.DOTALL,
 )
+_SIMPLE_PARAMS = re.compile(r"(?:;[^\s=;,<>\"]+(?:=[^\s;,<>\"]*)?)+")
 _TOKEN_WORDS = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\x80-\U0010ffff]*")
+# The usual form of From and To, a part of what `NameAddress.parse` takes: good without a closer look
+_USUAL = re.compile(
+    r"(?:\"[^\"\\<>]*\"[ \t]*|[A-Za-z0-9 \-.]*)"
+    r"<sips?:(?:[A-Za-z0-9\-_.+*]{1,64}@)?[A-Za-z0-9\-.]+(?::[1-9][0-9]{0,3})?(?:;[a-z]+(?:=[A-Za-z0-9\-.]+)?)*>"
+    r"(?:;tag=([A-Za-z0-9\-.!%*_+`'~]+))?"
+)
 # unreserved and user-unreserved of RFC 3261 §25.1 stay bare
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
 _PASSWORD_SAFE = "-_.!~*'()&=+$,"
@@ -215,8 +222,27 @@ class NameAddress:
         return f"{display}<{address}>{written_params(self.params)}"
 
 
+def tag_of(value: str) -> str:
+    """The tag of a From or To value, empty without one; the value is read whole. Raises SipSyntaxError."""
+    usual = _USUAL.fullmatch(value)
+    if usual is not None:
+        return usual.group(1) or ""
+    return NameAddress.parse(value).params.get("tag") or ""
+
+
 def parse_params(text: str) -> dict[str, str | None]:
     """Read `;name=value;flag`, quoted values without their quotes; names in lower case, the first of a name counts."""
+    params: dict[str, str | None] = {}
+    if _SIMPLE_PARAMS.fullmatch(text):
+        for item in text[1:].split(";"):
+            name, equals, value = item.partition("=")
+            params.setdefault(name.lower(), value if equals else None)
+        return params
+    return _parse_odd_params(text)
+
+
+def _parse_odd_params(text: str) -> dict[str, str | None]:
+    """Quotes, white space, empty parameters."""
     params: dict[str, str | None] = {}
     position = 0
     while position < len(text):

@@ -400,7 +400,8 @@ def test_one_tag_serves_all_answers() -> None:
 
 
 def test_a_cancel_is_answered_and_told() -> None:
-    world, cancels = World(), []
+    world = World()
+    cancels: list[Request] = []
     transaction = server(world)
     transaction.on_cancel = cancels.append
     world.receive(request("CANCEL"))
@@ -421,7 +422,8 @@ def test_without_a_listener_a_cancelled_invite_gets_its_487() -> None:
 
 
 def test_a_cancel_after_the_answer_changes_nothing() -> None:
-    world, cancels = World(), []
+    world = World()
+    cancels: list[Request] = []
     transaction = server(world)
     transaction.on_cancel = cancels.append
     transaction.reply(200)
@@ -477,7 +479,8 @@ def test_branches_differ_by_sent_by_and_method() -> None:
 @pytest.mark.parametrize("branch", ["", "z9hG4bK", "1"])
 def test_a_peer_of_rfc_2543_is_matched_by_everything_else(branch: str) -> None:
     """RFC 3261 §17.2.3, second half."""
-    world, cancels = World(), []
+    world = World()
+    cancels: list[Request] = []
     world.receive(request("INVITE", branch=branch))
     world.receive(request("INVITE", branch=branch))
     assert len(world.requests) == 1

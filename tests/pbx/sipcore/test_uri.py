@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbx.sipcore import uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.uri import NameAddress, Uri
 
@@ -31,14 +32,14 @@ def test_what_is_read_is_written_again(text: str) -> None:
 
 
 def test_a_user_part_is_decoded() -> None:
-    uri = Uri.parse("sip:%61lice%40home@atlanta.example:5061;lr")
-    assert (uri.user, uri.host, uri.port, uri.loose) == ("alice@home", "atlanta.example", 5061, True)
-    assert str(uri) == "sip:alice%40home@atlanta.example:5061;lr"
+    address = Uri.parse("sip:%61lice%40home@atlanta.example:5061;lr")
+    assert (address.user, address.host, address.port, address.loose) == ("alice@home", "atlanta.example", 5061, True)
+    assert str(address) == "sip:alice%40home@atlanta.example:5061;lr"
 
 
 def test_an_ipv6_host_is_held_without_brackets() -> None:
-    uri = Uri.parse("sip:[2001:db8::9:1]:5060")
-    assert (uri.host, uri.host_port) == ("2001:db8::9:1", "[2001:db8::9:1]:5060")
+    address = Uri.parse("sip:[2001:db8::9:1]:5060")
+    assert (address.host, address.host_port) == ("2001:db8::9:1", "[2001:db8::9:1]:5060")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_equality_is_that_of_the_rfc(one: str, other: str, same: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "display", "uri", "tag"),
+    ("text", "display", "address", "tag"),
     [
         ('"A. G. Bell" <sip:agb@bell.example>;tag=a48s', "A. G. Bell", "sip:agb@bell.example", "a48s"),
         ("Anonymous <sip:c8oqz84zk7z@privacy.org>;tag=hyh8", "Anonymous", "sip:c8oqz84zk7z@privacy.org", "hyh8"),
@@ -82,9 +83,9 @@ def test_equality_is_that_of_the_rfc(one: str, other: str, same: bool) -> None:
         ('""<sip:w@b>', "", "sip:w@b", None),
     ],
 )  # fmt: skip
-def test_name_addresses(text: str, display: str, uri: str, tag: str | None) -> None:
+def test_name_addresses(text: str, display: str, address: str, tag: str | None) -> None:
     value = NameAddress.parse(text)
-    assert (value.display, str(value.uri), value.tag) == (display, uri, tag)
+    assert (value.display, str(value.uri), value.tag) == (display, address, tag)
     assert NameAddress.parse(str(value)) == value
 
 
@@ -114,6 +115,18 @@ def test_any_user_and_display_survive_writing_and_reading(user: str, display: st
     assert "\r" not in written
     assert "\n" not in written
     assert NameAddress.parse(written).uri.user == user
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.from_regex(uri._USUAL, fullmatch=True))
+def test_the_short_way_to_a_tag_takes_nothing_that_the_long_way_refuses(value: str) -> None:
+    assert uri.tag_of(value) == (NameAddress.parse(value).tag or "")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.from_regex(uri._SIMPLE_PARAMS, fullmatch=True))
+def test_the_short_way_to_parameters_gives_what_the_long_way_gives(text: str) -> None:
+    assert uri.parse_params(text) == uri._parse_odd_params(text)
 
 
 @given(st.text())
