@@ -1,0 +1,145 @@
+"""`tandem serve`: the real clock, sockets, files and media worker under a `House`, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
+
+import uvloop
+
+from base.clock import LoopClock
+from base.entropy import SystemEntropy
+from base.failures import Failure
+from base.log import get_logger
+from base.metrics import Metrics
+from base.storage.sqlite import SqliteDatabases
+from directory.secrets import load_key
+from pbx.mediaproxy.control import MediaControl, MediaPlan
+from pbx.transport.sockets import SystemNetwork
+from server.banner import Facts, show
+from server.house import Ground, House
+from server.options import Claim, ServeOptions
+
+_log = get_logger("server")
+T = TypeVar("T")
+
+
+def serve(options: ServeOptions) -> int:
+    """Run until SIGINT or SIGTERM; returns the exit status. Raises Failure before the doors are open."""
+    claim = Claim(options.data)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(options))
+    finally:
+        claim.release()
+    return 0
+
+
+async def _serve(options: ServeOptions) -> None:
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ending.set)
+    metrics = Metrics()
+    media = MediaControl(LoopClock(loop), metrics, _media_plan(options))
+    house = House(
+        _ground(options, loop, media, metrics), options.config, metrics, product_version(), domain=options.domain
+    )
+    try:
+        await media.start()
+        await house.open(ending.set)
+        show(_facts(options, house))
+        _quiet_collector()
+        await ending.wait()
+        _log.info("stopping")
+    except OSError as error:
+        raise Failure("unavailable", f"cannot start: {error.strerror or error}", private=str(error)) from error
+    finally:
+        await house.close()
+        await media.close()
+
+
+def _ground(options: ServeOptions, loop: asyncio.AbstractEventLoop, media: MediaControl, metrics: Metrics) -> Ground:
+    entropy = SystemEntropy()
+    return Ground(
+        clock=LoopClock(loop),
+        entropy=entropy,
+        network=SystemNetwork(),
+        databases=SqliteDatabases(options.data, metrics),
+        media=media,
+        run=_in_thread,
+        data=options.data,
+        key=load_key(options.key_file, entropy),
+        hosts=own_hosts(options),
+    )
+
+
+async def _in_thread(work: Callable[[], T], /) -> T:
+    return await asyncio.to_thread(work)
+
+
+def _media_plan(options: ServeOptions) -> MediaPlan:
+    media = options.config.media
+    low, high = media.ports
+    return MediaPlan(
+        address=media.address,
+        advertised=media.advertised or options.config.sip.advertised or None,
+        ports=range(low, high + 1),
+    )
+
+
+def own_hosts(options: ServeOptions) -> list[str]:
+    """The names and addresses by which telephones may know this machine; its full name first."""
+    listened = [listen.host for listen in options.config.sip.listen]
+    names = [socket.getfqdn(), socket.gethostname(), options.config.sip.advertised, *listened]
+    if any(host in ("0.0.0.0", "::") for host in listened):
+        names += _addresses()
+    return [name for name in dict.fromkeys(names) if name and name not in ("0.0.0.0", "::")]
+
+
+def _addresses() -> list[str]:
+    """Numeric addresses of this machine, as far as its name leads to them and as it would face the world."""
+    found: list[str] = []
+    try:
+        found += [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)]
+    except OSError:
+        pass
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # a datagram socket's connect sends nothing
+            found.append(probe.getsockname()[0])
+        except OSError:
+            pass
+    return [*found, "127.0.0.1", "::1"]
+
+
+def _quiet_collector() -> None:
+    """Long-lived state is not walked again at each full collection (it costs up to 100 ms)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _facts(options: ServeOptions, house: House) -> Facts:
+    return Facts(
+        version=house.version,
+        domain=house.directory.main_domain,
+        sip=house.monitor.addresses,
+        imap=house.mail_addresses,
+        data=options.data,
+        made=house.made,
+        notes=house.notes,
+    )
+
+
+def product_version() -> str:
+    """The installed version; `0` in a checkout that was never installed."""
+    try:
+        return version("tandem-pbx")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,275 @@
+"""The house: every room of one server, made and joined by hand, in the order of the floors.
+
+The only place that sees everything. Not here: the real clock, sockets and files (`server.compose` hands them in; a
+simulation hands in others), nor any decision about a call or a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from admin.acts import Desk
+from admin.socket import ControlSocket
+from admin.table import all_acts
+from apps.clips import Clips
+from apps.environment import stock_environment
+from apps.files import AccountFiles
+from apps.host import ApplicationHost
+from apps.letters import StoredLetters
+from apps.ports import Run, Wave
+from apps.prompt_store import EnvironmentPrompts
+from apps.services import Services
+from apps.spool import Spool
+from base.clock import Clock
+from base.config import Config
+from base.entropy import Entropy
+from base.log import get_logger
+from base.metrics import Metrics
+from base.storage.database import Databases
+from directory.directory import Directory
+from directory.firststart import Credentials, default_domain, prepare
+from directory.secrets import Keyring
+from mail.delivery import Delivery
+from mail.store import MailStore
+from pbx.b2bua.exchange import CallSettings, Exchange
+from pbx.b2bua.switchboard import Switchboard
+from pbx.mediaproxy.engine import MediaEngine
+from pbx.mediaproxy.wav import convert_prompt, duration, repair_wav
+from pbx.policy.policy import Policy, Rooms
+from pbx.policy.settings import ALLOWED, PolicySettings
+from pbx.presence.messages import MessageSummary
+from pbx.proxy.proxy import Proxy
+from pbx.records.book import CallBook
+from pbx.registrar.bindings import Bindings
+from pbx.registrar.server import Registrar
+from pbx.sipcore.session import SessionTimers
+from pbx.sipcore.timers import Timers
+from pbx.transport.network import Network
+from pbx.transport.stack import SipStack, StackSettings
+from server import bridges
+from server.monitor import HouseMonitor
+
+_log = get_logger("server")
+
+DRAIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the house stands on: the ports to the world. `run` does blocking file work; `key` seals secrets."""
+
+    clock: Clock
+    entropy: Entropy
+    network: Network
+    databases: Databases
+    media: MediaEngine
+    run: Run
+    data: Path
+    key: bytes
+    hosts: Sequence[str] = ()
+    timers: Timers = field(default_factory=Timers)
+
+
+class House:
+    """One server: `House(...)`, `await open()`, and `await close()` in any case."""
+
+    def __init__(
+        self, ground: Ground, config: Config, metrics: Metrics, version: str, *, domain: str | None = None
+    ) -> None:
+        self.ground = ground
+        self.config = config
+        self.version = version
+        self.metrics = metrics
+        self.made: Sequence[Credentials] = ()
+        self.mail_addresses: list[str] = []
+        self.notes: list[str] = []
+        self._domain = domain
+        self._closing = AsyncExitStack()
+
+    async def open(self, shutdown: Callable[[], None]) -> None:
+        """Build the rooms from the ground up and open the doors, the mail door last. Raises Failure or OSError."""
+        await self._floor_directory()
+        self._floor_mail()
+        await self._floor_calls()
+        self._floor_programs()
+        await self._join()
+        await self._doors(shutdown)
+
+    async def close(self) -> None:
+        """Drain calls, then shut every room in the reverse order of its opening."""
+        await self._closing.aclose()
+
+    # --- floor 1
+
+    async def _floor_directory(self) -> None:
+        ground = self.ground
+        self.database = await ground.databases.main()
+        self._closing.push_async_callback(ground.databases.close)
+        self.directory = await Directory.open(
+            self.database,
+            Keyring(ground.key, ground.entropy),
+            main_domain=self._domain,
+            hosts=ground.hosts,
+        )
+        default = self._domain or default_domain(ground.hosts[0] if ground.hosts else "")
+        self.made = await prepare(self.directory, default, ground.entropy)
+
+    # --- floor 2, left: mail
+
+    def _floor_mail(self) -> None:
+        ground = self.ground
+        self.store = MailStore(ground.databases, ground.clock, self.metrics)
+        self._closing.push_async_callback(self.store.close)
+        self.delivery = Delivery(self.store, self.directory, ground.clock, ground.entropy, self.metrics)
+
+    # --- floor 2, right: calls
+
+    async def _floor_calls(self) -> None:
+        ground, sip = self.ground, self.config.sip
+        clock, entropy, metrics = ground.clock, ground.entropy, self.metrics
+        self.bindings = Bindings(clock)
+        self.registrar = Registrar(clock, entropy, metrics, self.database, self.bindings)
+        await self.registrar.start()
+        self._closing.push_async_callback(self.registrar.close)
+        self.stack = SipStack(
+            ground.network,
+            clock,
+            entropy,
+            metrics,
+            StackSettings(
+                udp=tuple((listen.host, listen.port) for listen in sip.listen if listen.transport == "udp"),
+                tcp=tuple((listen.host, listen.port) for listen in sip.listen if listen.transport == "tcp"),
+                public_host=sip.advertised,
+                timers=ground.timers,
+            ),
+        )
+        self.book = CallBook(self.database, metrics)
+        await self.book.start()
+        self._closing.push_async_callback(self.book.close)
+        self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key)
+        self._closing.push_async_callback(self.proxy.close)
+        self.lamps = MessageSummary(
+            clock, entropy, metrics, self.stack, self.directory, self.bindings, self.store.voice_counts
+        )
+        self._closing.push_async_callback(self.lamps.close)
+        timers = SessionTimers(t1=ground.timers.t1, t2=ground.timers.t2)
+        self.switchboard = Switchboard(
+            Exchange(
+                clock,
+                entropy,
+                metrics,
+                self.stack,
+                self.directory,
+                self.bindings,
+                ground.media,
+                self.book,
+                CallSettings(timers=timers),
+            )
+        )
+
+    # --- floor 4: programs
+
+    def _floor_programs(self) -> None:
+        ground = self.ground
+        run = ground.run
+        self.environment = stock_environment(ground.data / "environment")
+        self.host = ApplicationHost(
+            Services(
+                environment=self.environment,
+                people=self.directory,
+                letters=StoredLetters(self.store),
+                post=self.delivery,
+                legs=self.switchboard,
+                clock=ground.clock,
+                entropy=ground.entropy,
+                metrics=self.metrics,
+                spool=Spool(ground.data / "spool", ground.entropy, run),
+                clips=Clips(ground.data / "clips", run),
+                files=AccountFiles(ground.data / "files", run),
+                wave=Wave(repair=_repair, duration=duration),
+            )
+        )
+        self.switchboard.attach(self.host)
+
+    # --- what meets across floors
+
+    async def _join(self) -> None:
+        feed = bridges.lamp(self.store, self.lamps.changed)
+        self._closing.callback(feed.close)
+        policy = Policy(
+            self.ground.clock,
+            self.ground.entropy,
+            self.metrics,
+            self.directory,
+            self.stack,
+            Rooms(self.switchboard, self.lamps, self.registrar, self.proxy),
+            PolicySettings(
+                trusted=tuple(str(network) for network in self.config.sip.trusted), allowed=(*ALLOWED, "REFER")
+            ),
+        )
+        self._closing.callback(policy.close)
+        self.stack.attach(policy)
+        self.stack.on_flow_ended(self.registrar.flow_ended)
+        recovered = await self.host.recover()
+        if recovered:
+            _log.info("recordings recovered", count=recovered)
+
+    # --- doors
+
+    async def _doors(self, shutdown: Callable[[], None]) -> None:
+        await self.stack.start()
+        self._closing.push_async_callback(self.stack.close)
+        self._closing.push_async_callback(self._hang_up)
+        self.monitor = HouseMonitor(
+            self.version, self.ground.clock, self.metrics, self.directory, self.bindings, self.switchboard, self.book
+        )
+        await self._control(shutdown)
+        await self._mail_door()
+        self.monitor.addresses = [f"{kind} {host}:{port}" for kind, (host, port) in self.stack.addresses]
+
+    async def _hang_up(self) -> None:
+        await self.host.close()
+        await self.switchboard.close(DRAIN)
+
+    async def _control(self, shutdown: Callable[[], None]) -> None:
+        desk = Desk(
+            self.directory,
+            EnvironmentPrompts(self.environment, convert_prompt),
+            self.monitor,
+            _Mailboxes(self.store.remove_account, self.registrar.unregister_all),
+            _Process(shutdown),
+        )
+        control = ControlSocket(self.ground.data / "control.sock", all_acts(desk), self.metrics)
+        await control.start()
+        self._closing.push_async_callback(control.close)
+
+    async def _mail_door(self) -> None: ...
+
+
+def _repair(path: Path) -> None:
+    repair_wav(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mailboxes:
+    """What ends with an account (`admin.ports.Mailboxes`)."""
+
+    remove: Callable[[int], Awaitable[None]]
+    unregister: Callable[[int], None]
+
+    async def remove_mail(self, account_id: int) -> None:
+        self.unregister(account_id)
+        await self.remove(account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """`admin.ports.Server`."""
+
+    stop: Callable[[], None]
+
+    def shutdown(self) -> None:
+        self.stop()
