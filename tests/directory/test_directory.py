@@ -1,0 +1,315 @@
+"""The directory: names, secrets, settings, the feed, and the same again after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from base.entropy import SeededEntropy
+from base.failures import Failure
+from base.metrics import Metrics
+from base.storage.inline import InlineDatabases
+from base.storage.sqlite import SqliteDatabases
+from base.values.kinds import Value
+from directory.directory import Change, Directory
+from directory.firststart import DEFAULT_DOMAIN, default_domain, prepare
+from directory.model import Account, CallRule, Fork, Redirect, Stage
+from directory.secrets import DerivedCache, Keyring, load_key
+from tests.directory.fixtures import DOMAIN, demo_directory
+
+
+@pytest.fixture
+async def directory() -> AsyncIterator[Directory]:
+    async with demo_directory() as made:
+        yield made
+
+
+def find(directory: Directory, name: str, domain: str = DOMAIN) -> Account:
+    account = directory.find_account(domain, name)
+    assert account is not None
+    return account
+
+
+# ---- names ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_account_is_found_by_each_of_its_names(directory: Directory) -> None:
+    alice = find(directory, "alice")
+    assert alice == find(directory, "ALICE") == find(directory, "201") == directory.account(alice.id)
+    assert alice.address == f"alice@{DOMAIN}"
+    assert directory.aliases(alice.id) == ("201",)
+    assert directory.find_account(DOMAIN, "nobody") is None
+    assert directory.find_account("other.test", "alice") is None
+
+
+async def test_what_means_the_main_domain(directory: Directory) -> None:
+    for host in (DOMAIN, DOMAIN.upper(), f"{DOMAIN}.", "localhost", "127.0.0.1", "127.9.9.9", "[::1]", "host.example"):
+        assert directory.local_domain(host) == DOMAIN, host
+    for host in ("example.org", "10.0.0.1", "", "tandem.test.evil.example", "%"):
+        assert directory.local_domain(host) is None, host
+    directory.add_host("10.0.0.1")
+    assert directory.local_domain("10.0.0.1") == DOMAIN
+    await directory.create_domain("Second.Test")
+    await directory.add_domain_alias("second.test", "zweite.test")
+    assert directory.local_domain("zweite.test") == "second.test"
+    assert directory.domains() == (DOMAIN, "second.test")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a@b", "*98", "#pbx", "-a", "ä", "a/b", "\x00"])
+async def test_names_that_may_not_be(directory: Directory, name: str) -> None:
+    with pytest.raises(Failure) as caught:
+        await directory.create_account(DOMAIN, name, "x")
+    assert caught.value.code == "invalid"
+
+
+async def test_a_name_is_given_once(directory: Directory) -> None:
+    for name, extension in (("alice", None), ("201", None), ("carol", "202"), ("carol", "carol")):
+        with pytest.raises(Failure) as caught:
+            await directory.create_account(DOMAIN, name, "x", extension=extension)
+        assert caught.value.code == "exists"
+    assert directory.find_account(DOMAIN, "carol") is None
+    with pytest.raises(Failure, match="emergency"):
+        await directory.create_account(DOMAIN, "carol", "x", extension="112")
+
+
+async def test_two_who_want_one_name_at_once(directory: Directory) -> None:
+    outcomes = await asyncio.gather(
+        *(directory.create_account(DOMAIN, "carol", "x", extension="203") for _ in range(4)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, Account) for outcome in outcomes) == 1
+    assert {outcome.code for outcome in outcomes if isinstance(outcome, Failure)} == {"exists"}
+
+
+async def test_ids_are_never_given_again(directory: Directory) -> None:
+    carol = await directory.create_account(DOMAIN, "carol", "x", extension="203")
+    await directory.set_setting(carol.id, "VoicemailAfter", 5)
+    await directory.remove_account(carol.id)
+    assert directory.account(carol.id) is None
+    assert directory.find_account(DOMAIN, "203") is None
+    again = await directory.create_account(DOMAIN, "carol", "x", extension="203")
+    assert again.id > carol.id
+    assert directory.setting(again.id, "VoicemailAfter") == 30
+
+
+async def test_groups_and_forwarders(directory: Directory) -> None:
+    await directory.create_group(DOMAIN, "sales", ["alice", " 202 "])
+    await directory.create_forwarder(DOMAIN, "boss", "alice@tandem.test")
+    assert directory.is_member("sales", DOMAIN, find(directory, "bob"))
+    assert not directory.is_member("sales", DOMAIN, find(directory, "pbx"))
+    assert not directory.is_member("boss", DOMAIN, find(directory, "alice"))
+    with pytest.raises(Failure, match="is taken"):
+        await directory.create_account(DOMAIN, "sales", "x")
+    await directory.remove_name(DOMAIN, "sales")
+    with pytest.raises(Failure, match="no group or forwarder"):
+        await directory.remove_name(DOMAIN, "alice")
+
+
+# ---- secrets ----------------------------------------------------------------------------------------------------
+
+
+async def test_ha1_for_every_login(directory: Directory) -> None:
+    alice = find(directory, "alice")
+    for login in ("alice", "201", f"alice@{DOMAIN}"):
+        text = f"{login}:{DOMAIN}:alice-secret".encode()
+        assert directory.ha1(alice.id, login, DOMAIN, "MD5") == hashlib.md5(text).hexdigest()
+        assert directory.ha1(alice.id, login, DOMAIN, "SHA-256") == hashlib.sha256(text).hexdigest()
+    await directory.set_password(alice.id, "new")
+    assert directory.ha1(alice.id, "a", "r", "MD5") == hashlib.md5(b"a:r:new").hexdigest()
+    assert directory.check_password(alice.id, "new")
+    assert not directory.check_password(alice.id, "alice-secret")
+    await directory.remove_account(alice.id)
+    with pytest.raises(Failure):
+        directory.ha1(alice.id, "a", "r", "MD5")
+
+
+async def test_a_pin_is_compared_and_never_told(directory: Directory) -> None:
+    alice = find(directory, "alice")
+    assert directory.check_pin(alice.id, "2011")
+    assert not directory.check_pin(alice.id, "2012")
+    assert directory.setting(alice.id, "PIN") is None
+    await directory.set_setting(alice.id, "PIN", "99")
+    assert directory.check_pin(alice.id, "99")
+    await directory.set_setting(alice.id, "PIN", None)
+    assert not directory.has_pin(alice.id)
+    assert not directory.check_pin(alice.id, "")
+    with pytest.raises(Failure):
+        await directory.set_pin(alice.id, "12a")
+
+
+@pytest.mark.parametrize("password", ["", "x" * 257, "a\nb", "\x00"])
+async def test_passwords_that_may_not_be(directory: Directory, password: str) -> None:
+    with pytest.raises(Failure):
+        await directory.set_password(1, password)
+
+
+def test_a_sealed_secret_fits_no_other_account_and_no_other_key() -> None:
+    entropy = SeededEntropy()
+    ring = Keyring(bytes(32), entropy)
+    sealed = ring.seal("secret", "password of 1")
+    assert b"secret" not in sealed
+    assert ring.open(sealed, "password of 1") == "secret"
+    for other, purpose in ((ring, "password of 2"), (Keyring(b"k" * 32, entropy), "password of 1")):
+        with pytest.raises(Failure):
+            other.open(sealed, purpose)
+    with pytest.raises(Failure):
+        ring.open(b"short", "password of 1")
+
+
+def test_the_key_file(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "secret.key"
+    key = load_key(path, SeededEntropy(1))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_key(path, SeededEntropy(2)) == key
+    path.write_bytes(b"short")
+    with pytest.raises(Failure, match="damaged"):
+        load_key(path, SeededEntropy(3))
+
+
+def test_the_cache_is_bounded() -> None:
+    cache = DerivedCache(limit=2)
+    for account in range(3):
+        cache.put((account, "u", "r", "MD5"), str(account))
+    assert cache.get((0, "u", "r", "MD5")) is None
+    assert cache.get((2, "u", "r", "MD5")) == "2"
+
+
+# ---- settings and rules -----------------------------------------------------------------------------------------
+
+
+async def test_inheritance(directory: Directory) -> None:
+    alice, bob = find(directory, "alice"), find(directory, "bob")
+    await directory.set_server_setting("VoicemailAfter", "40")
+    await directory.set_domain_setting(DOMAIN, "VoicemailAfter", 20)
+    await directory.set_setting(bob.id, "VoicemailAfter", 5)
+    assert [directory.setting(who.id, "VoicemailAfter") for who in (alice, bob)] == [20, 5]
+    await directory.set_setting(bob.id, "VoicemailAfter", None)
+    await directory.set_domain_setting(DOMAIN, "VoicemailAfter", None)
+    assert directory.setting(bob.id, "VoicemailAfter") == 40
+    assert directory.setting(bob.id, "Unheard") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("VoicemailAfter", "soon"), ("VoicemailAfter", -1), ("CallFeatures", "maybe"), ("", "x"), ("k" * 65, "x")],
+)
+async def test_values_that_do_not_fit(directory: Directory, key: str, value: Value) -> None:
+    with pytest.raises(Failure) as caught:
+        await directory.set_setting(1, key, value)
+    assert caught.value.code == "invalid"
+
+
+async def test_a_program_may_keep_its_own_values_and_change_what_it_got(directory: Directory) -> None:
+    await directory.set_setting(1, "Gateways", ["a", ["b"]])
+    got = directory.setting(1, "Gateways")
+    assert isinstance(got, list)
+    got.append("c")
+    assert directory.setting(1, "Gateways") == ["a", ["b"]]
+    with pytest.raises(Failure, match="too long"):
+        await directory.set_setting(1, "Gateways", ["x" * 70_000])
+
+
+async def test_call_rules(directory: Directory) -> None:
+    bob, voicemail = find(directory, "bob"), Redirect(("#voicemail",))
+    assert directory.call_rules(bob.id) == (
+        CallRule(Stage.AFTER, voicemail, 30.0),
+        CallRule(Stage.NO_DEVICE, voicemail),
+        CallRule(Stage.NO_ANSWER, voicemail),
+        CallRule(Stage.BUSY, voicemail),
+        CallRule(Stage.FAILURE, voicemail),
+    )
+    await directory.set_setting(bob.id, "VoicemailAfter", 0)
+    await directory.set_setting(bob.id, "VoicemailOnError", "no")
+    await directory.set_setting(bob.id, "AlertAfter", 7)
+    await directory.set_setting(bob.id, "AlertTo", "alice, bob@home.example")
+    assert directory.call_rules(bob.id) == (
+        CallRule(Stage.AFTER, Fork(("alice", "bob@home.example")), 7.0),
+        CallRule(Stage.BUSY, voicemail),
+    )
+    pbx = find(directory, "pbx")
+    assert directory.call_rules(pbx.id) == (CallRule(Stage.AT_ONCE, Redirect(("#pbx",))),)
+
+
+async def test_the_feed_tells_after_the_commit(directory: Directory) -> None:
+    heard: list[Change] = []
+    stop = directory.subscribe(heard.append)
+    carol = await directory.create_account(DOMAIN, "carol", "x")
+    await directory.add_alias(carol.id, "203")
+    await directory.set_setting(carol.id, "VoicemailAfter", 3)
+    stop()
+    await directory.remove_account(carol.id)
+    assert heard == [
+        Change("account", carol.id),
+        Change("name", carol.id, "203"),
+        Change("setting", carol.id, "VoicemailAfter"),
+    ]
+
+
+# ---- starts -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_start_finds_everything(tmp_path: Path) -> None:
+    entropy = SeededEntropy()
+    key = load_key(tmp_path / "secret.key", entropy)
+    databases = SqliteDatabases(tmp_path, Metrics())
+    first = await Directory.open(await databases.main(), Keyring(key, entropy), main_domain="one.test")
+    made = await prepare(first, "ignored.test", entropy)
+    assert [(one.name, one.extension) for one in made] == [("postmaster", ""), ("alice", "201"), ("bob", "202")]
+    assert made[1].password not in repr(made)
+    await first.create_domain("two.test")
+    await first.add_domain_alias("two.test", "zwei.test")
+    await first.create_group("two.test", "all", ["alice@one.test"])
+    await first.create_forwarder("two.test", "hop", "201@one.test")
+    await first.set_setting(3, "VoicemailAfter", 11)
+    await databases.close()
+
+    databases = SqliteDatabases(tmp_path, Metrics())
+    second = await Directory.open(
+        await databases.main(), Keyring(load_key(tmp_path / "secret.key", entropy), entropy), main_domain="one.test"
+    )
+    assert await prepare(second, "one.test", entropy) == ()
+    assert second.domains() == ("one.test", "two.test")
+    assert second.local_domain("zwei.test") == "two.test"
+    assert second.accounts() == first.accounts()
+    alice = find(second, "201", "one.test")
+    assert second.check_password(alice.id, made[1].password)
+    assert second.check_pin(alice.id, made[1].pin)
+    assert second.setting(3, "VoicemailAfter") == 11
+    assert second.aliases(find(second, "pbx", "one.test").id) == ("200", "conference")
+    with pytest.raises(Failure, match="main domain of this data folder is one"):
+        await Directory.open(await databases.main(), Keyring(key, entropy), main_domain="three.test")
+    await second.remove_account(alice.id)
+    assert await prepare(second, "one.test", entropy) == ()
+    assert second.find_account("one.test", "alice") is None
+    await databases.close()
+
+
+async def test_an_interrupted_first_start_is_done_again() -> None:
+    databases, entropy = InlineDatabases(), SeededEntropy()
+    database = await databases.main()
+    first = await Directory.open(database, Keyring(bytes(32), entropy))
+    await first.create_domain("one.test")
+    await first.create_account("one.test", "alice", "nobody was told", extension="201")
+    made = await prepare(first, "one.test", entropy)
+    assert first.check_password(find(first, "alice", "one.test").id, made[1].password)
+    databases.discard()
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("pbx.example.org", "pbx.example.org"),
+        ("PBX.Example.Org.", "pbx.example.org"),
+        ("laptop", DEFAULT_DOMAIN),
+        ("localhost.localdomain", DEFAULT_DOMAIN),
+        ("1.0.0.127.in-addr.arpa", DEFAULT_DOMAIN),
+        ("10.0.0.1", DEFAULT_DOMAIN),
+        ("", DEFAULT_DOMAIN),
+    ],
+)
+def test_the_default_domain(host: str, domain: str) -> None:
+    assert default_domain(host) == domain
