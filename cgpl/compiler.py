@@ -100,6 +100,8 @@ class _Compiler:
             "HostCall": HostCall,
             "StopTask": StopTask,
             "PROGRAM": program,
+            "no_value": _no_value,
+            "not_supported": _not_supported,
             "type": type,
             "int": int,
             "MIN": NUMBER_MIN,
@@ -447,10 +449,7 @@ class _SectionCode:
             return self._host_call(builtin.key, arguments, builtin)
         if builtin.function is None:
             # The arguments still have their effects.
-            answer = None if builtin.kind == "P" else NOT_SUPPORTED
-            elements = [*arguments, self._constant(answer)]
-            pair = ast.Tuple(elts=elements, ctx=ast.Load(), **self._where)
-            return ast.Subscript(value=pair, slice=self._constant(len(arguments)), ctx=ast.Load(), **self._where)
+            return self._helper("no_value" if builtin.kind == "P" else "not_supported", *arguments)
         name = f"b_{builtin.key}"
         self._namespace[name] = builtin.function
         return self._call(self._load(name), [self._load("T"), *arguments])
@@ -572,6 +571,14 @@ class _SectionCode:
 
     def _statement_of(self, expression: ast.expr) -> ast.stmt:
         return ast.Expr(value=expression, **self._where)
+
+
+def _no_value(*_: Value) -> Value:
+    return None
+
+
+def _not_supported(*_: Value) -> Value:
+    return NOT_SUPPORTED
 
 
 def _variable(variable: Variable) -> str:
