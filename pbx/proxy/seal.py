@@ -34,7 +34,7 @@ class RouteSeal:
     """Makes and opens sealed Route users."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._key = hmac.new(key, b"record-route", hashlib.sha256).digest()  # a key is used for one thing only
 
     def make(self, ends: Ends, request: Request) -> str:
         """The user part for the Record-Route of a request that makes a dialog."""

@@ -77,6 +77,8 @@ class SipStack:
             limits=self._settings.limits,
         )
         self._faces: dict[str, str] = {}
+        self._ports: frozenset[int] = frozenset()
+        self._hosts = {self._settings.public_host}
         self._layer: TransactionLayer | None = None
         self._ended_listeners: list[Callable[[Flow], None]] = []
         self._complained: Recent[str] = Recent(clock, window=60.0)
@@ -114,6 +116,9 @@ class SipStack:
         except OSError:
             await self.close()
             raise
+        bound = [local for _, local in self.addresses]
+        self._ports = frozenset(port for _, port in bound)
+        self._hosts.update(host for host, _ in bound)
 
     async def _open_udp(self, local: Endpoint) -> None:
         bound: list[Endpoint] = []
@@ -256,6 +261,7 @@ class SipStack:
             if len(self._faces) >= FACES:
                 self._faces.clear()
             known = self._faces[flow.remote[0]] = self._network.facing(flow.remote[0])
+            self._hosts.add(known)
         return known
 
     def _port(self, flow: Flow) -> int:
@@ -267,14 +273,10 @@ class SipStack:
         return flow.local[1] if flow.local[1] in ports or not ports else ports[0]
 
     def ours(self, host: str, port: int | None) -> bool:
-        """True when host and port are one of our sockets: whether a Route or a Via means us."""
-        bound = [local for _, local in self.addresses]
-        if (port or 5060) not in {local[1] for local in bound}:
+        """True when host and port are one of our sockets: a message from there is our own that came back."""
+        if (port or 5060) not in self._ports:
             return False
-        if host == self._settings.public_host:
-            return True
-        text = numeric(host)
-        return text is not None and (any(text == local[0] for local in bound) or text in self._faces.values())
+        return host in self._hosts or (":" in host and numeric(host) in self._hosts)
 
     def passes(self, request: Request) -> int:
         """How often this request has left us already: the branches in its Vias that bear our mark."""
