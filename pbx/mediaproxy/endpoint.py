@@ -32,16 +32,19 @@ class Translation:
     table: bytes | None = None
 
 
-def translations(inward: dict[int, str], outward: dict[int, str]) -> dict[int, Translation]:
+def translations(inward: dict[int, str], outward: dict[int, str], dtmf: int | None) -> dict[int, Translation]:
     """For each payload number that comes in on one side: what to send on the other; absent: not to be forwarded.
+    `dtmf` is the far side's own number of telephone-events, of which `outward` may name several (RFC 3264 §5.1).
     The two laws of G.711 are turned into each other where the far side has but one of them."""
     plan: dict[int, Translation] = {}
     numbers: dict[str, int] = {}
     for number, name in outward.items():
         numbers.setdefault(name.upper(), number)
+    if dtmf is not None:
+        numbers[DTMF] = dtmf
     for number, spelled in inward.items():
         name = spelled.upper()
-        if outward.get(number, "").upper() == name:
+        if name != DTMF and outward.get(number, "").upper() == name:
             plan[number] = Translation(number)
         elif name in numbers:
             plan[number] = Translation(numbers[name])
@@ -108,7 +111,7 @@ class Endpoint:
         if peer is None or peer.settings is None or self.settings is None:
             return
         if self.settings.receive and peer.settings.send:
-            self.plan = translations(self.names, peer.names)
+            self.plan = translations(self.names, peer.names, peer.settings.dtmf)
 
     def _aim(self) -> None:
         settings = self.settings

@@ -335,11 +335,14 @@ def test_a_click_is_no_speech() -> None:
 def test_relay_plan() -> None:
     left = {0: "PCMU/8000", 8: "PCMA/8000", 96: "TELEPHONE-EVENT/8000", 13: "CN/8000"}
     right = {8: "PCMA/8000", 101: "telephone-event/8000"}
-    plan = translations(left, right)
+    plan = translations(left, right, 101)
     assert plan[8] == Translation(8)
     assert plan[96] == Translation(101)
     assert plan[0] == Translation(8, g711.across(Law.ULAW))
     assert 13 not in plan
+    assert translations(left, {0: "PCMU/8000", 96: "TELEPHONE-EVENT/8000", 97: "TELEPHONE-EVENT/8000"}, 97)[
+        96
+    ] == Translation(97), "the far side hears the number that it named, not the one that it was told"
 
 
 @pytest.mark.parametrize(
