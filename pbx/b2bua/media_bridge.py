@@ -83,6 +83,7 @@ class Bridge:
         """Both are set up: relay, and watch for silence."""
         if not self._ended:
             join(self._near, self._far)
+            self._heard = (-1, -1)
             self._look()
 
     def _fail(self, status: int, cause: str) -> None:

@@ -122,7 +122,7 @@ class Signal:
 
     def fork(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) has others rung as well."""
-        self._post(lambda: self._fork(branch.node, tuple(targets)) if branch.state is BranchState.RINGING else None)
+        self._post(lambda: self._fork_beside(branch, tuple(targets)))
 
     # --- one event at a time
 
@@ -201,18 +201,24 @@ class Signal:
             node.finals.append(Answer(482))
             return
         self._numbers += 1
-        branch = Branch(self._numbers, target, node, account=_account_of(node))
+        account = target.route.account if isinstance(target, Program) else _account_of(node)
+        branch = Branch(self._numbers, target, node, account)
         node.branches.append(branch)
         self.open.add(branch)
         if not isinstance(target, Program):
             branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
         self._port.start_branch(branch)
 
-    def _fork(self, node: Node, targets: Iterable[str]) -> None:
+    def _fork(self, node: Node, targets: Iterable[str], account: Account | None = None) -> None:
+        """Ring more for an address; targets are read as `account` would dial them, by default its own."""
         if self.state is SignalState.PENDING and node.state is not NodeState.DONE:
             for target in targets:
-                self._add(node, self._port.resolve(target, _account_of(node)))
+                self._add(node, self._port.resolve(target, account or _account_of(node)))
             self._check(node)
+
+    def _fork_beside(self, branch: Branch, targets: Iterable[str]) -> None:
+        if branch.state is BranchState.RINGING:
+            self._fork(branch.node, targets, branch.account)
 
     # --- rules
 
@@ -347,7 +353,7 @@ class Signal:
         if self._redirects > self._limits.redirects:
             branch.node.finals.append(Answer(482))
             targets = ()
-        self._fork(branch.node, targets)
+        self._fork(branch.node, targets, branch.account)
 
     def _rang_out(self, branch: Branch) -> None:
         if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
