@@ -6,50 +6,34 @@ names serves accounts, aliases, groups and forwarders; ids are permanent (decisi
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
 
 from base.failures import Failure
-from base.log import get_logger
 from base.storage.database import Database
 from base.values.kinds import Dictionary, Value
 from base.values.text import format_value, parse_value
-from directory import names, settings, tables
+from directory import names, settings
 from directory.callrules import call_rules
-from directory.image import Forwarder, Group, Image, Owner
+from directory.image import Group, Owner
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.resolver import Resolver
 from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
+from directory.store import Change, Store
 
-_T = TypeVar("_T")
-
-_log = get_logger("directory")
+__all__ = ["Change", "Directory"]
 
 _PASSWORD_LIMIT = 256  # Limit: characters of a password.
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What the feed tells after a commit. `what`: "account", "removed", "name", "secret", "setting", "domain"."""
-
-    what: str
-    account_id: int | None = None
-    key: str = ""
 
 
 class Directory:
     """Made by `Directory.open`; one for the whole server, used from the loop's thread only."""
 
-    def __init__(self, database: Database, keyring: Keyring, image: Image, hosts: Iterable[str]) -> None:
-        self._database = database
-        self._keyring = keyring
-        self._image = image
+    def __init__(self, store: Store, hosts: Iterable[str]) -> None:
+        self._store = store
+        self._image = store.image
         self._hosts = {names.plain_host(host) for host in hosts}
         self._derived = DerivedCache()
-        self._listeners: list[Callable[[Change], None]] = []
-        self._resolver = Resolver(image, self.local_domain, self.domain_setting)
+        self._resolver = Resolver(store.image, self.local_domain, self.domain_setting)
 
     @classmethod
     async def open(
@@ -60,10 +44,9 @@ class Directory:
 
         Raises Failure("newer" | "unavailable" | "invalid").
         """
-        await database.migrate(tables.COMPONENT, tables.MIGRATIONS)
-        image = Image()
-        image.load(await database.read(tables.read_all))
-        directory = cls(database, keyring, image, hosts)
+        store = Store(database, keyring)
+        await store.load()
+        directory = cls(store, hosts)
         if main_domain:
             await directory._set_main_domain(names.checked_domain(main_domain))
         return directory
@@ -103,12 +86,7 @@ class Directory:
         domain = names.checked_domain(name)
         if domain in self._image.domain_ids or domain in self._image.domain_aliases:
             raise Failure("exists", f"the domain {domain} is there already")
-        main = not self._image.domain_ids
-        domain_id = await self._write(
-            lambda connection: tables.add_domain(connection, domain, main), f"the domain {domain} is there already"
-        )
-        self._image.put_domain(domain_id, domain, main=main)
-        self._tell(Change("domain", key=domain))
+        await self._store.add_domain(domain, main=not self._image.domain_ids)
         return domain
 
     async def add_domain_alias(self, domain: str, alias: str) -> None:
@@ -116,13 +94,7 @@ class Directory:
         owner, extra = self._domain(domain), names.checked_domain(alias)
         if extra in self._image.domain_ids or extra in self._image.domain_aliases:
             raise Failure("exists", f"the domain {extra} is there already")
-        domain_id = self._image.domain_ids[owner]
-        await self._write(
-            lambda connection: tables.add_domain_alias(connection, domain_id, extra),
-            f"the domain {extra} is there already",
-        )
-        self._image.domain_aliases[extra] = owner
-        self._tell(Change("domain", key=owner))
+        await self._store.add_domain_alias(owner, extra)
 
     async def remove_domain(self, name: str) -> None:
         """Remove an empty domain. Raises Failure("not-found" | "denied")."""
@@ -131,10 +103,7 @@ class Directory:
             raise Failure("denied", "the main domain stays")
         if any(of_domain == domain for of_domain, _ in self._image.names):
             raise Failure("denied", f"{domain} still has accounts or groups: remove them first")
-        domain_id = self._image.domain_ids[domain]
-        await self._write(lambda connection: tables.remove_domain(connection, domain_id), f"{domain} is not empty")
-        self._image.drop_domain(domain)
-        self._tell(Change("domain", key=domain))
+        await self._store.remove_domain(domain)
 
     async def _set_main_domain(self, name: str) -> None:
         if name == self.main_domain:
@@ -193,92 +162,45 @@ class Directory:
         if alias == local:
             raise Failure("exists", f"{alias} would be the account's name and its extension")
         _check_password(password)
-        domain_id, real_name = self._image.domain_ids[owner], real_name.strip()[:256]
-
-        def work(connection: sqlite3.Connection) -> tuple[int, bytes]:
-            account_id = tables.add_object(connection, "account", domain_id, real_name)
-            tables.add_name(connection, domain_id, local, account_id, alias=False)
-            if alias is not None:
-                tables.add_name(connection, domain_id, alias, account_id, alias=True)
-            sealed = self._keyring.seal(password, _purpose(account_id, "password"))
-            tables.put_secret(connection, account_id, "password", sealed)
-            return account_id, sealed
-
-        account_id, sealed = await self._write(work, f"{local} or {alias} is taken in {owner}")
-        account = Account(account_id, owner, local, real_name)
-        self._image.objects[account_id] = account
-        self._image.put_name(owner, local, account_id, alias=False)
-        if alias is not None:
-            self._image.put_name(owner, alias, account_id, alias=True)
-        self._image.put_secret(account_id, "password", sealed)
-        self._tell(Change("account", account_id))
-        return account
+        return await self._store.add_account(owner, local, real_name.strip()[:256], password, alias)
 
     async def remove_account(self, account_id: int) -> None:
         """Remove an account and all its names; its id is never given again."""
-        await self._remove_object(self._existing(account_id).id)
+        await self._store.remove_object(self._existing(account_id).id)
+        self._derived.forget()
 
     async def add_alias(self, account_id: int, alias: str) -> None:
         """One more name: a number is an extension. Raises Failure("exists" | "invalid" | "not-found")."""
         account = self._existing(account_id)
         local = self._free(account.domain, alias, "alias")
-        domain_id = self._image.domain_ids[account.domain]
-        await self._write(
-            lambda connection: tables.add_name(connection, domain_id, local, account_id, alias=True),
-            f"{local} is taken in {account.domain}",
-        )
-        self._image.put_name(account.domain, local, account_id, alias=True)
-        self._tell(Change("name", account_id, local))
+        await self._store.add_alias(account, local)
 
     async def remove_alias(self, account_id: int, alias: str) -> None:
         """Raises Failure("not-found") when the account has no such alias."""
         account, local = self._existing(account_id), alias.strip().lower()
         if local not in self.aliases(account_id):
             raise Failure("not-found", f"{account.address} has no alias {alias}")
-        domain_id = self._image.domain_ids[account.domain]
-        await self._write(lambda connection: tables.remove_name(connection, domain_id, local), "")
-        self._image.drop_name(account.domain, local)
+        await self._store.remove_alias(account, local)
         self._derived.forget()
-        self._tell(Change("name", account_id, local))
 
     async def create_group(self, domain: str, name: str, members: Iterable[str]) -> None:
         """A name that reaches all its members."""
-        await self._create_target(domain, name, "group", ",".join(member.strip() for member in members))
+        owner, local = self._domain(domain), self._free(domain, name, "group name")
+        await self._store.add_target(owner, local, "group", ",".join(member.strip() for member in members))
 
     async def create_forwarder(self, domain: str, name: str, target: str) -> None:
         """A name that leads to another address or to `app{..}#account`."""
-        if names.parse_target(target, self._domain(domain)) is None:
+        owner, local = self._domain(domain), self._free(domain, name, "forwarder name")
+        if names.parse_target(target, owner) is None:
             raise Failure("invalid", f"{target!r} is no address")
-        await self._create_target(domain, name, "forwarder", target.strip())
+        await self._store.add_target(owner, local, "forwarder", target.strip())
 
     async def remove_name(self, domain: str, name: str) -> None:
         """Remove a group or a forwarder. Raises Failure("not-found")."""
         found = self._image.names.get((self._domain(domain), name.strip().lower()))
         if found is None or self.account(found.object_id) is not None:
             raise Failure("not-found", f"there is no group or forwarder {name} in {domain}")
-        await self._remove_object(found.object_id)
-
-    async def _create_target(self, domain: str, name: str, kind: str, target: str) -> None:
-        owner, local = self._domain(domain), self._free(domain, name, f"{kind} name")
-        domain_id = self._image.domain_ids[owner]
-
-        def work(connection: sqlite3.Connection) -> int:
-            object_id = tables.add_object(connection, kind, domain_id, target=target)
-            tables.add_name(connection, domain_id, local, object_id, alias=False)
-            return object_id
-
-        object_id = await self._write(work, f"{local} is taken in {owner}")
-        members = tuple(filter(None, target.split(",")))
-        found = Group(object_id, owner, members) if kind == "group" else Forwarder(object_id, owner, target)
-        self._image.objects[object_id] = found
-        self._image.put_name(owner, local, object_id, alias=False)
-        self._tell(Change("name", key=local))
-
-    async def _remove_object(self, object_id: int) -> None:
-        await self._write(lambda connection: tables.remove_object(connection, object_id), "")
-        self._image.drop_object(object_id)
-        self._derived.forget()
-        self._tell(Change("removed", object_id))
+        await self._store.remove_object(found.object_id)
 
     def _existing(self, account_id: int) -> Account:
         account = self.account(account_id)
@@ -302,13 +224,13 @@ class Directory:
         key = (account_id, username, realm, algorithm)
         value = self._derived.get(key)
         if value is None:
-            value = derive_ha1(username, realm, self._secret(account_id, "password"), algorithm)
+            value = derive_ha1(username, realm, self._store.secret(account_id, "password"), algorithm)
             self._derived.put(key, value)
         return value
 
     def check_password(self, account_id: int, password: str) -> bool:
         """Compare in a time that tells nothing."""
-        return same(self._secret(account_id, "password"), password)
+        return same(self._store.secret(account_id, "password"), password)
 
     async def set_password(self, account_id: int, password: str) -> None:
         _check_password(password)
@@ -320,7 +242,7 @@ class Directory:
 
     def check_pin(self, account_id: int, digits: str) -> bool:
         """False when there is no PIN."""
-        return self.has_pin(account_id) and same(self._secret(account_id, "pin"), digits)
+        return self.has_pin(account_id) and same(self._store.secret(account_id, "pin"), digits)
 
     async def set_pin(self, account_id: int, digits: str | None) -> None:
         """1 to 16 digits; None removes it. Raises Failure("invalid")."""
@@ -328,20 +250,9 @@ class Directory:
             raise Failure("invalid", "a PIN is 1 to 16 digits")
         await self._put_secret(account_id, "pin", digits)
 
-    def _secret(self, account_id: int, kind: str) -> str:
-        sealed = self._image.secrets.get((account_id, kind))
-        if sealed is None:
-            raise Failure("not-found", "no such secret")
-        return self._keyring.open(sealed, _purpose(account_id, kind))
-
     async def _put_secret(self, account_id: int, kind: str, text: str | None) -> None:
-        self._existing(account_id)
-        sealed = None if text is None else self._keyring.seal(text, _purpose(account_id, kind))
-        await self._write(lambda connection: tables.put_secret(connection, account_id, kind, sealed), "")
-        if self.account(account_id) is not None:
-            self._image.put_secret(account_id, kind, sealed)
+        await self._store.put_secret(self._existing(account_id).id, kind, text)
         self._derived.forget()
-        self._tell(Change("secret", account_id, kind))
 
     # ---- settings ------------------------------------------------------------------------------------------------
 
@@ -371,7 +282,7 @@ class Directory:
         if key == "PIN":
             await self.set_pin(account_id, None if value is None else str(value))
         else:
-            await self._put_setting(("account", account_id), key, value, account_id)
+            await self._put_setting(("account", account_id), key, value)
 
     async def set_domain_setting(self, domain: str, key: str, value: Value) -> None:
         await self._put_setting(("domain", self._image.domain_ids[self._domain(domain)]), key, value)
@@ -379,17 +290,10 @@ class Directory:
     async def set_server_setting(self, key: str, value: Value) -> None:
         await self._put_setting(("server", 0), key, value)
 
-    async def _put_setting(self, owner: Owner, key: str, value: Value, account_id: int | None = None) -> None:
+    async def _put_setting(self, owner: Owner, key: str, value: Value) -> None:
         if key == "PIN":
             raise Failure("invalid", "a PIN belongs to one account")
-        value = settings.checked(key, value)
-        text = None if value is None else format_value(value)
-        if text is not None and len(text) > settings.LIMIT:
-            raise Failure("invalid", f"the value of {key} is too long")
-        scope, owner_id = owner
-        await self._write(lambda connection: tables.put_setting(connection, scope, owner_id, key, text), "")
-        self._image.put_setting(owner, key, None if text is None else parse_value(text))
-        self._tell(Change("setting", account_id, key))
+        await self._store.put_setting(owner, key, settings.checked(key, value))
 
     # ---- calls ---------------------------------------------------------------------------------------------------
 
@@ -413,24 +317,7 @@ class Directory:
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Be told after each commit; returns what ends it. A callback must not raise."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
-
-    def _tell(self, change: Change) -> None:
-        _log.debug("directory changed", what=change.what, account=change.account_id, key=change.key)
-        for listener in tuple(self._listeners):
-            listener(change)
-
-    async def _write(self, work: Callable[[sqlite3.Connection], _T], taken: str) -> _T:
-        """Write; somebody may have taken the name while we waited."""
-        try:
-            return await self._database.write(work)
-        except sqlite3.IntegrityError as error:
-            raise Failure("exists", taken or "that cannot be changed now", private=str(error)) from error
-
-
-def _purpose(account_id: int, kind: str) -> str:
-    return f"{kind} of {account_id}"
+        return self._store.subscribe(callback)
 
 
 def _check_password(password: str) -> None:

@@ -64,8 +64,6 @@ _TABLE = (
 
 SETTINGS: Mapping[str, Setting] = {setting.key: setting for setting in _TABLE}
 
-LIMIT = 65_536  # Limit: one value, in characters of its text form.
-
 
 def default(key: str) -> Value:
     """The value when nobody set one; None for an unknown key."""
@@ -107,7 +105,7 @@ def _shaped(kind: Kind, value: Value) -> Value:
             text = str(value).strip()
             return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
         case Kind.TEXT:
-            return str(value) if isinstance(value, str | int) and len(str(value)) < LIMIT else None
+            return str(value) if isinstance(value, str | int) else None
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
 
