@@ -58,13 +58,15 @@ async def test_alice_calls_202_and_both_hear_each_other(
             await bob.hangup(ringing)
         await alice.wait_state("disconnected", call)
         await bob.wait_state("disconnected", ringing)
+        await alice.stop_record()
+        await bob.stop_record()
         statistics = await site.calls()
     assert seconds_heard(tmp_path / "alice.wav", 620) > 1.0
     assert seconds_heard(tmp_path / "bob.wav", 440) > 1.0
     assert len(statistics) == 1
     record = statistics[0]
     assert record["outcome"] == "answered"
-    assert record["hung_up_by"] == ("caller" if caller_hangs_up else "callee")
+    assert record["ended_by"] == ("caller" if caller_hangs_up else "callee")
 
 
 async def test_all_phones_of_bob_ring_and_the_first_to_answer_wins(site: Site) -> None:
