@@ -6,7 +6,7 @@ RFC 3261 §17.2, RFC 6026 §7.1, RFC 4320 (no late answers to other methods).
 
     INVITE       PROCEEDING -2xx-> ACCEPTED  -L-> TERMINATED
                             -3xx+> COMPLETED -ACK-> CONFIRMED -I-> TERMINATED   (-H-> TERMINATED)
-    others       TRYING -1xx-> PROCEEDING -2xx+> COMPLETED -J-> TERMINATED
+    others       TRYING -1xx-> PROCEEDING -2xx+> TERMINATED   (the layer repeats the answer until Timer J)
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class ServerTransaction:
     """One request to answer.
 
     `flow` is the way back, which may differ from where the request came from (RFC 3261 §18.2.2); set `on_cancel` to
-    hear of a CANCEL (already answered; the INVITE then wants its 487 from the user) and `on_end` of the end.
+    hear of a CANCEL (already answered; the INVITE then wants its 487 from the user) and `on_end` of the end, which for
+    other methods comes with the final response.
     """
 
     __slots__ = (
@@ -169,9 +170,11 @@ class ServerTransaction:
         timers = self._host.timers
         self._last = response.encode()
         if not self.is_invite:
-            self.state = ServerState.COMPLETED
-            self._arm(0 if self.flow.reliable else timers.give_up, self._end)  # Timer J
-        elif response.is_success:
+            self._host.server_answered(self, self._last)
+            self._host.send(self.flow, self._last)
+            self._end()
+            return
+        if response.is_success:
             self.state = ServerState.ACCEPTED
             self._arm(timers.give_up, self._end)  # Timer L
         else:

@@ -16,6 +16,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import MAGIC
 from pbx.sipcore.message import Message, Request, Response, response_to
 from pbx.sipcore.server_transaction import ServerState, ServerTransaction
+from pbx.sipcore.spent_answers import Key, SpentAnswers
 from pbx.sipcore.timers import Timers
 from pbx.sipcore.transaction_ports import Cause, ClientUser, CorePort, TransportPort
 
@@ -26,8 +27,9 @@ RETRY_AFTER = "10"
 class TransactionLayer:
     """All transactions of one SIP stack.
 
-    `limit` bounds the server transactions, and so what strangers can fill; `mark` stands behind the magic cookie of our
-    branches, so that policy can see our own Via below the top one and tell a loop (RFC 3261 §16.3 step 4).
+    `limit` bounds the server transactions, and four times it the answers kept, and so what strangers can fill. `mark`
+    stands behind the magic cookie of our branches, so that policy can see our own Via below the top one and tell a loop
+    (RFC 3261 §16.3 step 4).
     """
 
     def __init__(
@@ -50,12 +52,18 @@ class TransactionLayer:
         self._core = core
         self._limit = limit
         self._cookie = MAGIC + mark
-        self._servers: dict[tuple[str, ...], ServerTransaction] = {}
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._spent = SpentAnswers(clock, self.timers.give_up, 4 * limit)
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
 
     @property
     def server_count(self) -> int:
+        """Server transactions, without those that only keep an answer (`spent_count`)."""
         return len(self._servers)
+
+    @property
+    def spent_count(self) -> int:
+        return len(self._spent)
 
     @property
     def client_count(self) -> int:
@@ -118,6 +126,10 @@ class TransactionLayer:
     def client_ended(self, transaction: ClientTransaction) -> None:
         del self._clients[transaction.key]
 
+    def server_answered(self, transaction: ServerTransaction, answer: bytes) -> None:
+        if not transaction.flow.reliable:  # RFC 3261 §17.2.2: Timer J is 0 on reliable transports
+            self._spent.put(transaction.key, transaction.flow, answer)
+
     def server_ended(self, transaction: ServerTransaction) -> None:
         del self._servers[transaction.key]
 
@@ -136,6 +148,11 @@ class TransactionLayer:
         if server is not None:
             server.receive_again()
             return
+        spent = self._spent.get(key)
+        if spent is not None:
+            self.metrics.count("sip.requests.repeated")
+            self._transport.send(*spent)
+            return
         self._stamp(request, flow)
         back = _way_back(request, flow)
         if len(self._servers) >= self._limit:
@@ -151,7 +168,7 @@ class TransactionLayer:
         else:
             self._core.on_request(server)
 
-    def _cancel(self, cancel: ServerTransaction, key: tuple[str, ...]) -> None:
+    def _cancel(self, cancel: ServerTransaction, key: Key) -> None:
         """RFC 3261 §9.2: answered here, whatever becomes of the INVITE."""
         invite = self._servers.get((*key[:-1], "INVITE"))
         if invite is None:
@@ -167,7 +184,7 @@ class TransactionLayer:
             request.replace_first("Via", str(stamped))
 
 
-def _key(request: Request) -> tuple[str, ...]:
+def _key(request: Request) -> Key:
     """What RFC 3261 §17.2.3 compares; an ACK has the key of its INVITE. The method comes last."""
     via = request.top_via
     method = "INVITE" if request.method == "ACK" else request.method

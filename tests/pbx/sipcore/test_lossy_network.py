@@ -177,4 +177,10 @@ def test_each_transaction_ends_once_with_one_outcome(block: int) -> None:
             user.check()
         assert all(times == 1 for times in callee.seen.values()), f"seed {seed}: a request reached the core twice"
         assert callee.ended == callee.seen, f"seed {seed}: each server transaction ends once"
-        assert caller.layer.client_count == callee.layer.server_count == network.clock.pending == 0, f"seed {seed}"
+        assert (
+            caller.layer.client_count
+            == callee.layer.server_count
+            == callee.layer.spent_count
+            == network.clock.pending
+            == 0
+        ), f"seed {seed}"

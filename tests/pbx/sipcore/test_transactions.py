@@ -75,7 +75,8 @@ class World:
         return [_short(message) for message in self.taken()]
 
     def is_empty(self) -> bool:
-        return self.layer.server_count == self.layer.client_count == self.clock.pending == 0
+        counts = (self.layer.server_count, self.layer.client_count, self.layer.spent_count, self.clock.pending)
+        return not any(counts)
 
 
 class User:
@@ -457,6 +458,22 @@ def test_a_repeated_request_gets_the_same_final() -> None:
     server(world, "OPTIONS", TCP).reply(200)
     world.clock.advance(0)
     assert world.is_empty(), "§17.2.2: Timer J is 0 on reliable transports"
+
+
+def test_kept_answers_are_bounded_and_forgotten_in_time() -> None:
+    world = World(limit=2)
+    for number in range(10):
+        world.receive(request("OPTIONS", branch=f"z9hG4bK{number}"))
+        world.requests[-1].reply(200)
+        world.clock.advance(1)
+    assert (world.layer.server_count, world.layer.spent_count) == (0, 8)
+    world.taken()
+    world.receive(request("OPTIONS", branch="z9hG4bK9"))
+    assert (world.lines(), len(world.requests)) == (["200"], 10)
+    world.clock.advance(27.9)
+    assert world.layer.spent_count > 0, "§17.2.2: Timer J is 64*T1"
+    world.clock.advance(4)
+    assert world.is_empty()
 
 
 def test_a_request_that_nobody_answers_is_forgotten_in_silence() -> None:
