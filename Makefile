@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n auto --dist loadfile
 
 .PHONY: help
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(READY) ## make the environment in .venv; nothing is started

@@ -43,7 +43,7 @@ def show(facts: Facts, console: Console | None = None) -> None:
 
 
 def _places(facts: Facts) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 2))
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
     grid.add_row("SIP domain", Text(facts.domain, style="bold"))
     grid.add_row("SIP", Text(", ".join(facts.sip)))
     grid.add_row("IMAP", Text(", ".join(facts.imap)))
@@ -52,7 +52,7 @@ def _places(facts: Facts) -> Table:
 
 
 def _accounts(made: Sequence[Credentials]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 2))
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
     for one in made:
         number = f"extension {one.extension}" if one.extension else ""
         pin = f"mailbox PIN {one.pin}" if one.pin else ""

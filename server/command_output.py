@@ -112,6 +112,8 @@ def _cell(value: Json) -> str:
             return ""
         case bool():
             return "yes" if value else "no"
+        case float():
+            return f"{value:.6g}"
         case list():
             return ", ".join(map(_cell, value))
         case _:

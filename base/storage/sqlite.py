@@ -183,12 +183,24 @@ def _create(path: Path) -> sqlite3.Connection:
     """In a reader thread: make the folder and the file so that only its owner reads it, then open it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            # The names of the file and of its folder must outlive a power cut as well as the rows do.
+            _sync_folder(path.parent)
+            _sync_folder(path.parent.parent)
         return connect(path)
     except OSError as error:
         raise Failure("unavailable", f"cannot open {path}", private=str(error)) from error
     except sqlite3.Error as error:
         raise translate(error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _delete(path: Path) -> None:

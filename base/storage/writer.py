@@ -120,7 +120,14 @@ class Writer:
         for group in per_target.values():
             self._commit(group)
         if jobs:
+            self._hand_back(jobs)
+
+    def _hand_back(self, jobs: list[_Job]) -> None:
+        try:
             self._loop.call_soon_threadsafe(self._deliver, jobs)
+        except RuntimeError:
+            # The loop ended without closing the store. What is committed is committed; nobody waits any more.
+            _log.warning("the loop ended before its writes", writes=len(jobs))
 
     def _bare(self, job: _Job) -> None:
         self._dirty.pop(id(job.target), None)
