@@ -238,6 +238,7 @@ class ApplicationHost:
         self._closing = True
         for task in list(self._tasks):
             task.leg.disconnect()
+            task.leg_disconnected()
         runners = list(self._tasks.values())
         if not runners:
             return

@@ -312,6 +312,7 @@ class StageLeg:
         if self._mode is not LegMode.DISCONNECTED or self.started is not None:
             self._mode = LegMode.DISCONNECTED
             self._cut()
+            self._recorded("stopped")
             self.unbridge()
             self.say("= over")
 
