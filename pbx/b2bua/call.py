@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from base.failures import Failure
 from base.log import get_logger
 from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
 from pbx.b2bua.exchange import Exchange
@@ -164,7 +163,7 @@ class Call:
         self.ended = True
         self.record.ended_by, self.record.cause = by, cause
         ended = self.exchange.clock.wall()
-        self.exchange.calls.pop(self.id, None)
+        self.exchange.leave(self)
         self.exchange.spawn(self._write(ended), f"record {self.id}")
 
     async def _write(self, ended: float) -> None:
@@ -194,15 +193,10 @@ class Call:
 
 def new_call(exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str) -> Call:
     """A call within the limits. Raises Failure("full")."""
-    settings, caller = exchange.settings, origin.caller
+    caller = origin.caller
     account = None if caller.account is None else caller.account.id
-    if len(exchange.calls) >= settings.calls:
-        raise Failure("full", "Too many calls", temporary=True)
-    own = sum(1 for call in exchange.calls.values() if call.record.caller_account == account) if account else 0
-    if own >= settings.calls_per_account:
-        raise Failure("full", "Too many calls of one account", private=caller.uri, temporary=True)
     started = exchange.clock.wall()
     record = LiveRecord(exchange.entropy.token(8), call_id, started, caller.uri, account, dialled)
     call = Call(exchange, origin, record)
-    exchange.calls[call.id] = call
+    exchange.enter(call)
     return call

@@ -6,12 +6,14 @@ It knows no call; `switchboard` does. RFC 3261 §12 (a dialog is found by Call-I
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from base.clock import Clock
 from base.entropy import Entropy
+from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
@@ -90,8 +92,28 @@ class Exchange:
     settings: CallSettings = field(default_factory=CallSettings)
     programs: Programs | None = None
     calls: dict[str, Call] = field(default_factory=dict)
+    _calls_of: Counter[int] = field(default_factory=Counter)
     _legs: dict[tuple[str, str], Leg] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def enter(self, call: Call) -> None:
+        """A call begins. Raises Failure("full") beyond the limits."""
+        account = call.record.caller_account
+        if len(self.calls) >= self.settings.calls:
+            raise Failure("full", "Too many calls", temporary=True)
+        if account is not None and self._calls_of[account] >= self.settings.calls_per_account:
+            raise Failure("full", "Too many calls of one account", private=str(account), temporary=True)
+        self.calls[call.id] = call
+        if account is not None:
+            self._calls_of[account] += 1
+
+    def leave(self, call: Call) -> None:
+        """A call is over."""
+        account = call.record.caller_account
+        if self.calls.pop(call.id, None) is not None and account is not None:
+            self._calls_of[account] -= 1
+            if self._calls_of[account] <= 0:
+                del self._calls_of[account]
 
     def register(self, leg: Leg) -> None:
         """Let requests of the peer find this leg."""

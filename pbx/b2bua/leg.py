@@ -13,6 +13,7 @@ from typing import Protocol
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.reoffer import Reoffer
 from pbx.mediaproxy.engine import MediaStream, StreamSettings, StreamStatistics
+from pbx.nat.detection import media_behind_nat
 from pbx.records.record import Side
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
@@ -138,8 +139,14 @@ class Leg:
                     ptime=agreed.ptime,
                     send=agreed.send,
                     receive=agreed.receive,
+                    guess=self._guess(agreed.remote),
                 )
             )
+
+    def _guess(self, said: tuple[str, int]) -> tuple[str, int] | None:
+        """Where a peer behind a NAT may really listen (decision 12): the address that its signalling comes from."""
+        source = self.flow.remote[0]
+        return (source, said[1]) if media_behind_nat(said[0], source) else None
 
     @property
     def codec(self) -> str:

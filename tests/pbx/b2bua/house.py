@@ -34,6 +34,7 @@ from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.transactions import ServerTransaction, Timers
 from pbx.sipcore.uri import Uri
 from pbx.transport.memory import MemoryNetwork
+from pbx.transport.network import Network
 from pbx.transport.stack import SipStack, StackSettings
 
 DOMAIN = "tandem.test"
@@ -148,7 +149,7 @@ class Town:
         return Resolution(self._route(local, domain or DOMAIN, services))
 
     def _route(self, local: str, domain: str, services: bool) -> Route:
-        if domain not in (DOMAIN, SERVER[0]):
+        if domain != DOMAIN and not domain.startswith(("10.", "127.")):
             return ForeignRoute(Address(local, domain))
         if local in PEOPLE:
             return AccountRoute(PEOPLE[local], services)
@@ -197,16 +198,22 @@ class Core:
 class House:
     """The whole of it."""
 
-    def __init__(self, settings: CallSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: CallSettings | None = None,
+        *,
+        network: Network | None = None,
+        address: tuple[str, int] = SERVER,
+    ) -> None:
         clock = LoopClock(asyncio.get_running_loop())
-        self.network = MemoryNetwork(clock)
+        self.network = network or MemoryNetwork(clock)
         self.metrics = Metrics()
         self.town = Town()
         self.studio = Studio()
         self.book = Book()
         timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
         self.stack = SipStack(
-            self.network, clock, SeededEntropy(), self.metrics, StackSettings(udp=(SERVER,), tcp=(), timers=timers)
+            self.network, clock, SeededEntropy(), self.metrics, StackSettings(udp=(address,), tcp=(), timers=timers)
         )
         settings = settings or CallSettings(timers=SessionTimers(T1, 4 * T1, 60.0), signal=Limits(drain=0.2))
         self.exchange = Exchange(
@@ -232,8 +239,14 @@ class House:
         await self.board.close(0.5)
         await self.stack.close()
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return self.stack.addresses[0][1]
+
     def phone(self, account: Account, *, registered: bool = True) -> Phone:
         self._phones += 1
+        assert isinstance(self.network, MemoryNetwork)
         phone = Phone(self.network, account, f"10.0.1.{self._phones}")
         if registered:
             contact = f"sip:{account.name}@{phone.local[0]}:{phone.local[1]}"
