@@ -18,7 +18,6 @@ from directory.firststart import prepare
 from directory.model import Address, Caller
 from directory.secrets import Keyring
 
-
 _AT_ONCE = 2000
 
 
