@@ -145,7 +145,12 @@ def _unexpected(source: SourceText, error: UnexpectedToken) -> CompileError:
     ended = token.type == "$END"
     at = len(source.text.rstrip()) if ended else _at(token)
     met = "the end of the file" if ended else f"'{token}'"
-    if "SEMICOLON" in wanted and (ended or _starts_line(source.text, at) or token.type in ("END", "RBRACE")):
+    between = "VAR" in wanted  # between statements or sections, where a semicolon is only an empty statement
+    if (
+        not between
+        and "SEMICOLON" in wanted
+        and (ended or _starts_line(source.text, at) or token.type in ("END", "RBRACE"))
+    ):
         return _error(source, _end_before(source.text, at), f"';' is missing before {met}")
     if ended and wanted & {"END", "RBRACE"}:
         return _error(source, at, "the section is not closed", "add 'end;' or '}'")
@@ -153,7 +158,7 @@ def _unexpected(source: SourceText, error: UnexpectedToken) -> CompileError:
         return _error(source, at, f"'then' or '{{' is expected before {met}")
     if "LOOP" in wanted and "LBRACE" in wanted:
         return _error(source, at, f"'loop' or '{{' is expected before {met}")
-    if "ENTRY" in wanted and "FUNCTION" in wanted and "RETURN" not in wanted:
+    if between and "FUNCTION" in wanted:
         hint = suggest(str(token), ("entry", "procedure", "function", "var", "const"))
         return _error(source, at, f"an entry, procedure, function or declaration is expected, not {met}", hint)
     if token.type == "NUMBER" and source.text[at - 1 : at] == ".":
