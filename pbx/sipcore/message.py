@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.headers import LISTS, SPELLINGS, CSeq, Via, kind_of, split_list
+from pbx.sipcore.reasons import REASONS as REASONS
 from pbx.sipcore.uri import NameAddress, tag_of
 
 M = TypeVar("M", bound="Message")
@@ -115,39 +116,39 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         if self._cseq is None:
-            self._cseq = CSeq.parse(self._required("CSeq"))
+            self._cseq = CSeq.parse(self._required("cseq"))
         return self._cseq
 
     @property
     def from_(self) -> NameAddress:
         if self._from is None:
-            self._from = NameAddress.parse(self._required("From"))
+            self._from = NameAddress.parse(self._required("from"))
         return self._from
 
     @property
     def to(self) -> NameAddress:
         if self._to is None:
-            self._to = NameAddress.parse(self._required("To"))
+            self._to = NameAddress.parse(self._required("to"))
         return self._to
 
     @property
     def from_tag(self) -> str:
         """The tag of From, empty when there is none (RFC 2543 peers)."""
         if self._from_tag is None:
-            self._from_tag = tag_of(self._required("From"))
+            self._from_tag = tag_of(self._required("from"))
         return self._from_tag
 
     @property
     def to_tag(self) -> str:
         """The tag of To, empty when there is none."""
         if self._to_tag is None:
-            self._to_tag = tag_of(self._required("To"))
+            self._to_tag = tag_of(self._required("to"))
         return self._to_tag
 
     @property
     def top_via(self) -> Via:
         if self._via is None:
-            value = self._required("Via")
+            value = self._required("via")
             self._via = Via.parse(split_list(value)[0] if "," in value else value)
         return self._via
 
@@ -170,11 +171,11 @@ class Message:
         self._body = body
         self._sized = False
 
-    def _required(self, name: str) -> str:
-        value = self.get(name)
-        if value is None:
-            raise SipSyntaxError(f"Missing {name}")
-        return value
+    def _required(self, kind: str) -> str:
+        kinds = self._kinds
+        if kind not in kinds:
+            raise SipSyntaxError(f"Missing {kind.title()}")
+        return _value(self._lines[kinds.index(kind)])
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
@@ -383,74 +384,6 @@ class Response(Message):
         twin = Response(self.status, self.reason, self._lines.copy(), self._kinds.copy(), self._body, self._charset)
         return self._copy_into(twin)
 
-
-REASONS = {
-    100: "Trying",
-    180: "Ringing",
-    181: "Call Is Being Forwarded",
-    182: "Queued",
-    183: "Session Progress",
-    199: "Early Dialog Terminated",
-    200: "OK",
-    202: "Accepted",
-    204: "No Notification",
-    300: "Multiple Choices",
-    301: "Moved Permanently",
-    302: "Moved Temporarily",
-    305: "Use Proxy",
-    380: "Alternative Service",
-    400: "Bad Request",
-    401: "Unauthorized",
-    402: "Payment Required",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    406: "Not Acceptable",
-    407: "Proxy Authentication Required",
-    408: "Request Timeout",
-    410: "Gone",
-    412: "Conditional Request Failed",
-    413: "Request Entity Too Large",
-    414: "Request-URI Too Long",
-    415: "Unsupported Media Type",
-    416: "Unsupported URI Scheme",
-    420: "Bad Extension",
-    421: "Extension Required",
-    422: "Session Interval Too Small",
-    423: "Interval Too Brief",
-    429: "Provide Referrer Identity",
-    430: "Flow Failed",
-    433: "Anonymity Disallowed",
-    439: "First Hop Lacks Outbound Support",
-    480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist",
-    482: "Loop Detected",
-    483: "Too Many Hops",
-    484: "Address Incomplete",
-    485: "Ambiguous",
-    486: "Busy Here",
-    487: "Request Terminated",
-    488: "Not Acceptable Here",
-    489: "Bad Event",
-    491: "Request Pending",
-    493: "Undecipherable",
-    494: "Security Agreement Required",
-    500: "Server Internal Error",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Server Time-out",
-    505: "Version Not Supported",
-    513: "Message Too Large",
-    580: "Precondition Failure",
-    600: "Busy Everywhere",
-    603: "Decline",
-    604: "Does Not Exist Anywhere",
-    606: "Not Acceptable",
-    607: "Unwanted",
-    608: "Rejected",
-}
-"""The customary phrases (RFC 3261 §21 and the IANA registry)."""
 
 _DIALOG_MAKERS = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"})
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.headers import SPELLINGS, Replaces, kind_of, split_list
 from pbx.sipcore.message import Message, Request, Response
-from pbx.sipcore.uri import NameAddress, Uri
+from pbx.sipcore.uri import Uri, check_address
 
 MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
@@ -187,7 +187,7 @@ def screen(request: Request) -> tuple[int, str] | None:
         for value in request.get_all(name):
             if value != "*" or name != "Contact":
                 try:
-                    NameAddress.parse(value)
+                    check_address(value)
                 except SipSyntaxError:
                     return 400, f"Malformed {name}"
     for name in ("Max-Forwards", "Expires", "Min-SE"):

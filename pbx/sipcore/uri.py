@@ -230,6 +230,12 @@ def tag_of(value: str) -> str:
     return NameAddress.parse(value).params.get("tag") or ""
 
 
+def check_address(value: str) -> None:
+    """Make sure that `NameAddress.parse` will read this value. Raises SipSyntaxError."""
+    if _USUAL.fullmatch(value) is None:
+        NameAddress.parse(value)
+
+
 def parse_params(text: str) -> dict[str, str | None]:
     """Read `;name=value;flag`, quoted values without their quotes; names in lower case, the first of a name counts."""
     params: dict[str, str | None] = {}

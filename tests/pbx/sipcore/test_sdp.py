@@ -203,7 +203,7 @@ def test_what_is_no_description_is_refused(text: str) -> None:
         SessionDescription.parse(text)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(PHONE)), st.integers(0, 5), st.text(max_size=6)), max_size=4))
 def test_mutilated_descriptions(cuts: list[tuple[int, int, str]]) -> None:
     text = PHONE

@@ -8,9 +8,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from base.clock import ManualClock
+from base.entropy import SeededEntropy
+from base.metrics import Metrics
+from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import StreamFramer, parse, screen
+from pbx.sipcore.transactions import ServerTransaction, TransactionLayer
 from pbx.sipcore.uri import NameAddress, Uri
 
 TORTURE = Path(__file__).parent / "torture"
@@ -95,7 +101,7 @@ def test_noise(data: bytes) -> None:
     StreamFramer().feed(data)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     st.sampled_from(MESSAGES),
     st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 6), st.binary(max_size=12)), min_size=1, max_size=4),
@@ -108,7 +114,7 @@ def test_mutilated_messages(data: bytes, cuts: list[tuple[int, int, bytes]]) -> 
     _try(data)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(MESSAGES), max_size=4), st.lists(st.integers(1, 300), min_size=1, max_size=20))
 def test_streams_of_anything(messages: list[bytes], pieces: list[int]) -> None:
     """However a stream is cut, the framer gives the same events."""
@@ -124,3 +130,50 @@ def test_streams_of_anything(messages: list[bytes], pieces: list[int]) -> None:
         events += [type(event) for event in framer.feed(stream[at : at + size])]
         at += size
     assert events == whole
+
+
+class _Core:
+    """Answers every request that passes `screen`, and opens a dialog for it, as a user agent server would."""
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        parse(data)
+
+    def sent_by(self, flow: Flow) -> str:
+        return "127.0.0.1:5060"
+
+    def on_request(self, transaction: ServerTransaction) -> None:
+        fault = screen(transaction.request)
+        if fault is not None:
+            transaction.reply(*fault)
+            return
+        Dialog.uas(transaction.request, transaction.local_tag).new_request("BYE").encode()
+        transaction.reply(180)
+        transaction.reply(200)
+
+    def on_ack(self, request: Request, flow: Flow) -> None:
+        pass
+
+    def on_stray_response(self, response: Response, flow: Flow) -> None:
+        pass
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(MESSAGES), st.integers(0, 2000), st.integers(0, 6), st.binary(max_size=6)), max_size=6
+    )
+)
+def test_mutilated_messages_through_the_transactions(cuts: list[tuple[bytes, int, int, bytes]]) -> None:
+    """What parses goes through transactions and dialogs without a fault, and what we send in answer parses."""
+    clock, core = ManualClock(), _Core()
+    layer = TransactionLayer(clock, SeededEntropy(), core, core, Metrics())
+    for data, at, length, new in cuts:
+        at %= len(data)
+        try:
+            message = parse(data[:at] + new + data[at + length :])
+        except SipSyntaxError:
+            continue
+        layer.receive(message, Flow("udp", ("127.0.0.1", 5060), ("192.0.2.7", 5060)))
+        clock.advance(0.3)
+    clock.advance(100)
+    assert layer.server_count == layer.spent_count == clock.pending == 0

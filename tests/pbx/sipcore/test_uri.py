@@ -117,13 +117,13 @@ def test_any_user_and_display_survive_writing_and_reading(user: str, display: st
     assert NameAddress.parse(written).uri.user == user
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.from_regex(uri._USUAL, fullmatch=True))
 def test_the_short_way_to_a_tag_takes_nothing_that_the_long_way_refuses(value: str) -> None:
     assert uri.tag_of(value) == (NameAddress.parse(value).tag or "")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.from_regex(uri._SIMPLE_PARAMS, fullmatch=True))
 def test_the_short_way_to_parameters_gives_what_the_long_way_gives(text: str) -> None:
     assert uri.parse_params(text) == uri._parse_odd_params(text)
