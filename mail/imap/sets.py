@@ -28,12 +28,6 @@ class SequenceSet:
             chosen.update(numbers[bisect_left(numbers, low) : bisect_right(numbers, high)])
         return sorted(chosen)
 
-    def outside(self, count: int) -> bool:
-        """Whether it names a sequence number that does not exist (`count` messages): a client's mistake."""
-        return any(
-            (first is not None and first > count) or (last is not None and last > count) for first, last in self.ranges
-        )
-
 
 def written(numbers: Iterable[int]) -> bytes:
     """Ascending numbers as a set: 1, 2, 3, 7 → `1:3,7`."""

@@ -13,6 +13,7 @@ from mail.store.model import (
     Mailbox,
     Message,
     Octets,
+    Snapshot,
     Status,
 )
 from mail.store.store import MailStore
@@ -31,6 +32,7 @@ __all__ = [
     "Mailbox",
     "Message",
     "Octets",
+    "Snapshot",
     "Status",
     "Subscription",
 ]

@@ -92,13 +92,11 @@ def delete(connection: sqlite3.Connection, account_id: int, name: str) -> Mailbo
 
 
 def rename(connection: sqlite3.Connection, account_id: int, old: str, new: str, wall: float) -> Mailbox:
-    """Rename a mailbox with all below it. Renaming INBOX moves its messages (RFC 3501 §6.3.5).
+    """Rename a mailbox with all below it; not for INBOX.
 
     Raises Failure("not-found" | "exists" | "invalid" | "full").
     """
     mailbox = find(connection, account_id, old)
-    if mailbox.name == names.INBOX:
-        raise Failure("denied", "INBOX cannot be renamed")
     new = names.check_new(new)
     if new.startswith(mailbox.name + names.SEPARATOR):
         raise Failure("invalid", "a mailbox cannot move below itself")

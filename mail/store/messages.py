@@ -24,6 +24,7 @@ from mail.store.model import (
     Mailbox,
     Message,
     Octets,
+    Snapshot,
 )
 from mail.store.tables import PIECE
 
@@ -87,6 +88,33 @@ def _runs(uids: Sequence[int]) -> Iterator[tuple[int, int]]:
             first = last = uid
     if first is not None and last is not None:
         yield first, last
+
+
+def snapshot(connection: sqlite3.Connection, account_id: int, where: Where) -> Snapshot:
+    """All UIDs of a mailbox, and its state at that very moment."""
+    mailbox = mailboxes.find(connection, account_id, where)
+    rows = connection.execute("SELECT uid, flags FROM message WHERE mailbox_id = ? ORDER BY uid", (mailbox.id,))
+    pairs = rows.fetchall()
+    unseen = next((uid for uid, bits in pairs if not bits & Flag.SEEN), None)
+    return Snapshot(mailbox, tuple(uid for uid, _ in pairs), unseen)
+
+
+def whole(connection: sqlite3.Connection, blob: int) -> bytes:
+    """All octets of a blob. Raises Failure("not-found") when it is gone."""
+    rows = connection.execute("SELECT octets FROM blob_part WHERE blob_id = ? ORDER BY part", (blob,))
+    pieces = [piece for (piece,) in rows]
+    if not pieces:
+        raise Failure("not-found", "the message is gone")
+    return b"".join(pieces)
+
+
+def headers(connection: sqlite3.Connection, blobs: Sequence[int]) -> list[bytes | None]:
+    """The header of each blob; None for one that is gone."""
+    found: list[bytes | None] = []
+    for blob in blobs:
+        row = connection.execute("SELECT octets FROM blob_part WHERE blob_id = ? AND part = 0", (blob,)).fetchone()
+        found.append(None if row is None else row[0])
+    return found
 
 
 def changes(connection: sqlite3.Connection, account_id: int, where: Where, since: int) -> Changes:
@@ -230,15 +258,25 @@ def header_length(octets: bytes) -> int:
 
 
 def set_flags(
-    connection: sqlite3.Connection, mailbox: Mailbox, uids: Sequence[int], action: FlagAction, flags: Flags
+    connection: sqlite3.Connection,
+    mailbox: Mailbox,
+    uids: Sequence[int],
+    action: FlagAction,
+    flags: Flags,
+    unchanged_since: int | None = None,
 ) -> tuple[list[Message], list[Message], int]:
-    """Change flags; (all messages named, those that changed, the new modseq)."""
+    """Change flags; (all messages named, those that changed, the new modseq).
+
+    What was changed after modseq `unchanged_since` is left as it is and not among those named (RFC 7162 §3.1.3).
+    """
     if action is not FlagAction.REMOVE:
         mailboxes.remember_keywords(connection, mailbox, flags.keywords)
     named: list[Message] = []
     changed: list[Message] = []
     modseq = mailbox.modseq
     for old in list(_some(connection, mailbox.id, uids)):
+        if unchanged_since is not None and old.modseq > unchanged_since:
+            continue
         after = old.flags.changed(action, flags)
         if after == old.flags:
             named.append(old)

@@ -171,6 +171,15 @@ class Changes:
     complete: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What SELECT tells: the mailbox, its UIDs in order, and the first of them that is not `\\Seen`."""
+
+    mailbox: Mailbox
+    uids: tuple[int, ...]
+    first_unseen: int | None
+
+
 class Kind(enum.Flag):
     """What a change touched."""
 

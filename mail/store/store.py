@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from base.clock import Clock
 from base.metrics import Metrics
 from base.storage.database import Databases
-from mail.store import delivered, mailboxes, messages
+from mail.store import delivered, mailboxes, messages, names
 from mail.store.feed import Feed
 from mail.store.mailboxes import Where
 from mail.store.model import (
@@ -29,6 +29,7 @@ from mail.store.model import (
     Mailbox,
     Message,
     Octets,
+    Snapshot,
     Status,
 )
 from mail.store.opener import MAX_OPEN, Opener
@@ -93,12 +94,22 @@ class MailStore:
         await self._write(account_id, work)
 
     async def rename(self, account_id: int, old: str, new: str) -> Mailbox:
-        """Rename a mailbox with all below it; INBOX cannot be renamed."""
+        """Rename a mailbox with all below it. INBOX stays and gives its messages away (RFC 3501 §6.3.5)."""
         wall = self._clock.wall()
 
         def work(connection: sqlite3.Connection) -> tuple[Mailbox, tuple[Change, ...]]:
-            renamed = mailboxes.rename(connection, account_id, old, new, wall)
-            return renamed, (Change(account_id, renamed.id, renamed.name, Kind.MAILBOXES),)
+            source = mailboxes.find(connection, account_id, old)
+            if source.name != names.INBOX:
+                renamed = mailboxes.rename(connection, account_id, old, new, wall)
+                return renamed, (Change(account_id, renamed.id, renamed.name, Kind.MAILBOXES),)
+            made = mailboxes.create(connection, account_id, new, wall)
+            originals = messages.select(connection, account_id, source.id, None)
+            _, _, modseq = messages.copy(connection, account_id, source, [each.uid for each in originals], made)
+            gone = messages.remove(connection, account_id, source, originals)
+            return made, (
+                Change(account_id, made.id, made.name, Kind.MAILBOXES, modseq),
+                *_change(account_id, source, Kind.EXPUNGED, gone, originals),
+            )
 
         return await self._write(account_id, work)
 
@@ -139,6 +150,23 @@ class MailStore:
                 return
             yield piece
             start += len(piece)
+
+    async def headers(self, account_id: int, chosen: Sequence[Message]) -> list[bytes | None]:
+        """The headers of several messages at once; None for one that is gone."""
+        blobs = [message.blob for message in chosen]
+        return await self._read(account_id, partial(messages.headers, blobs=blobs))
+
+    async def compute(self, account_id: int, message: Message, work: Callable[[bytes], T]) -> T:
+        """Run `work` on all octets of a message, in a reading thread."""
+
+        def read(connection: sqlite3.Connection) -> T:
+            return work(messages.whole(connection, message.blob))
+
+        return await self._read(account_id, read)
+
+    async def snapshot(self, account_id: int, where: Where) -> Snapshot:
+        """A mailbox with all its UIDs, at one moment."""
+        return await self._read(account_id, partial(messages.snapshot, account_id=account_id, where=where))
 
     async def changes(self, account_id: int, where: Where, since: int) -> Changes:
         """What happened in a mailbox after modseq `since`."""
@@ -196,13 +224,16 @@ class MailStore:
         uids: Sequence[int],
         flags: Iterable[str],
         action: FlagAction = FlagAction.ADD,
+        *,
+        unchanged_since: int | None = None,
     ) -> tuple[Message, ...]:
-        """Change flags; the messages as they are now. UIDs that are not there are passed over."""
+        """Change flags; the messages as they are now. UIDs that are not there are passed over, and so are messages
+        that changed after modseq `unchanged_since`."""
         wanted = Flags.of(flags)
 
         def work(connection: sqlite3.Connection) -> tuple[tuple[Message, ...], tuple[Change, ...]]:
             mailbox = mailboxes.find(connection, account_id, where)
-            named, changed, modseq = messages.set_flags(connection, mailbox, uids, action, wanted)
+            named, changed, modseq = messages.set_flags(connection, mailbox, uids, action, wanted, unchanged_since)
             return tuple(named), _change(account_id, mailbox, Kind.FLAGS, modseq, changed)
 
         return await self._write(account_id, work)

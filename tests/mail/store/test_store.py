@@ -211,7 +211,10 @@ async def test_mailboxes_are_made_renamed_and_deleted(store: MailStore) -> None:
     again = await store.create(A, "x/y/b/c")
     assert again.uidvalidity > made.uidvalidity
     await refused(store.delete(A, "INBOX"), "denied")
-    await refused(store.rename(A, "INBOX", "Old"), "denied")
+    await store.append(A, "INBOX", MESSAGE)
+    await store.rename(A, "INBOX", "Old/Box")
+    assert (await store.status(A, "INBOX")).messages == 0
+    assert (await store.status(A, "Old/Box")).messages == 1
 
 
 @pytest.mark.parametrize(
