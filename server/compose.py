@@ -22,6 +22,7 @@ from directory.secrets import load_key
 from pbx.mediaproxy.control import MediaControl, MediaPlan
 from pbx.transport.sockets import SystemNetwork
 from server.banner import Facts, show
+from server.doors import Doors
 from server.house import Ground, House
 from server.options import Claim, ServeOptions
 
@@ -50,16 +51,19 @@ async def _serve(options: ServeOptions) -> None:
     house = House(
         _ground(options, loop, media, metrics), options.config, metrics, product_version(), domain=options.domain
     )
+    doors = Doors(house, options)
     try:
         await media.start()
-        await house.open(ending.set)
-        show(_facts(options, house))
+        await house.open()
+        await doors.open(ending.set)
+        show(_facts(options, house, doors))
         _quiet_collector()
         await ending.wait()
         _log.info("stopping")
     except OSError as error:
         raise Failure("unavailable", f"cannot start: {error.strerror or error}", private=str(error)) from error
     finally:
+        await doors.close()
         await house.close()
         await media.close()
 
@@ -125,15 +129,15 @@ def _quiet_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _facts(options: ServeOptions, house: House) -> Facts:
+def _facts(options: ServeOptions, house: House, doors: Doors) -> Facts:
     return Facts(
         version=house.version,
         domain=house.directory.main_domain,
         sip=house.monitor.addresses,
-        imap=house.mail_addresses,
+        imap=doors.imap,
         data=options.data,
         made=house.made,
-        notes=house.notes,
+        notes=doors.notes,
     )
 
 

@@ -6,21 +6,17 @@ simulation hands in others), nor any decision about a call or a message.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from admin.acts import Desk
-from admin.socket import ControlSocket
-from admin.table import all_acts
 from apps.clips import Clips
 from apps.environment import stock_environment
 from apps.files import AccountFiles
 from apps.host import ApplicationHost
 from apps.letters import StoredLetters
 from apps.ports import Run, Wave
-from apps.prompt_store import EnvironmentPrompts
 from apps.services import Services
 from apps.spool import Spool
 from base.clock import Clock
@@ -37,7 +33,7 @@ from mail.store import MailStore
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import MediaEngine
-from pbx.mediaproxy.wav import convert_prompt, duration, repair_wav
+from pbx.mediaproxy.wav import duration, repair_wav
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.messages import MessageSummary
@@ -74,7 +70,7 @@ class Ground:
 
 
 class House:
-    """One server: `House(...)`, `await open()`, and `await close()` in any case."""
+    """One server: `await open()`, then `await close()` in any case. Further doors: `server.doors`."""
 
     def __init__(
         self, ground: Ground, config: Config, metrics: Metrics, version: str, *, domain: str | None = None
@@ -84,19 +80,17 @@ class House:
         self.version = version
         self.metrics = metrics
         self.made: Sequence[Credentials] = ()
-        self.mail_addresses: list[str] = []
-        self.notes: list[str] = []
         self._domain = domain
         self._closing = AsyncExitStack()
 
-    async def open(self, shutdown: Callable[[], None]) -> None:
-        """Build the rooms from the ground up and open the doors, the mail door last. Raises Failure or OSError."""
+    async def open(self) -> None:
+        """Build the rooms from the ground up and open the SIP door. Raises Failure or OSError."""
         await self._floor_directory()
         self._floor_mail()
         await self._floor_calls()
         self._floor_programs()
         await self._join()
-        await self._doors(shutdown)
+        await self._open_sip()
 
     async def close(self) -> None:
         """Drain calls, then shut every room in the reverse order of its opening."""
@@ -217,59 +211,21 @@ class House:
         if recovered:
             _log.info("recordings recovered", count=recovered)
 
-    # --- doors
+    # --- the SIP door
 
-    async def _doors(self, shutdown: Callable[[], None]) -> None:
+    async def _open_sip(self) -> None:
         await self.stack.start()
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
         self.monitor = HouseMonitor(
             self.version, self.ground.clock, self.metrics, self.directory, self.bindings, self.switchboard, self.book
         )
-        await self._control(shutdown)
-        await self._mail_door()
         self.monitor.addresses = [f"{kind} {host}:{port}" for kind, (host, port) in self.stack.addresses]
 
     async def _hang_up(self) -> None:
         await self.host.close()
         await self.switchboard.close(DRAIN)
 
-    async def _control(self, shutdown: Callable[[], None]) -> None:
-        desk = Desk(
-            self.directory,
-            EnvironmentPrompts(self.environment, convert_prompt),
-            self.monitor,
-            _Mailboxes(self.store.remove_account, self.registrar.unregister_all),
-            _Process(shutdown),
-        )
-        control = ControlSocket(self.ground.data / "control.sock", all_acts(desk), self.metrics)
-        await control.start()
-        self._closing.push_async_callback(control.close)
-
-    async def _mail_door(self) -> None: ...
-
 
 def _repair(path: Path) -> None:
     repair_wav(path)
-
-
-@dataclass(frozen=True, slots=True)
-class _Mailboxes:
-    """What ends with an account (`admin.ports.Mailboxes`)."""
-
-    remove: Callable[[int], Awaitable[None]]
-    unregister: Callable[[int], None]
-
-    async def remove_mail(self, account_id: int) -> None:
-        self.unregister(account_id)
-        await self.remove(account_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    """`admin.ports.Server`."""
-
-    stop: Callable[[], None]
-
-    def shutdown(self) -> None:
-        self.stop()

@@ -1,0 +1,123 @@
+"""The doors that need the operating system: IMAP with its certificate, and the control socket of the `tandem` command.
+
+Not here: SIP, which has a network port of its own, so that a simulation can open the house without any of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from admin.acts import Desk
+from admin.socket import ControlSocket
+from admin.table import all_acts
+from apps.prompt_store import EnvironmentPrompts
+from base.failures import Failure
+from directory.directory import Directory
+from directory.model import Account
+from mail.imap.certificate import server_context
+from mail.imap.server import Endpoint, ImapServer
+from pbx.mediaproxy.wav import convert_prompt
+from server.house import House
+from server.options import ServeOptions
+
+FALLBACK = 2000
+"""Decision 17: a port below 1024 that may not be bound becomes 2000 + port."""
+
+
+class Doors:
+    """`open` them when the house stands, `close` them first."""
+
+    def __init__(self, house: House, options: ServeOptions) -> None:
+        self.notes: list[str] = []
+        self.imap: list[str] = []
+        self._house = house
+        self._options = options
+        self._closing = AsyncExitStack()
+
+    async def open(self, shutdown: Callable[[], None]) -> None:
+        """Raises Failure or OSError."""
+        await self._control(shutdown)
+        await self._imap()
+
+    async def close(self) -> None:
+        await self._closing.aclose()
+
+    async def _control(self, shutdown: Callable[[], None]) -> None:
+        house = self._house
+        desk = Desk(
+            house.directory,
+            EnvironmentPrompts(house.environment, convert_prompt),
+            house.monitor,
+            _Mailboxes(house.store.remove_account, house.registrar.unregister_all),
+            _Process(shutdown),
+        )
+        control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
+        await control.start()
+        self._closing.push_async_callback(control.close)
+
+    async def _imap(self) -> None:
+        house, config = self._house, self._options.config.imap
+        names = [house.directory.main_domain, *house.ground.hosts]
+        context = await asyncio.to_thread(server_context, self._options.data / "tls", names, time.time())
+        server = ImapServer(
+            house.store, Passwords(house.directory), house.metrics, tls=context, spool=self._options.data / "spool"
+        )
+        self._closing.push_async_callback(server.close)
+        for port, tls in ((config.port, False), (config.tls_port, True)):
+            self.imap.append(await self._listen(server, config.address, port, tls=tls))
+
+    async def _listen(self, server: ImapServer, host: str, port: int, *, tls: bool) -> str:
+        try:
+            bound = await server.start([Endpoint(host, port, tls)])
+        except PermissionError:
+            if port >= 1024:
+                raise
+            self.notes.append(f"port {port} may not be bound by this user: IMAP{' with TLS' if tls else ''} is on "
+                              f"{port + FALLBACK}")  # fmt: skip
+            return await self._listen(server, host, port + FALLBACK, tls=tls)
+        except OSError as error:
+            reason = "another program has it" if error.errno == errno.EADDRINUSE else str(error.strerror)
+            raise Failure("unavailable", f"cannot open the IMAP port {host}:{port}: {reason}") from error
+        return f"{bound[0][0]}:{bound[0][1]}{' (TLS)' if tls else ''}"
+
+
+class Passwords:
+    """Who may read mail (`mail.imap.ports.Authenticator`): any name of an account, with the account's password."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    async def authenticate(self, user: str, password: str) -> Account | None:
+        local, _, host = user.rpartition("@") if "@" in user else (user, "", self._directory.main_domain)
+        domain = self._directory.local_domain(host)
+        account = self._directory.find_account(domain, local) if domain is not None else None
+        if account is None or not self._directory.check_password(account.id, password):
+            return None
+        return account
+
+
+@dataclass(frozen=True, slots=True)
+class _Mailboxes:
+    """What ends with an account (`admin.ports.Mailboxes`)."""
+
+    remove: Callable[[int], Awaitable[None]]
+    unregister: Callable[[int], None]
+
+    async def remove_mail(self, account_id: int) -> None:
+        self.unregister(account_id)
+        await self.remove(account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """`admin.ports.Server`."""
+
+    stop: Callable[[], None]
+
+    def shutdown(self) -> None:
+        self.stop()
