@@ -147,5 +147,6 @@ class Programs(Protocol):
 class Legs(Protocol):
     """Where programs get further legs from (spawned Tasks that place calls)."""
 
-    def new_leg(self, account: Account) -> ProgramLeg:
-        """A DISCONNECTED leg acting for `account`."""
+    def new_leg(self, account: Account, beside: ProgramLeg | None = None) -> ProgramLeg:
+        """A DISCONNECTED leg acting for `account`. What the caller of the leg `beside` may not reach, it may not reach
+        either: digits typed by an outside caller never lead out of this server (decision 4)."""

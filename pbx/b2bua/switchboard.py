@@ -19,6 +19,7 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.sip_origin import SipOrigin
+from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.programs import Programs
 from pbx.records.record import LiveRecord
 from pbx.signal.way import choose
@@ -149,9 +150,9 @@ class Switchboard:
 
     # --- Legs
 
-    def new_leg(self, account: Account, *, proved: bool = True) -> ProgramLeg:
-        """A disconnected leg acting for `account`. Pass `proved=False` for a program that serves an outside caller."""
-        return ProgramLeg(self.exchange, account, proved)
+    def new_leg(self, account: Account, beside: AnyProgramLeg | None = None) -> ProgramLeg:
+        """A disconnected leg acting for `account`, with no more rights than the leg `beside` has."""
+        return ProgramLeg(self.exchange, account, not isinstance(beside, ProgramLeg) or beside.proved)
 
     # --- for people
 

@@ -188,7 +188,7 @@ async def test_early_audio_of_a_program() -> None:
 async def test_the_attendant_connects_a_caller() -> None:
     async def greeter(leg: ProgramLeg, heard: Listener) -> None:
         await leg.accept()
-        other = house.board.new_leg(ALICE, proved=leg.proved)
+        other = house.board.new_leg(ALICE, leg)
         outcome = Listener()
         other.attach(outcome)
         assert other.start_call("carol", {"From": '"Bob" <sip:bob@tandem.test>', "Expires": "15"}) is None
@@ -291,7 +291,8 @@ async def test_a_program_calls_a_program() -> None:
 async def test_digits_of_an_outside_caller_stay_inside() -> None:
     """Decision 4."""
     async with House() as house:
-        leg = house.board.new_leg(ALICE, proved=False)
+        outside = ProgramLeg(house.exchange, ALICE, proved=False)
+        leg = house.board.new_leg(ALICE, outside)
         assert leg.start_call("4930123@pstn.example", {}) == "403 Forbidden"
         assert await leg.transfer("4930123@pstn.example") is not None
         assert house.metrics.value("calls.outside-refused") == 1

@@ -1,0 +1,58 @@
+"""The book of call records over a real (in-memory) database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from base.metrics import Metrics
+from base.storage.inline import InlineDatabases
+from pbx.mediaproxy.engine import StreamStatistics
+from pbx.records.book import CallBook
+from pbx.records.record import CallRecord, LiveRecord, Side, outcome
+
+
+def a_record(number: int, **changes: object) -> CallRecord:
+    live = LiveRecord(f"id{number}", "call", 1000.0 + number, "sip:alice@x", 1, "sip:202@x")
+    live.callee_account, live.answered, live.status = 2, 1005.0 + number, 200
+    live.near = Side.of("Phone/1", StreamStatistics(10, 11, 100, 110, 1, 2.34))
+    record = live.close(1065.0 + number)
+    return replace(record, **changes)  # type: ignore[arg-type]
+
+
+async def test_records_are_flushed_at_close_and_read_again() -> None:
+    databases = InlineDatabases()
+    database = await databases.main()
+    book = CallBook(database, Metrics())
+    await book.start()
+    for number in range(250):
+        book.write(a_record(number))
+    assert len(await book.recent(1000)) == 250
+    await book.close()
+    again = CallBook(database, Metrics())
+    await again.start()
+    found = await again.recent(3)
+    assert [record.id for record in found] == ["id249", "id248", "id247"]
+    assert found[0] == a_record(249)
+    assert found[0].duration == 60.0
+    assert len(await again.recent(1000, account=2)) == 250
+    assert not await again.recent(1000, account=7)
+    await again.close()
+    databases.discard()
+
+
+async def test_a_record_is_written_once() -> None:
+    databases = InlineDatabases()
+    book = CallBook(await databases.main(), Metrics())
+    await book.start()
+    book.write(a_record(1))
+    book.write(a_record(1))
+    await book.close()
+    assert len(await book.recent()) == 1
+    databases.discard()
+
+
+def test_outcomes() -> None:
+    assert outcome(200, True) == "answered"
+    assert [outcome(status, False) for status in (486, 603, 408, 480, 487, 404, 503)] == [
+        *("busy", "busy", "no-answer", "no-answer", "cancelled", "failed", "failed")
+    ]
