@@ -9,6 +9,7 @@ import ipaddress
 from functools import lru_cache
 
 
+@lru_cache(maxsize=4096)
 def numeric(host: str) -> str | None:
     """The canonical text of a numeric address (brackets of IPv6 taken off), None when `host` is a name."""
     try:

@@ -30,7 +30,8 @@ from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.transport.memory import MemoryNetwork
-from pbx.transport.network import Datagrams, Endpoint
+from pbx.transport.network import Datagrams, Endpoint, Network
+from pbx.transport.sockets import SystemNetwork
 from pbx.transport.stack import SipStack, StackSettings
 from tests.directory.fixtures import DOMAIN, demo_directory
 
@@ -73,8 +74,10 @@ class Exchange:
     def __init__(
         self, directory: Directory, databases: InlineDatabases, settings: PolicySettings, public_host: str
     ) -> None:
-        self.clock = VirtualClock(asyncio.get_running_loop())
+        self.clock: LoopClock = VirtualClock(asyncio.get_running_loop())
         self.network = MemoryNetwork(self.clock)
+        self.sockets: Network = self.network
+        self.address = SERVER
         self.entropy, self.metrics = SeededEntropy(7), Metrics()
         self.directory, self.databases = directory, databases
         self.calls = Switchboard()
@@ -85,7 +88,11 @@ class Exchange:
     async def start(self) -> None:
         clock, entropy, metrics = self.clock, self.entropy, self.metrics
         self.stack = SipStack(
-            self.network, clock, entropy, metrics, StackSettings((SERVER,), (SERVER,), self.public_host)
+            self.sockets,
+            clock,
+            entropy,
+            metrics,
+            StackSettings((self.address,), (self.address,), self.public_host),
         )
         self.bindings = Bindings(clock)
         self.registrar = Registrar(clock, entropy, metrics, await self.databases.main(), self.bindings)
@@ -95,7 +102,7 @@ class Exchange:
         self.policy = Policy(clock, entropy, metrics, self.directory, self.stack, rooms, self.settings)
         self.stack.attach(self.policy)
         self.stack.on_flow_ended(self.registrar.flow_ended)
-        self.directory.add_host(SERVER[0])
+        self.directory.add_host(self.address[0])
         await self.registrar.start()
         await self.stack.start()
 
@@ -224,13 +231,17 @@ class Phone:
 Scene = Callable[[Exchange], Awaitable[None]]
 
 
-async def play(scene: Scene, settings: PolicySettings | None = None, public_host: str = "") -> None:
-    """Build the exchange, run the scene, take it down."""
+async def play(
+    scene: Scene, settings: PolicySettings | None = None, public_host: str = "", real: Endpoint | None = None
+) -> None:
+    """Build the exchange, run the scene, take it down. With `real` it is on the system's sockets and in real time."""
     async with AsyncExitStack() as stack:
         directory = await stack.enter_async_context(demo_directory())
         databases = InlineDatabases()
         stack.callback(databases.discard)
         house = Exchange(directory, databases, settings or PolicySettings(), public_host)
+        if real is not None:
+            house.clock, house.sockets, house.address = LoopClock(asyncio.get_running_loop()), SystemNetwork(), real
         await house.start()
         stack.push_async_callback(house.close)
         await scene(house)
