@@ -9,7 +9,7 @@ RFC 3261 §16; decisions 3, 4.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
@@ -63,6 +63,8 @@ class Proxy:
         self._seal = RouteSeal(key)
         self._contexts: set[ResponseContext] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_bye: Callable[[str], None] | None = None
+        """Told the Call-ID of each BYE that passes: the end of a call that was set up through us."""
         metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
 
     async def close(self) -> None:
@@ -96,7 +98,7 @@ class Proxy:
         elif len(self._contexts) >= MAX_CONTEXTS:
             transaction.reply(503, headers=(("Retry-After", "10"),))
         else:
-            self._start(transaction, [self._outgoing(transaction, target) for target in targets])
+            self._start(transaction, [self.outgoing(transaction, target) for target in targets])
 
     async def _relay(self, transaction: ServerTransaction) -> None:
         """Transit: the Request-URI stays (RFC 3261 §16.5: we are not responsible for its domain)."""
@@ -110,8 +112,11 @@ class Proxy:
         if not transaction.is_answered:  # a CANCEL may have come meanwhile
             self.fork(transaction, [Target(uri, flow)])
 
-    def _outgoing(self, transaction: ServerTransaction, target: Target) -> Outgoing:
-        """RFC 3261 §16.6: copy, Request-URI, Max-Forwards, Record-Route, Route."""
+    def outgoing(self, transaction: ServerTransaction, target: Target) -> Outgoing:
+        """The request as it leaves for a target (RFC 3261 §16.6): copy, Request-URI, Max-Forwards, Record-Route, Route.
+
+        For who forwards by himself, with one dialog from end to end: the proxy way of a call.
+        """
         request = self._copied(transaction.request)
         request.uri = target.uri
         request.remove("Route")
@@ -154,6 +159,8 @@ class Proxy:
             transaction.reply(503, headers=(("Retry-After", "10"),))
         else:
             self._start(transaction, [Outgoing(request, flow)])
+        if request.method == "BYE" and self.on_bye is not None:
+            self.on_bye(request.call_id)
         return True
 
     def ack(self, request: Request, flow: Flow) -> bool:
