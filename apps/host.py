@@ -203,10 +203,10 @@ class ApplicationHost:
         await asyncio.shield(self._tidy(task, lost))
 
     async def _tidy(self, task: RunningTask, lost: bool) -> None:
-        """What a program recorded and neither sent nor kept goes, unless it was a message and the program failed."""
+        """What a program recorded and did not send goes, unless it was a message and the program or delivery failed."""
         recovery = self._recovery()
         for recorded in task.recordings:
-            if lost and recorded.note.deliver:
+            if (lost or recorded.note.id in task.owed) and recorded.note.deliver:
                 await recovery.deliver(recorded.note)
             else:
                 await self.services.spool.discard(recorded.note)

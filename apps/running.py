@@ -111,6 +111,7 @@ class RunningTask:
         self.bridged_with: RunningTask | None = None
         self.offer: BridgeOffer | None = None
         self.recordings: list[Recorded] = []
+        self.owed: set[str] = set()  # Spool ids of messages that delivery refused for now.
         self.position = 0.0
         self.completed = True
         self.next_offset = 0.0
@@ -248,11 +249,6 @@ class RunningTask:
         """The recording with this content, if this Task made it."""
         digest = hashlib.sha256(sound).digest()
         return next((each for each in self.recordings if each.digest == digest), None)
-
-    async def forget(self, recorded: Recorded) -> None:
-        """The recording is safe elsewhere, or not wanted."""
-        self.recordings.remove(recorded)
-        await self.services.spool.discard(recorded.note)
 
     async def release(self) -> None:
         """The Task has ended: give back what it held. Recordings are the host's care."""

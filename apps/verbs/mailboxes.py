@@ -280,6 +280,7 @@ async def _send_voice(task: RunningTask, headers: Dictionary, sound: bytes) -> V
     if to is None or recorded is None:
         return "BAD_ADDRESS"
     services = task.services
+    task.owed.add(recorded.note.id)
     await VoicePost(services.post, services.spool, services.wave).send(recorded.note, sound, to, seconds_of(sound))
     task.recordings.remove(recorded)
     services.metrics.count("apps.voice_messages")
