@@ -76,7 +76,7 @@ class ApplicationHost:
         if not isinstance(program, Program) or self._children.get(parent, 0) >= MAX_CHILDREN:
             return None
         try:
-            leg = self.services.legs.new_leg(parent.account)
+            leg = self.services.legs.new_leg(parent.account, parent.leg)
             task = self._new_task(parent.program, parent.home, parent.account, leg)
         except Failure as failure:
             parent.log_to.warning("cannot_spawn", reason=str(failure))

@@ -107,5 +107,5 @@ class Post(Protocol):
 class Wave:
     """What may be done with WAV files: repair the lengths in the header, and tell the duration in seconds."""
 
-    repair: Callable[[Path], None] = field(default=lambda path: None)
+    repair: Callable[[Path], object] = field(default=lambda path: None)
     duration: Callable[[Path], float] = field(default=lambda path: max(0, path.stat().st_size - 44) / 16000)

@@ -351,7 +351,7 @@ class Stage:
         assert account is not None
         return account
 
-    def new_leg(self, account: Account) -> ProgramLeg:
+    def new_leg(self, account: Account, beside: ProgramLeg | None = None) -> ProgramLeg:
         return StageLeg(self, None, "", f"leg {len(self.calls) + 1}")
 
     def call(
