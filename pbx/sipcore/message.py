@@ -149,7 +149,7 @@ class Message:
     def top_via(self) -> Via:
         if self._via is None:
             value = self._required("via")
-            self._via = Via.parse(split_list(value)[0] if "," in value else value)
+            self._via = Via.parse((split_list(value) or [""])[0] if "," in value else value)
         return self._via
 
     @property
@@ -430,7 +430,7 @@ def tag_to(response: Response, tag: str) -> None:
     except SipSyntaxError:
         return
     if not has_tag:
-        response.set("To", f"{response.get('To')};tag={tag}")
+        response.set("To", f"{(response.get('To') or '').rstrip(' ;')};tag={tag}")
 
 
 def _value(line: str) -> str:

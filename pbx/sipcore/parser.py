@@ -238,6 +238,7 @@ class StreamFramer:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._wanted = 0
         self._broken = False
 
     def feed(self, data: bytes) -> list[Request | Response | SipSyntaxError | Ping | Broken]:
@@ -245,6 +246,8 @@ class StreamFramer:
         if self._broken:
             return []
         self._buffer += data
+        if len(self._buffer) < self._wanted:
+            return []  # a body that drips in is not looked at for each drop
         return list(self._events())
 
     def _events(self) -> Iterator[Request | Response | SipSyntaxError | Ping | Broken]:
@@ -269,10 +272,12 @@ class StreamFramer:
             if length is None or length > MAX_BODY:
                 yield self._lost("No usable Content-Length on a stream", head)
                 return
-            if len(buffer) < end + 4 + length:
+            self._wanted = end + 4 + length
+            if len(buffer) < self._wanted:
                 return
-            whole = bytes(buffer[: end + 4 + length])
-            del buffer[: end + 4 + length]
+            whole = bytes(buffer[: self._wanted])
+            del buffer[: self._wanted]
+            self._wanted = 0
             try:
                 yield parse(whole)
             except SipSyntaxError as error:

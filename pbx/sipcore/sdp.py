@@ -22,7 +22,7 @@ MAX_MEDIA = 16
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
 _DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
-_MEDIA = re.compile(r"m=([A-Za-z0-9\-]+) +([0-9]{1,5})(?:/[0-9]+)? +([A-Za-z0-9/\-]+)(?: +(.*\S))? *")
+_MEDIA = re.compile(r"m=([A-Za-z0-9\-]+) +([0-9]{1,5})(?:/[0-9]+)? +([A-Za-z0-9/\-]+)(?: +(\S.*))?")
 _CONNECTION = re.compile(r"c=IN +IP[46] +(\S+) *")
 _ORIGIN = re.compile(r"o=(\S+) +([0-9]{1,20}) +([0-9]{1,20}) +IN +IP[46] +(\S+) *")
 _RTPMAP = re.compile(r"([0-9]{1,3}) +([A-Za-z0-9\-_.]+)/([0-9]{1,6})(?:/([0-9]{1,2}))? *")
@@ -89,7 +89,7 @@ class Media:
 
     @classmethod
     def parse(cls, lines: tuple[str, ...]) -> Media:
-        match = _MEDIA.fullmatch(lines[0])
+        match = _MEDIA.fullmatch(lines[0].rstrip())
         if match is None or int(match.group(2)) > 65535:
             raise SipSyntaxError("Malformed m= line")
         kind, port, protocol, formats = match.groups()
@@ -232,7 +232,7 @@ class SessionDescription:
         if chosen is None:
             return self
         kept = [number for number, name in chosen.payload_types.items() if wanted(name)]
-        gone = {each for each in chosen.formats if each not in {str(number) for number in kept}}
+        gone = set(chosen.formats).difference(map(str, kept))
         first = f"m={chosen.kind} {chosen.port} {chosen.protocol} {' '.join(map(str, kept)) or '0'}"
         lines = [line for line in chosen.lines[1:] if _payload_of(line) not in gone]
         media = tuple(

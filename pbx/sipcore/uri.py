@@ -28,7 +28,7 @@ _SIP = re.compile(
     r"(?:\?([^\s<>\"@]*))?"
 )
 _OPAQUE = re.compile(r"[\x21-\x7e]+")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PARAM = re.compile(
     r"\s*;\s*([^\s=;,<>\"]+)(?:\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s;,<>\"]*(?=[\s;]|$)))?",

@@ -127,6 +127,17 @@ def test_a_tag_of_the_peer_is_kept() -> None:
     assert response_to(request, 200, to_tag="ours").to_tag == "theirs"
 
 
+def test_a_tag_goes_behind_a_loose_semicolon() -> None:
+    request = invite()
+    request.set("To", "sip:bob@biloxi.example;")
+    assert response_to(request, 200, to_tag="1").get("To") == "sip:bob@biloxi.example;tag=1"
+
+
+def test_a_list_that_opens_and_does_not_close_keeps_its_rest() -> None:
+    assert split_list("<sip:a>, <sip:b, c, d") == ["<sip:a>", "<sip:b, c, d"]
+    assert split_list('a, "b, c') == ["a", '"b, c']
+
+
 @pytest.mark.parametrize(
     ("via", "source", "stamped"),
     [

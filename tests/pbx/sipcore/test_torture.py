@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from base.clock import ManualClock
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from pbx.sipcore.dialog import Dialog
-from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.digest import parse_authorization
+from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
+from pbx.sipcore.offer_answer import answer
 from pbx.sipcore.parser import StreamFramer, parse, screen
+from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.transactions import ServerTransaction, TransactionLayer
 from pbx.sipcore.uri import NameAddress, Uri
 
@@ -177,3 +181,43 @@ def test_mutilated_messages_through_the_transactions(cuts: list[tuple[bytes, int
         clock.advance(0.3)
     clock.advance(100)
     assert layer.server_count == layer.spent_count == clock.pending == 0
+
+
+_HEAD = b"OPTIONS sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\n"
+_HEAD += b"Call-ID: 1\r\nCSeq: 1 OPTIONS\r\n"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"<", b'"', b'\\"', b",", b"<,", b'",', b" ", b";", b";a", b";a=", b"a@", b"a:", b"\t", b"%",
+     b"<>", b"SIP/", b"/ ", b"1", b"=", b'a="'],
+)  # fmt: skip
+@pytest.mark.parametrize("name", [b"Via", b"From", b"Contact", b"Route", b"Authorization", b"CSeq", b"X"])
+def test_no_header_costs_more_than_its_length(name: bytes, piece: bytes) -> None:
+    """No pattern may run away: the biggest header that we take, of one piece over and over."""
+    value = (piece * 16000)[:15000]
+    start = time.process_time()
+    for front in (b"", b"<sip:a@h>;x=,", b'"', b"SIP/2.0/UDP h", b"Digest "):
+        data = _HEAD + name + b": " + front + value + b"\r\n\r\n"
+        _try(data.replace(b"\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1", b"", 1) if name == b"Via" else data)
+        try:
+            parse_authorization((front + value).decode())
+        except SipSyntaxError:
+            pass
+    assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    "line", ["m=audio 1 RTP/AVP", "m=", "c=IN IP4", "o=", "a=rtpmap:0", "a=ptime:", "m=audio 1 RTP/AVP 0"]
+)
+@pytest.mark.parametrize("piece", [" ", " 0", "1", "/", ":", " x ", "\t"])
+def test_no_description_costs_more_than_its_length(line: str, piece: str) -> None:
+    start = time.process_time()
+    text = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 1 RTP/AVP 0\r\n" + line + (piece * 65000)[:65000]
+    try:
+        description = SessionDescription.parse(text)
+        description.restrict(lambda name: True).rewrite("192.0.2.2", 9, Origin("x", 1, 1, "192.0.2.2"))
+        answer(description, Origin("x", 1, 1, "192.0.2.2"), "192.0.2.2", 9)
+    except (SipSyntaxError, NotAcceptable):
+        pass
+    assert time.process_time() - start < 0.5
