@@ -12,8 +12,8 @@ from typing import TypeAlias
 from base.values import Dictionary, NetAddress, TimeStamp, Value, XmlElement, equal, from_octets, octets, wrap
 from cgpl.diagnostics import ProgramFault
 
-STRING_LIMIT = 16 * 1024 * 1024  # Limit: characters of a string that a program builds.
-LENGTH_LIMIT = 1_000_000  # Limit: elements of an array or dictionary that a program builds.
+STRING_LIMIT = 4 * 1024 * 1024  # Limit: characters of a string that a program builds.
+LENGTH_LIMIT = 200_000  # Limit: elements of an array or dictionary that a program builds.
 
 _MIN = -(2**63)
 _MAX = 2**63 - 1

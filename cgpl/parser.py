@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from typing import TypeVar
@@ -39,6 +40,8 @@ _WORDS = {
     "DOT": "'.'",
     "NAME": "a name",
 }
+
+_BRANCH_WORDS = ("IF", "ELIF", "ELIF_BRACED", "ELSE", "ELSE_BRACED", "END")
 
 _T = TypeVar("_T")
 _Node = TypeVar("_Node", bound=s.Expression)
@@ -91,6 +94,7 @@ class _Language:
             start="program",
             parser="lalr",
             lexer="basic",
+            postlex=_Branches(),
             maybe_placeholders=False,
             transformer=_Builder(),
             lexer_callbacks={"NAME": _keyword, "COMMENT": self._comment},
@@ -108,6 +112,49 @@ class _Language:
             items: object = self._lark.parse(text)
         assert isinstance(items, list)
         return items
+
+
+class _Branches:
+    """Tells to which dialect each `elif` and `else` belongs: a `{` comes before the next `then`, or at once.
+
+    So a braced `if` may be the last statement of a branch of the other dialect.
+    """
+
+    always_accept = ()
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        ahead: deque[Token] = deque()
+        while True:
+            token = ahead.popleft() if ahead else next(stream, None)
+            if token is None:
+                return
+            if token.type == "ELSE" and self._braced_else(ahead, stream):
+                token = Token.new_borrow_pos("ELSE_BRACED", token, token)
+            elif token.type == "ELIF" and self._braced_elif(ahead, stream):
+                token = Token.new_borrow_pos("ELIF_BRACED", token, token)
+            yield token
+
+    def _braced_else(self, ahead: deque[Token], stream: Iterator[Token]) -> bool:
+        if not ahead and (token := next(stream, None)) is not None:
+            ahead.append(token)
+        return bool(ahead) and ahead[0].type == "LBRACE"
+
+    def _braced_elif(self, ahead: deque[Token], stream: Iterator[Token]) -> bool:
+        before = ""
+        for token in self._with(ahead, stream):
+            if token.type == "LBRACE":
+                return True
+            if token.type == "SEMICOLON" or (token.type == "THEN" and before != "AND"):
+                return False
+            before = token.type
+        return False
+
+    def _with(self, ahead: deque[Token], stream: Iterator[Token]) -> Iterator[Token]:
+        """What is ahead, reading on as needed; all of it stays ahead."""
+        yield from tuple(ahead)
+        for token in stream:
+            ahead.append(token)
+            yield token
 
 
 @cache
@@ -300,7 +347,7 @@ class _Builder(Transformer[Token, object]):
 
     def if_(self, children: list[object]) -> s.If:
         words, tests, blocks = _of(Token, children), _expressions(children), _of(s.Block, children)
-        starts = [word for word in words if word.type in ("IF", "ELIF", "ELSE", "END")]
+        starts = [word for word in words if word.type in _BRANCH_WORDS]
         for block, word in zip(blocks, starts[1:], strict=False):
             block.end = block.end or _at(word)
         branches = [s.Branch(_at(w), t, b) for w, t, b in zip(starts, tests, blocks, strict=False)]

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from base.values import Dictionary, Value
 from cgpl.builtins.table import Builtin, BuiltinTable
-from cgpl.diagnostics import Diagnostic, ProgramError, ProgramFault, SourceText, TraceEntry
+from cgpl.diagnostics import CompileError, Diagnostic, ProgramError, ProgramFault, SourceText, TraceEntry
 
 CODE_MARK = "cg/pl:"  # Compiled sections carry this before their file name, so that tracebacks can be told apart.
 
@@ -97,7 +97,7 @@ class Loader(Protocol):
     """Finds external modules."""
 
     def module(self, name: str) -> Program | None:
-        """The module of that name (lower case, no extension) or None. May raise CompileError."""
+        """The module of that name (lower case, no extension) or None. A CompileError becomes a program exception."""
 
 
 class Host(Protocol):
@@ -120,7 +120,7 @@ class Limits:
     `slice_steps`: statements until others get a turn; `budget`: statements without a real wait; `depth`: nested calls.
     """
 
-    slice_steps: int = 20_000
+    slice_steps: int = 5_000
     budget: int = 50_000_000
     depth: int = 100
 
@@ -239,6 +239,10 @@ class Task:
                 message = str(end)
         raise ProgramError(message, trace_of(end.__traceback__, self._sources())) from None
 
+    def charge(self, steps: int) -> None:
+        """Count work that a built-in does by the size of its arguments."""
+        self.left -= steps
+
     # For compiled code
 
     def too_deep(self) -> None:
@@ -276,11 +280,17 @@ class Task:
             self._modules = {}
         program = self._modules.get(name)
         if program is None:
-            program = None if self.loader is None else self.loader.module(name)
+            program = self._loaded(name)
             if program is None:
                 raise ProgramFault(f"there is no module '{name}'")
             self._modules[name] = program
         return program
+
+    def _loaded(self, name: str) -> Program | None:
+        try:
+            return None if self.loader is None else self.loader.module(name)
+        except CompileError as error:
+            raise ProgramFault(f"module '{name}' does not compile: {error.diagnostics[0]}") from None
 
     def _sources(self) -> dict[str, SourceText]:
         programs = [self.program, *(self._modules or {}).values()]

@@ -28,7 +28,8 @@ def same(_: Task, left: Value, right: Value) -> Value:
     return flag(left is right or (left == YES and right == YES and isinstance(left, str)))
 
 
-def copy(_: Task, value: Value) -> Value:
+def copy(task: Task, value: Value) -> Value:
+    task.charge(len(value) if isinstance(value, list | Dictionary) else 0)
     return copy_value(value)
 
 

@@ -18,13 +18,16 @@ def new_array(_: Task) -> Value:
     return []
 
 
-def invert(_: Task, value: Value) -> Value:
-    return an_array(value)[::-1]
+def invert(task: Task, value: Value) -> Value:
+    array = an_array(value)
+    task.charge(len(array) // 16)
+    return array[::-1]
 
 
-def find(_: Task, source: Value, value: Value) -> Value:
+def find(task: Task, source: Value, value: Value) -> Value:
     if not isinstance(source, list):
         return -1
+    task.charge(len(source) // 4)
     if value is None or isinstance(value, str | int):
         return next((index for index, item in enumerate(source) if item == value), -1)
     return next((index for index, item in enumerate(source) if equal(item, value)), -1)
@@ -44,14 +47,16 @@ def add_element(_: Task, target: Value, value: Value) -> Value:
     return None
 
 
-def remove_element(_: Task, target: Value, index: Value) -> Value:
+def remove_element(task: Task, target: Value, index: Value) -> Value:
     array = an_array(target, "the first argument")
+    task.charge(len(array) // 256)
     del array[_position(array, index, len(array) - 1)]
     return None
 
 
-def insert_element(_: Task, target: Value, index: Value, value: Value) -> Value:
+def insert_element(task: Task, target: Value, index: Value, value: Value) -> Value:
     array = an_array(target, "the first argument")
+    task.charge(len(array) // 256)
     _room(array)
     array.insert(_position(array, index, len(array)), value)
     return None
@@ -69,8 +74,9 @@ def _room(array: list[Value]) -> None:
         raise ProgramFault("the array grows too long")
 
 
-def sort_strings(_: Task, target: Value) -> Value:
+def sort_strings(task: Task, target: Value) -> Value:
     array = an_array(target)
+    task.charge(len(array) * 4)
     keyed: list[tuple[str, str]] = []
     for item in array:
         if not isinstance(item, str):

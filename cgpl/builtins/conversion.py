@@ -41,27 +41,34 @@ _DIGESTS = {
 }
 
 
-def object_to_string(_: Task, value: Value) -> Value:
-    return "#null#" if value is None else bounded(written(value))
+def object_to_string(task: Task, value: Value) -> Value:
+    if value is None:
+        return "#null#"
+    text = bounded(written(value))
+    task.charge(len(text) // 4)
+    return text
 
 
-def to_object(_: Task, text: Value) -> Value:
+def to_object(task: Task, text: Value) -> Value:
     if text is None:
         return None
     if not isinstance(text, str | bytes):
         raise ProgramFault(f"ToObject takes a string or a datablock, not {a_kind(text)}")
     source = from_octets(text) if isinstance(text, bytes) else text
+    task.charge(len(source) // 4)
     try:
         return parse_xml(source) if source.lstrip().startswith("<?xml") else parse_value(source)
     except (ValueTextError, XmlError):
         return None
 
 
-def object_to_json(_: Task, value: Value) -> Value:
+def object_to_json(task: Task, value: Value) -> Value:
     try:
-        return bounded(json.dumps(_plain(value, 0, [200_000]), ensure_ascii=False))
+        text = bounded(json.dumps(_plain(value, 0, [200_000]), ensure_ascii=False))
     except ValueError:
         return None
+    task.charge(len(text) // 4)
+    return text
 
 
 def _plain(value: Value, depth: int, room: list[int]) -> object:
@@ -84,9 +91,10 @@ def _plain(value: Value, depth: int, room: list[int]) -> object:
             return written(value)
 
 
-def json_to_object(_: Task, text: Value) -> Value:
+def json_to_object(task: Task, text: Value) -> Value:
     if not isinstance(text, str | bytes):
         return None
+    task.charge(len(text) // 4)
     try:
         return _value_of(json.loads(text))
     except (ValueError, RecursionError):

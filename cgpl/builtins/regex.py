@@ -315,7 +315,9 @@ class _Machine:
 
 
 @dataclass(slots=True)
-class _Work:
+class Work:
+    """What a search may still spend."""
+
     left: int = WORK_LIMIT
 
     def spend(self, amount: int) -> None:
@@ -337,7 +339,7 @@ class _State:
 class _Automaton:
     """Runs a machine over a text as a set of states; each new (state, character) is worked out once."""
 
-    def __init__(self, machine: _Machine, work: _Work, *, floating: bool) -> None:
+    def __init__(self, machine: _Machine, work: Work, *, floating: bool) -> None:
         self._steps = machine.steps
         self._work = work
         self._floating = floating
@@ -402,9 +404,9 @@ class Pattern:
         self._forward = _Machine(tree, backward=False)
         self._backward = _Machine(tree, backward=True)
 
-    def search(self, text: str) -> tuple[str | None, ...] | None:
+    def search(self, text: str, work: Work | None = None) -> tuple[str | None, ...] | None:
         """The matched part and each group (None for one that took no part), or None. Raises ProgramFault."""
-        work = _Work()
+        work = work or Work()
         start = self._start(text, work)
         if start is None:
             return None
@@ -414,7 +416,7 @@ class Pattern:
         saved = self._groups(text, start, end, work)
         return (text[start:end], *(_cut(text, saved, number) for number in range(1, self.groups + 1)))
 
-    def _start(self, text: str, work: _Work) -> int | None:
+    def _start(self, text: str, work: Work) -> int | None:
         """Where the leftmost match begins: the last place where the reversed pattern matches, read from the end."""
         automaton = _Automaton(self._backward, work, floating=True)
         state = automaton.begin(at_start=True)
@@ -425,7 +427,7 @@ class Pattern:
             state = automaton.move(state, text[at - 1])
         return 0 if state.matched_at_end else found
 
-    def _end(self, text: str, start: int, work: _Work) -> int:
+    def _end(self, text: str, start: int, work: Work) -> int:
         """Where the longest match from `start` ends."""
         automaton = _Automaton(self._forward, work, floating=False)
         state = automaton.begin(at_start=start == 0)
@@ -438,7 +440,7 @@ class Pattern:
             state = automaton.move(state, text[at])
         return len(text) if state.matched_at_end else found
 
-    def _groups(self, text: str, start: int, end: int, work: _Work) -> tuple[int, ...]:
+    def _groups(self, text: str, start: int, end: int, work: Work) -> tuple[int, ...]:
         """The borders of the groups of the match that spans exactly start to end."""
         steps = self._forward.steps
         threads = _follow(steps, [(0, (-1,) * (self.groups * 2 + 2))], start, len(text), work)
@@ -455,7 +457,7 @@ def _goes(step: _Step, char: str) -> bool:
 _Thread: TypeAlias = tuple[int, tuple[int, ...]]
 
 
-def _follow(steps: list[_Step], roots: list[_Thread], at: int, size: int, work: _Work) -> list[_Thread]:
+def _follow(steps: list[_Step], roots: list[_Thread], at: int, size: int, work: Work) -> list[_Thread]:
     """The threads after all that needs no character, in order of preference."""
     threads: list[_Thread] = []
     seen: set[int] = set()

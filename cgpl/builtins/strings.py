@@ -5,7 +5,7 @@ from __future__ import annotations
 from base.values import Dictionary, Handle, NetAddress, TimeStamp, Value, XmlElement, from_octets, octets
 from cgpl.builtins.anything import written
 from cgpl.builtins.arguments import flag
-from cgpl.builtins.regex import Pattern, PatternError
+from cgpl.builtins.regex import WORK_LIMIT, Pattern, PatternError, Work
 from cgpl.builtins.table import Builtin
 from cgpl.runtime import Task
 
@@ -67,7 +67,9 @@ def find_substring(_: Task, text: Value, part: Value, offset: Value = 0) -> Valu
         source, sought = octets(text), octets(part)
     if offset >= 0:
         return source.find(sought, offset) if offset <= len(source) else -1  # type: ignore[arg-type]
-    return source.rfind(sought, 0, max(0, len(source) + offset + 1))  # type: ignore[arg-type]
+    # The guide's text counts octets to ignore from -1 (none); its examples, -3 and -5, ignore one more.
+    end = len(source) if offset == -1 else max(0, len(source) + offset)
+    return source.rfind(sought, 0, end)  # type: ignore[arg-type]
 
 
 def find_substring_ex(task: Task, text: Value, part: Value, offset: Value) -> Value:
@@ -105,14 +107,17 @@ def is_white_spaces(_: Task, text: Value) -> Value:
     return flag(isinstance(text, str) and not text.strip(" \t\r\n"))
 
 
-def find_reg_ex(_: Task, text: Value, picture: Value) -> Value:
+def find_reg_ex(task: Task, text: Value, picture: Value) -> Value:
     """The matched part, then each group; null for no match or a broken picture. Cannot stall: see `regex`."""
     if not isinstance(text, str) or not isinstance(picture, str):
         return None
+    work = Work()
     try:
-        found = Pattern(picture).search(text)
+        found = Pattern(picture).search(text, work)
     except PatternError:
         return None
+    finally:
+        task.charge((WORK_LIMIT - work.left + len(text) + 50 * len(picture)) // 16)
     return None if found is None else list(found)
 
 

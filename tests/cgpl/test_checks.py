@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cgpl import CompileError, Severity, compile_program
@@ -152,6 +152,8 @@ def test_warned_about(source: str, message: str) -> None:
         "entry Main is for (;;) { exitif e; } end;",
         "entry Main { x = a.b.c[0].(key).Find(1) + -3 * (4 % 5); }",
         "ENTRY main IS IF NOT x THEN NULL; ELSE STOP; END IF; END ENTRY;",
+        "entry Main { if a then if b { } else c = 1; end if; }",
+        "entry Main { if a then if b { } elif c and then d then x = 1; else if b { } else { } end if; }",
         "function f(a) external; function f(a) { return a; }",
         "function p::f(a) { return a; } entry Main { x = f(1); x = p::f(2); }",
         "procedure min(a) { } entry Main { min(1); }",
@@ -173,6 +175,7 @@ _WORDS = """
 """
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(_WORDS.split()), max_size=40).map(" ".join) | st.text(max_size=80))
 def test_any_text_compiles_or_is_a_compile_error(source: str) -> None:
     with suppress(CompileError):
@@ -181,6 +184,7 @@ def test_any_text_compiles_or_is_a_compile_error(source: str) -> None:
         format_program(source)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_any_octets_compile_or_are_a_compile_error(source: bytes) -> None:
     with suppress(CompileError):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -123,6 +123,7 @@ simple = st.tuples(names, st.sampled_from(["=", "+=", "|="]), expressions).map(
 bodies = st.lists(st.recursive(simple, _statements, max_leaves=6), min_size=1, max_size=4).map("\n".join)
 
 
+@settings(deadline=None)
 @given(bodies)
 def test_formatting_is_stable_and_keeps_the_code(body: str) -> None:
     source = f"entry Main is /* head */ {body}\nend entry;"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.values import (
@@ -114,6 +114,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_what_is_written_is_read_again(value: Value) -> None:
     text = format_value(value)
@@ -122,6 +123,7 @@ def test_what_is_written_is_read_again(value: Value) -> None:
     assert equal(copy_value(value), value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='({[<#"\\;=,)}]>a1 /*\n!-:TI', max_size=60))
 def test_any_text_is_a_value_or_a_text_error(text: str) -> None:
     with suppress(ValueTextError):
