@@ -12,8 +12,8 @@ from cgpl import Builtin
 
 _HEAD = """# Built-ins of Real-Time (PBX) applications
 
-Written by `python -m tools.builtins_table > docs/cgpl/builtins.md`; do not edit. **F** is a function, **P** a procedure;
-the numbers are how many arguments it takes. Names ignore case.
+Written by `python -m tools.builtins_table > docs/cgpl/builtins.md`; do not edit. **F** is a function, **P** a
+procedure; the numbers are how many arguments it takes. Names ignore case.
 """
 
 
@@ -23,7 +23,7 @@ def document() -> str:
     hosted = {verb.name.lower(): (verb.now or verb.later) for verb in verbs()}
     ours = [builtin for builtin in table if builtin.key in hosted]
     language = [builtin for builtin in table if builtin.implemented and builtin.key not in hosted]
-    missing = [builtin for builtin in table.missing()]
+    missing = table.missing()
     foreign = [builtin for builtin in table if table.foreign(builtin)]
     told = {key: _first_line(getattr(verb, "__doc__", None)) for key, verb in hosted.items()}
     return "\n".join(
