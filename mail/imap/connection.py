@@ -30,6 +30,7 @@ class Connection(asyncio.Protocol):
         self._free = asyncio.Event()
         self._free.set()
         self._paused = False
+        self._lost = asyncio.Event()
         self._ended = False
         self._news = False
 
@@ -57,6 +58,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
         self._transport = None
+        self._lost.set()
         self._arrived.set()
         self._free.set()
 
@@ -128,10 +130,16 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=_MAX_OUT)
         self.encrypted = True
 
-    def close(self) -> None:
-        """Hang up when everything written has gone out."""
-        if self._transport is not None:
-            self._transport.close()
+    async def finish(self, patience: float) -> None:
+        """Hang up when everything written has gone out, or after `patience` seconds."""
+        if self._transport is None:
+            return
+        self._transport.close()
+        try:
+            async with asyncio.timeout(patience):
+                await self._lost.wait()
+        except TimeoutError:
+            self.abort()
 
     def abort(self) -> None:
         """Hang up at once."""

@@ -23,6 +23,9 @@ from mail.store import MailStore
 
 _log = get_logger("mail.imap")
 
+# Limit: seconds that the last words may take to go out.
+PARTING = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -108,7 +111,7 @@ class ImapServer:
         if len(self._conversations) > self._limits.connections or self._addresses[peer] >= self._limits.per_address:
             self._metrics.count("imap.refused")
             connection.write(b"* BYE [UNAVAILABLE] Too many connections\r\n")
-            connection.close()
+            await connection.finish(PARTING)
             return
         self._addresses[peer] += 1
         conversation = _Conversation(self, connection)
@@ -121,7 +124,7 @@ class ImapServer:
             _log.exception("conversation failed", peer=peer)
         finally:
             conversation.close()
-            connection.close()
+            await connection.finish(PARTING)
             self._addresses[peer] -= 1
             if not self._addresses[peer]:
                 del self._addresses[peer]
