@@ -14,7 +14,6 @@ from directory.model import Account, Address, Caller, CallRule, Route, UnknownRo
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
-from pbx.b2bua.phone_branch import PhoneBranch
 from pbx.records.record import LiveRecord
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
@@ -52,11 +51,14 @@ class CallOrigin(Protocol):
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         """What to offer to a callee; None makes him offer."""
 
+    def ring(self, call: Call, branch: Branch) -> BranchRunner:
+        """The runner of a branch to a phone or to an address elsewhere."""
+
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner: ...
 
-    def progress(self, call: Call, answer: Answer, leg: OutgoingLeg | None) -> None: ...
+    def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None: ...
 
-    def connect(self, call: Call, leg: OutgoingLeg) -> None:
+    def connect(self, call: Call, runner: BranchRunner) -> None:
         """A phone has answered: acknowledge it and join it with whoever placed the call."""
 
     def refuse(self, call: Call, answer: Answer) -> None: ...
@@ -73,6 +75,7 @@ class Call:
         self.ended = False
         self.parties: list[Leg] = []
         self.hang_up_all: Callable[[int], None] | None = None
+        self.bye_passed: Callable[[], None] | None = None
         self._runners: dict[Branch, BranchRunner] = {}
 
     @property
@@ -109,7 +112,7 @@ class Call:
             case Program():
                 return self.origin.run_program(self, branch, branch.target)
             case Device() | Foreign():
-                return PhoneBranch(self, branch)
+                return self.origin.ring(self, branch)
 
     def cancel_branch(self, branch: Branch, reason: str | None) -> None:
         self._runners[branch].cancel(reason)
@@ -118,11 +121,10 @@ class Call:
         self._runners[branch].discard()
 
     def provisional(self, branch: Branch, answer: Answer) -> None:
-        runner = self._runners[branch]
-        self.origin.progress(self, answer, runner.leg if isinstance(runner, PhoneBranch) else None)
+        self.origin.progress(self, answer, self._runners[branch])
 
     def answered(self, branch: Branch, answer: Answer) -> None:
-        record, runner = self.record, self._runners[branch]
+        record = self.record
         record.answered = self.exchange.clock.wall()
         record.status = answer.status
         match branch.target:
@@ -134,8 +136,8 @@ class Call:
             case Foreign(address):
                 record.callee = str(address)
         _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
-        if isinstance(runner, PhoneBranch) and runner.leg is not None:
-            self.origin.connect(self, runner.leg)
+        if not isinstance(branch.target, Program):
+            self.origin.connect(self, self._runners[branch])
 
     def failed(self, answer: Answer) -> None:
         self.record.status = answer.status

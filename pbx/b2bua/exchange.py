@@ -29,6 +29,7 @@ from pbx.sipcore.uri import Uri
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
     from pbx.b2bua.leg import Leg
+    from pbx.b2bua.proxy_branch import Forwarder
 
 _log = get_logger("pbx.calls")
 
@@ -49,6 +50,8 @@ class People(Protocol):
 
     @property
     def main_domain(self) -> str: ...
+
+    def setting(self, account_id: int, key: str) -> object: ...
 
     def call_rules(self, account_id: int) -> Sequence[CallRule]: ...
 
@@ -91,6 +94,9 @@ class Exchange:
     records: Records
     settings: CallSettings = field(default_factory=CallSettings)
     programs: Programs | None = None
+    forwarder: Forwarder | None = None
+    proxied: dict[str, Call] = field(default_factory=dict)
+    """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
     _calls_of: Counter[int] = field(default_factory=Counter)
     _legs: dict[tuple[str, str], Leg] = field(default_factory=dict)

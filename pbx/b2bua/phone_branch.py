@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
 from directory.model import Caller
 from pbx.b2bua.bodies import read_description
+from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.signal.answer import Answer
-from pbx.signal.branch import Branch, Device, Foreign
+from pbx.signal.branch import Branch, Device, Foreign, Program, Target
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
@@ -58,22 +60,12 @@ class PhoneBranch:
         self._tell(Answer(status))
 
     async def _place(self) -> tuple[Flow, Invitation]:
-        origin, target = self._call.origin, self._branch.target
-        routes: tuple[str, ...] = ()
-        if isinstance(target, Device):
-            found = self._exchange.phones.contacts(target.account.id)
-            binding = next((each for each in found if each.contact == target.contact), None)
-            if binding is None:
-                raise Failure("unavailable", "The phone has gone")
-            uri, routes, flow = binding.contact, binding.path, binding.flow
-            to = f"<sip:{target.account.address}>"
-        elif isinstance(target, Foreign):
-            uri = str(Uri(user=target.address.local, host=target.address.domain))
-            flow = await self._exchange.stack.flow_to(Uri.parse(uri))
-            to = f"<{uri}>"
-        else:
-            raise Failure("invalid", "A program is no phone")
-        return flow, Invitation(uri, identity(origin.caller), to, tuple(routes), origin.hops, headers=origin.headers)
+        origin = self._call.origin
+        place = await where(self._exchange, self._branch.target)
+        to = f"<sip:{place.address}>"
+        return place.flow, Invitation(
+            place.uri, identity(origin.caller), to, place.routes, origin.hops, headers=origin.headers
+        )
 
     def cancel(self, reason: str | None) -> None:
         self._cancelled = True
@@ -121,6 +113,37 @@ class PhoneBranch:
     def leg_played(self, leg: Leg, play: int) -> None: ...
 
     def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a branch goes: its Request-URI as sent, the flow, Route values, and the address that it stands for."""
+
+    uri: str
+    flow: Flow
+    address: str
+    routes: tuple[str, ...] = ()
+
+
+async def where(exchange: Exchange, target: Target) -> Place:
+    """Raises Failure("unavailable") when it cannot be reached, SipSyntaxError for an address that is none."""
+    match target:
+        case Device(account, contact):
+            found = exchange.phones.contacts(account.id)
+            binding = next((each for each in found if each.contact == contact), None)
+            if binding is None:
+                raise Failure("unavailable", "The phone has gone")
+            return Place(binding.contact, binding.flow, account.address, tuple(binding.path))
+        case Foreign(address):
+            uri = Uri(user=address.local, host=address.domain)
+            return Place(str(uri), await exchange.stack.flow_to(Uri.parse(str(uri))), str(address))
+        case Program():
+            raise Failure("invalid", "A program is no phone")
+
+
+def leg_of(runner: object) -> OutgoingLeg | None:
+    """The leg of a branch to a phone."""
+    return runner.leg if isinstance(runner, PhoneBranch) else None
 
 
 def identity(caller: Caller) -> str:

@@ -10,6 +10,7 @@ from directory.model import Caller
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.pipe import PipeLeg, make_pipe
 from pbx.b2bua.program_branch import ProgramBranch
 from pbx.programs import RequestData
@@ -58,11 +59,16 @@ class ProgramOrigin:
 
         return ProgramBranch(call, branch, target.route, far, said, data, far, connected)
 
-    def progress(self, call: Call, answer: Answer, leg: OutgoingLeg | None) -> None:
+    def ring(self, call: Call, branch: Branch) -> BranchRunner:
+        return PhoneBranch(call, branch)
+
+    def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
         self._leg.call_progress(answer.status)
 
-    def connect(self, call: Call, leg: OutgoingLeg) -> None:
+    def connect(self, call: Call, runner: BranchRunner) -> None:
         self._close_pipes()
+        if (leg := leg_of(runner)) is None:
+            return
         leg.acknowledge()
         try:
             if leg.theirs is None:

@@ -21,6 +21,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.reoffer import Reoffer
 from pbx.programs import RequestData
 from pbx.signal.answer import Answer
@@ -82,12 +83,17 @@ class TransferOrigin:
 
         return ProgramBranch(call, branch, target.route, party, self._caller, data, held, connected)
 
-    def progress(self, call: Call, answer: Answer, leg: OutgoingLeg | None) -> None:
+    def ring(self, call: Call, branch: Branch) -> BranchRunner:
+        return PhoneBranch(call, branch)
+
+    def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
         self._outcome(answer.status, False)
 
-    def connect(self, call: Call, leg: OutgoingLeg) -> None:
+    def connect(self, call: Call, runner: BranchRunner) -> None:
         from pbx.b2bua.media_bridge import Bridge
 
+        if (leg := leg_of(runner)) is None:
+            return
         leg.acknowledge()
         try:
             if leg.theirs is None or self._party.ended:

@@ -9,6 +9,7 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.media_bridge import Bridge, join
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.program_branch import ProgramBranch
 from pbx.b2bua.program_leg import request_data
 from pbx.signal.answer import Answer
@@ -63,9 +64,13 @@ class SipOrigin:
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
         return ProgramBranch(call, branch, target.route, self.leg, self._caller, request_data(self.leg.request), self)
 
-    def progress(self, call: Call, answer: Answer, leg: OutgoingLeg | None) -> None:
+    def ring(self, call: Call, branch: Branch) -> BranchRunner:
+        return PhoneBranch(call, branch)
+
+    def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
         """A phone rings. Early audio passes when it is the only one (RFC 3960 §3.1)."""
         description = None
+        leg = leg_of(runner)
         if leg is not None and leg.theirs is not None and self.leg.theirs is not None and call.ringing_phones == 1:
             description = self.leg.relay(leg.theirs)
             try:
@@ -76,8 +81,9 @@ class SipOrigin:
                 description = None
         self.leg.provision(answer.status, answer.reason, description)
 
-    def connect(self, call: Call, leg: OutgoingLeg) -> None:
-        Bridge(call, self.leg, leg).answer()
+    def connect(self, call: Call, runner: BranchRunner) -> None:
+        if (leg := leg_of(runner)) is not None:
+            Bridge(call, self.leg, leg).answer()
 
     def refuse(self, call: Call, answer: Answer) -> None:
         if not self.leg.ended:

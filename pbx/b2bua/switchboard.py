@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, AccountRoute, Caller, Resolution, UnknownRoute
+from directory.model import Account, AccountRoute, Caller, Resolution, Route, UnknownRoute
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.echo import NativePrograms
 from pbx.b2bua.exchange import Exchange
@@ -18,11 +18,13 @@ from pbx.b2bua.failures import status_of
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.program_leg import ProgramLeg
+from pbx.b2bua.proxy_branch import Forwarder
+from pbx.b2bua.proxy_origin import ProxyOrigin
 from pbx.b2bua.sip_origin import SipOrigin
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.programs import Programs
 from pbx.records.record import LiveRecord
-from pbx.signal.way import choose
+from pbx.signal.way import WayKind, choose
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
@@ -60,30 +62,32 @@ class Switchboard:
         """Who runs the programs that are not native."""
         self.exchange.programs = NativePrograms(self.exchange, programs)
 
+    def attach_proxy(self, forwarder: Forwarder) -> None:
+        """Who forwards the calls that go the proxy way; without one all calls go the B2BUA way."""
+        self.exchange.forwarder = forwarder
+
+    def bye_passed(self, call_id: str) -> None:
+        """Told by the proxy: the end of a proxied call came by."""
+        call = self.exchange.proxied.get(call_id)
+        if call is not None and call.bye_passed is not None:
+            call.bye_passed()
+
     # --- CallControl
 
     def invite(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
+        way = choose("INVITE", caller, resolution.route, self._features(caller, resolution.route))
+        forwarder = exchange.forwarder
+        proxied = None
+        if way.kind is WayKind.PROXY and forwarder is not None:
+            proxied = ProxyOrigin(caller, transaction, forwarder)
         origin = SipOrigin(caller)
         try:
-            call = new_call(exchange, origin, request.call_id, request.uri)
+            call = new_call(exchange, proxied or origin, request.call_id, request.uri)
         except Failure as failure:
-            _log.warning("call refused", cause=str(failure), caller=caller.uri)
-            status = status_of(failure)
-            transaction.reply(status, headers=(("Retry-After", "10"),))
-            self._record_refused(caller, request, status)
+            self._refuse_full(transaction, caller, failure)
             return
-        if self._closing:
-            self._refuse(call, transaction, 503, "shutdown")
-            return
-        try:
-            leg = IncomingLeg(exchange, transaction, caller, origin)
-        except SipSyntaxError as error:
-            self._refuse(call, transaction, error.code, error.reason)
-            return
-        origin.attach(call, leg)
-        way = choose("INVITE", caller, resolution.route, True)
         _log.info(
             "call",
             id=call.id,
@@ -94,10 +98,36 @@ class Switchboard:
             because=way.reason,
             steps="; ".join(resolution.steps),
         )
-        exchange.spawn(self._begin(call, leg, resolution), f"begin {call.id}")
+        self._expect(call, resolution.route)
+        if self._closing:
+            self._refuse(call, transaction, 503, "shutdown")
+        elif proxied is not None:
+            proxied.attach(call)
+            call.begin(resolution.route, _expires(request))
+        else:
+            self._take(call, origin, transaction, resolution.route)
 
-    async def _begin(self, call: Call, leg: IncomingLeg, resolution: Resolution) -> None:
-        route = resolution.route
+    def _features(self, caller: Caller, route: Route) -> bool:
+        """Whether server-side call features are on for the one who is called, or who calls out (decision 3)."""
+        account = route.account if isinstance(route, AccountRoute) else caller.account
+        return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
+
+    def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
+        try:
+            leg = IncomingLeg(self.exchange, transaction, origin.caller, origin)
+        except SipSyntaxError as error:
+            self._refuse(call, transaction, error.code, error.reason)
+            return
+        origin.attach(call, leg)
+        self.exchange.spawn(self._begin(call, leg, route), f"begin {call.id}")
+
+    @staticmethod
+    def _expect(call: Call, route: Route) -> None:
+        """The record names who is called also when nobody answers."""
+        if isinstance(route, AccountRoute):
+            call.record.callee, call.record.callee_account = route.account.address, route.account.id
+
+    async def _begin(self, call: Call, leg: IncomingLeg, route: Route) -> None:
         if not isinstance(route, UnknownRoute):
             try:
                 await leg.open()
@@ -107,18 +137,17 @@ class Switchboard:
                 call.record.status = 503
                 call.end("server", "no media")
                 return
-        if isinstance(route, AccountRoute):
-            call.record.callee, call.record.callee_account = route.account.address, route.account.id
-        expires = leg.request.number("Expires")
-        call.begin(route, min(float(expires), _LONGEST_RING) if expires else None)
+        call.begin(route, _expires(leg.request))
 
     def _refuse(self, call: Call, transaction: ServerTransaction, status: int, cause: str) -> None:
         transaction.reply(status)
         call.record.status = status
         call.end("server", cause)
 
-    def _record_refused(self, caller: Caller, request: Request, status: int) -> None:
-        exchange = self.exchange
+    def _refuse_full(self, transaction: ServerTransaction, caller: Caller, failure: Failure) -> None:
+        _log.warning("call refused", cause=str(failure), caller=caller.uri)
+        exchange, request, status = self.exchange, transaction.request, status_of(failure)
+        transaction.reply(status, headers=(("Retry-After", "10"),))
         now = exchange.clock.wall()
         account = None if caller.account is None else caller.account.id
         record = LiveRecord(exchange.entropy.token(8), request.call_id, now, caller.uri, account, request.uri)
@@ -177,3 +206,9 @@ class Switchboard:
         for call in list(self.exchange.calls.values()):
             call.hang_up(503)
         await self.exchange.settle(drain)
+
+
+def _expires(request: Request) -> float | None:
+    """How long the caller wants it to ring at most (RFC 3261 §13.2.1)."""
+    seconds = request.number("Expires")
+    return min(float(seconds), _LONGEST_RING) if seconds else None

@@ -24,8 +24,9 @@ from directory.model import (
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
+from pbx.proxy.proxy import Proxy
 from pbx.records.record import CallRecord
-from pbx.registrar.bindings import Binding
+from pbx.registrar.bindings import Binding, Bindings
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Message, Request, Response, response_to
@@ -127,9 +128,13 @@ class Town:
     def __init__(self) -> None:
         self.bindings: dict[int, list[Binding]] = {}
         self.rules: dict[int, list[CallRule]] = {}
+        self.settings: dict[tuple[int, str], str] = {}
 
     def contacts(self, account_id: int) -> Sequence[Binding]:
         return self.bindings.get(account_id, [])
+
+    def setting(self, account_id: int, key: str) -> object:
+        return self.settings.get((account_id, key))
 
     def call_rules(self, account_id: int) -> Sequence[CallRule]:
         return self.rules.get(account_id, [])
@@ -176,7 +181,7 @@ class Core:
         request = transaction.request
         board = self._house.board
         if request.to_tag:
-            if not board.in_dialog(transaction):
+            if not board.in_dialog(transaction) and not self._house.proxy.in_dialog(transaction):
                 transaction.reply(481)
         elif request.method == "INVITE":
             uri = Uri.parse(request.uri)
@@ -189,7 +194,8 @@ class Core:
             transaction.reply(405)
 
     def on_ack(self, request: Request, flow: Flow) -> None:
-        self._house.board.ack(request, flow)
+        if not self._house.board.ack(request, flow):
+            self._house.proxy.ack(request, flow)
 
     def on_stray_response(self, response: Response, flow: Flow) -> None:
         self._house.board.stray_response(response, flow)
@@ -228,6 +234,10 @@ class House:
             settings=settings,
         )
         self.board = Switchboard(self.exchange)
+        bindings = Bindings(clock)
+        self.proxy = Proxy(self.stack, self.metrics, bindings, bytes(32))
+        self.proxy.on_bye = self.board.bye_passed
+        self.board.attach_proxy(self.proxy)
         self.stack.attach(Core(self))
         self._phones = 0
 
@@ -237,6 +247,7 @@ class House:
 
     async def __aexit__(self, *_: object) -> None:
         await self.board.close(0.5)
+        await self.proxy.close()
         await self.stack.close()
 
     @property
@@ -281,6 +292,7 @@ class Phone:
         self.remote_to = ""
         self.remote_target = ""
         self.invite: Request | None = None
+        self.routes: list[str] = []
 
     def _receive(self, data: bytes, source: tuple[str, int]) -> None:
         if data in self._seen:
@@ -318,6 +330,8 @@ class Phone:
         assert isinstance(found, Response)
         if method == "INVITE" and 100 < status < 300:
             self.remote_to = found.get("To") or ""
+            if status == 200:
+                self.routes = found.get_all("Record-Route")[::-1]
             if found.contacts:
                 self.remote_target = found.contacts[0].text
         return found
@@ -346,6 +360,8 @@ class Phone:
         request = Request(method, self.remote_target)
         host = f"{self.local[0]}:{self.local[1]}"
         branch = f"z9hG4bK-{host}-{self._number}" + ("-ack" if method == "ACK" else "")
+        for route in self.routes:
+            request.add("Route", route)
         request.add("Via", f"SIP/2.0/UDP {host};branch={branch};rport")
         request.add("Max-Forwards", "70")
         request.add("From", f'"{self.account.real_name}" <sip:{self.account.address}>;tag={self.tag}')
@@ -370,6 +386,7 @@ class Phone:
     def answer(self, request: Request, status: int, body: bytes = b"", **headers: str) -> Response:
         response = response_to(request, status, to_tag=None if status == 100 else self.tag)
         if request.method == "INVITE" and 100 < status < 300:
+            self.routes = request.get_all("Record-Route")
             response.set("Contact", f"<sip:{self.account.name}@{self.local[0]}:{self.local[1]}>")
         for name, value in headers.items():
             response.add(name.replace("_", "-"), value)

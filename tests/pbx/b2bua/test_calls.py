@@ -328,6 +328,58 @@ async def test_echo() -> None:
         assert (await house.record()).ended_by == "caller"
 
 
+async def test_with_call_features_off_the_dialog_runs_from_end_to_end() -> None:
+    """Decision 3: the proxy way; one record all the same."""
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        assert invite.call_id == alice.call_id
+        assert invite.body == alice.sdp()
+        assert invite.get("Record-Route")
+        bob.answer(invite, 180)
+        assert (await alice.response(180)).to_tag == bob.tag
+        bob.answer(invite, 200, bob.sdp())
+        await alice.response(200)
+        alice.send("ACK")
+        await bob.request("ACK")
+        assert len(house.board.live()) == 1
+        assert not house.studio.streams
+        alice.send("BYE")
+        bob.answer(await bob.request("BYE"), 200)
+        await alice.response(200, "BYE")
+        record = await house.record()
+        assert (record.outcome, record.cause, record.callee) == ("answered", "BYE", BOB.address)
+
+
+async def test_a_proxied_call_is_cancelled_or_goes_to_a_program() -> None:
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        house.town.rules[BOB.id] = [CallRule(Stage.BUSY, Redirect(("#echo",)))]
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 180)
+        await alice.response(180)
+        alice.cancel()
+        await alice.response(487)
+        bob.answer(await bob.request("CANCEL"), 200)
+        bob.answer(invite, 487)
+        assert (await house.record()).outcome == "cancelled"
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        house.town.rules[BOB.id] = [CallRule(Stage.BUSY, Redirect(("#echo",)))]
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        bob.answer(await bob.request("INVITE"), 486)
+        await alice.response(200)
+        alice.send("ACK")
+        alice.send("BYE")
+        await alice.response(200, "BYE")
+        assert (await house.record()).program == "echo"
+
+
 async def test_shutdown_hangs_up() -> None:
     house = House()
     async with house:

@@ -1,0 +1,93 @@
+"""The proxy way of a branch: the caller's own INVITE goes on, and the callee's responses go back, in one dialog.
+
+Where the request goes and the sealed Record-Route on it are `pbx.proxy`'s. RFC 3261 §16.6, §16.7; RFC 6026 (each 2xx
+goes back).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from base.failures import Failure
+from pbx.b2bua.failures import status_of
+from pbx.b2bua.phone_branch import where
+from pbx.proxy.context import Outgoing
+from pbx.proxy.proxy import Target
+from pbx.signal.answer import Answer
+from pbx.signal.branch import Branch
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.message import Response
+from pbx.sipcore.transactions import ClientTransaction, ServerTransaction
+
+if TYPE_CHECKING:
+    from pbx.b2bua.call import Call
+
+
+class Forwarder(Protocol):
+    """The part of `pbx.proxy.proxy.Proxy` that is needed."""
+
+    def outgoing(self, transaction: ServerTransaction, target: Target) -> Outgoing:
+        """The caller's request made ready for a target."""
+
+
+class ProxyBranch:
+    """One place to which the caller's INVITE is forwarded."""
+
+    def __init__(self, call: Call, branch: Branch, transaction: ServerTransaction, forwarder: Forwarder) -> None:
+        self._call = call
+        self._branch = branch
+        self._transaction = transaction
+        self._forwarder = forwarder
+        self._sent: ClientTransaction | None = None
+        self._cancelled = False
+        self.response: Response | None = None
+        """The last one that came."""
+
+    def start(self) -> None:
+        self._call.exchange.spawn(self._run(), f"proxy branch {self._branch.number} of {self._call.id}")
+
+    async def _run(self) -> None:
+        exchange = self._call.exchange
+        try:
+            place = await where(exchange, self._branch.target)
+        except Failure as failure:
+            self._tell(Answer(status_of(failure)))
+            return
+        except SipSyntaxError:
+            self._tell(Answer(480))
+            return
+        if self._cancelled:
+            self._tell(Answer(487))
+            return
+        outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes))
+        self._sent = exchange.stack.request(outgoing.request, outgoing.flow, self)
+
+    def cancel(self, reason: str | None) -> None:
+        self._cancelled = True
+        if self._sent is not None:
+            self._sent.cancel(reason)
+
+    def discard(self) -> None:
+        """RFC 3261 §16.7 step 5: a proxy passes on every 2xx; the caller ends the one too many."""
+        self.pass_back()
+
+    def pass_back(self) -> None:
+        """Send the last response to the caller, without our Via."""
+        if self.response is not None:
+            copy = self.response.copy()
+            copy.remove_first("Via")
+            self._transaction.respond(copy)
+
+    def _tell(self, answer: Answer) -> None:
+        self._call.signal.answer(self._branch, answer)
+
+    def on_response(self, response: Response) -> None:
+        repeated = self.response is not None and self.response.is_success
+        self.response = response
+        if repeated:
+            self.pass_back()
+        elif response.status > 100:
+            self._tell(Answer(response.status, response.reason))
+
+    def on_failure(self, cause: str) -> None:
+        self._tell(Answer(408 if cause == "timeout" else 503))

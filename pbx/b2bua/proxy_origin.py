@@ -1,0 +1,115 @@
+"""A call that is proxied: one dialog from end to end, in which we take part only by a sealed Route (decision 3).
+
+The Signal, its rules and the call record are those of every call. A rule may still send it to a program, which then
+answers as one more user agent. What is lost: hold, transfer and limits at the server, and the figures of the audio.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from directory.model import Caller
+from pbx.b2bua.incoming import IncomingLeg
+from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
+from pbx.b2bua.sip_origin import SipOrigin
+from pbx.signal.answer import Answer
+from pbx.signal.branch import Branch, Program
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from pbx.b2bua.call import BranchRunner, Call
+
+
+_LONGEST = 12 * 3600.0
+"""Limit: seconds after which an answered proxied call counts as over, when no BYE came by."""
+
+
+class ProxyOrigin:
+    """Owns the caller's transaction until it is answered."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    hops = 70
+
+    def __init__(self, caller: Caller, transaction: ServerTransaction, forwarder: Forwarder) -> None:
+        self._caller = caller
+        self._transaction = transaction
+        self._forwarder = forwarder
+        self._runners: list[ProxyBranch] = []
+        self._program: SipOrigin | None = None
+
+    def attach(self, call: Call) -> None:
+        self._transaction.on_cancel = lambda _request: call.signal.cancel()
+
+    @property
+    def caller(self) -> Caller:
+        return self._caller
+
+    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+        return None
+
+    def ring(self, call: Call, branch: Branch) -> BranchRunner:
+        runner = ProxyBranch(call, branch, self._transaction, self._forwarder)
+        self._runners.append(runner)
+        return runner
+
+    def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
+        """The program needs a leg: from here on we are a user agent server beside the proxy."""
+        origin = SipOrigin(self._caller)
+        try:
+            origin.attach(call, IncomingLeg(call.exchange, self._transaction, self._caller, origin))
+        except SipSyntaxError:
+            return _Refused(call, branch)
+        self._program = origin
+        return origin.run_program(call, branch, target)
+
+    def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
+        if isinstance(runner, ProxyBranch):
+            runner.pass_back()
+        elif self._program is not None:
+            self._program.progress(call, answer, runner)
+
+    def connect(self, call: Call, runner: BranchRunner) -> None:
+        if isinstance(runner, ProxyBranch):
+            runner.pass_back()
+            self._watch(call)
+
+    def _watch(self, call: Call) -> None:
+        exchange, call_id = call.exchange, call.record.call_id
+
+        def over(by: str, cause: str) -> None:
+            exchange.proxied.pop(call_id, None)
+            limit.cancel()
+            call.end(by, cause)
+
+        limit = exchange.clock.call_later(_LONGEST, lambda: over("", "no BYE seen"))
+        exchange.proxied[call_id] = call
+        call.hang_up_all = lambda _status: over("server", "shutdown")
+        call.bye_passed = lambda: over("", "BYE")
+
+    def refuse(self, call: Call, answer: Answer) -> None:
+        if self._program is not None:
+            self._program.refuse(call, answer)
+            return
+        for runner in self._runners:
+            if runner.response is not None and runner.response.status == answer.status:
+                runner.pass_back()
+                return
+        self._transaction.reply(answer.status, answer.reason)
+
+
+class _Refused:
+    """A branch that cannot begin: the caller's offer makes no sense to a program."""
+
+    def __init__(self, call: Call, branch: Branch) -> None:
+        self._call = call
+        self._branch = branch
+
+    def start(self) -> None:
+        self._call.signal.answer(self._branch, Answer(400))
+
+    def cancel(self, reason: str | None) -> None: ...
+
+    def discard(self) -> None: ...
