@@ -59,8 +59,14 @@ _Node = TypeVar("_Node", ast.FunctionDef, ast.arg)
 def compile_program(source: bytes | str, filename: str, builtins: BuiltinTable) -> Program:
     """Compile a file. Raises CompileError with everything that is wrong."""
     text = SourceText(filename, decode(source))
-    checked = check(parse(text), text, builtins)
-    program = Program(filename, text, tuple(checked.warnings), task_variables=checked.task_variables)
+    try:
+        return _compiled(check(parse(text), text, builtins), text)
+    except RecursionError:
+        raise CompileError([diagnose(text, Severity.ERROR, 0, "the program is too deeply nested")]) from None
+
+
+def _compiled(checked: Checked, text: SourceText) -> Program:
+    program = Program(text.filename, text, tuple(checked.warnings), task_variables=checked.task_variables)
     program.externals = tuple(
         External(target.module, target.name, target.kind, text.position(at)[0])
         for target, at in checked.externals.items()
@@ -162,6 +168,8 @@ class _SectionCode:
             defaults=[],
         )
         function = ast.FunctionDef(name=_python_name(section), args=arguments, body=code, decorator_list=[])
+        if "type_params" in ast.FunctionDef._fields:  # Python 3.12 demands it.
+            setattr(function, "type_params", [])  # noqa: B010
         return self._placed(function)
 
     def _argument(self, name: str) -> ast.arg:

@@ -19,7 +19,7 @@ from cgpl.diagnostics import CompileError, Severity, SourceText, diagnose, sugge
 
 EXPRESSION_DEPTH = 150  # Limit: nested operations; a chain of 150 additions counts as that deep.
 BLOCK_DEPTH = 60  # Limit: statements inside statements.
-SOURCE_LIMIT = 2 * 1024 * 1024  # Limit: octets of a program file.
+SOURCE_LIMIT = 256 * 1024  # Limit: characters of a program file; long ones take seconds to compile.
 
 _KEYWORDS = """
     and by const elif else end entry exitif external false for forward function if is loop not null or procedure return
