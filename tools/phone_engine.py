@@ -134,6 +134,7 @@ class Phone:
         self.calls: dict[int, _Call] = {}
         self.player: pj.AudioMediaPlayer | None = None
         self.recorder: pj.AudioMediaRecorder | None = None
+        self.recording: str | None = None
         self.sound = False
         self.running = True
         self.registered = False
@@ -279,11 +280,18 @@ class Phone:
         self.stop_record()
         recorder = pj.AudioMediaRecorder()
         recorder.createRecorder(path)
-        self.recorder = recorder
+        self.recorder, self.recording = recorder, path
         self._wire_all()
 
     def stop_record(self) -> None:
+        """Returns when the file is whole: the library closes it from its own clock, a little later."""
+        path, self.recording = self.recording, None
         self.recorder = None
+        begun = time.monotonic()
+        while path is not None and time.monotonic() < begun + 1.0:
+            self.endpoint.libHandleEvents(20)
+            if time.monotonic() > begun + 0.1 and _whole(path):
+                return
 
     def hold(self, call: int = 0) -> None:
         self._call(call).setHold(pj.CallOpParam(True))
@@ -398,6 +406,13 @@ def _account(
     config.natConfig.udpKaIntervalSec = 0
     config.mediaConfig.transportConfig.boundAddress = bind
     return config
+
+
+def _whole(path: str) -> bool:
+    """Does the header of a WAV file name the length that it has?"""
+    with open(path, "rb") as file:
+        header = file.read(44)
+        return len(header) == 44 and int.from_bytes(header[4:8], "little") + 8 == os.fstat(file.fileno()).st_size
 
 
 def _strings(*items: str) -> pj.StringVector:

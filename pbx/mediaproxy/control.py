@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -193,6 +194,7 @@ class MediaControl:
         self._keeper: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
+        self._handle: int | None = None  # pidfd of the process
         self._writer: asyncio.StreamWriter | None = None
         self._pulse: Timer | None = None
         self._answered = 0.0
@@ -334,6 +336,7 @@ class MediaControl:
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             )
+        self._handle = os.pidfd_open(self._process.pid)
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         self._answered = self.clock.now()
         self._beat()
@@ -356,9 +359,15 @@ class MediaControl:
         self._pulse = self.clock.call_later(_HEARTBEAT, self._beat)
 
     def _kill(self, why: str) -> None:
-        if self._process is not None and self._process.returncode is None:
-            _log.error("media worker killed", why=why)
-            self._process.kill()
+        _log.error("media worker killed", why=why)
+        self._end_process()
+
+    def _end_process(self) -> None:
+        """By its descriptor: a number may be somebody else's by now, and `Process.kill` may take the exit status away
+        from asyncio's own watcher."""
+        if self._handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     async def _bury(self) -> None:
         """The worker is gone, or has to go: tell everybody who had a stream in it."""
@@ -379,9 +388,11 @@ class MediaControl:
         if process is not None:
             if streams:
                 _log.error("media worker lost", streams=len(streams))
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            self._end_process()
             await process.wait()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
     def _lose(self, stream: _Stream) -> None:
         """First the recordings are closed with what had come, then the stream is told lost."""
