@@ -35,6 +35,8 @@ class Site:
     def __init__(self, data: Path, settings: str = "") -> None:
         self.data = data
         self.host = own_address()
+        # Not the usual ports: somebody may be running a Tandem on all addresses of this machine.
+        self.sip_port, self.imap_port, self.imaps_port = 15060, 11143, 11993
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self._log = data.parent / f"{data.name}.log"
@@ -149,21 +151,23 @@ class Site:
     async def phone(self, name: str, password: str, **settings: object) -> TestPhone:
         """A telephone registered here."""
         phone = TestPhone(name)
-        await phone.start(f"{name}@{DOMAIN}", password, self.host, 5060, bind=self.host, **settings)
+        await phone.start(f"{name}@{DOMAIN}", password, self.host, self.sip_port, bind=self.host, **settings)
         return phone
 
     def imap(self, name: str, password: str) -> imaplib.IMAP4:
-        client = imaplib.IMAP4(self.host, 143, timeout=10)
+        client = imaplib.IMAP4(self.host, self.imap_port, timeout=10)
         client.login(name, password)
         return client
 
     def _configuration(self) -> str:
         return f"""
 [sip]
-listen = "{self.host}"
+listen = "{self.host}:{self.sip_port}"
 [media]
 address = "{self.host}"
 [imap]
 address = "{self.host}"
+port = {self.imap_port}
+tls_port = {self.imaps_port}
 {self._settings}
 """

@@ -110,7 +110,7 @@ async def test_any_name_of_the_account_logs_in_and_an_ip_address_means_the_serve
     password = await site.password("alice")
     async with TestPhone("alice") as phone:
         address = f"{login.partition('@')[0]}@{site.host}"
-        await phone.start(address, password, site.host, 5060, bind=site.host, user=login)
+        await phone.start(address, password, site.host, site.sip_port, bind=site.host, user=login)
         registrations = await site.listing("registrations")
     assert len(registrations) == 1
 

@@ -62,7 +62,7 @@ async def test_voicemail_answers_when_bob_does_not(site: Site, tone: Tone, why: 
         await site.tandem("setting", "set", "bob", "VoicemailAfter", "2")
     async with alice, TestPhone("bob") as bob:
         if why != "nobody registered":
-            await bob.start(f"bob@{DOMAIN}", password, site.host, 5060, bind=site.host)
+            await bob.start(f"bob@{DOMAIN}", password, site.host, site.sip_port, bind=site.host)
         await alice.play(tone(440))
         call = await alice.call(f"sip:202@{DOMAIN}")
         if why != "nobody registered":
@@ -117,7 +117,7 @@ async def test_idle_tells_a_waiting_client(site: Site, tone: Tone) -> None:
 
     password = await site.password("bob")
     alice = await site.phone("alice", await site.password("alice"))
-    client = aioimaplib.IMAP4(site.host, 143, timeout=10)
+    client = aioimaplib.IMAP4(site.host, site.imap_port, timeout=10)
     await client.wait_hello_from_server()
     await client.login("bob", password)
     await client.select("INBOX")
