@@ -95,7 +95,8 @@ class _Reader:
             self._in_group = True
             self._reset()
         elif inside and self._angle is not None:
-            self._angle.append(text)
+            if text in (b"@", b":", b","):
+                self._angle.append(text)
         elif text in (b"@", b":"):
             self._phrase.append(text)
 
