@@ -233,6 +233,17 @@ class ApplicationHost:
         await self.services.clips.clear()
         return await self._recovery().run()
 
+    async def warm(self) -> None:
+        """Compile the server's programs, so that the first call need not wait, and tell of those that are wrong."""
+        for file in self.services.environment.visible():
+            if file.name.endswith((".sppr", ".sppi")):
+                try:
+                    self.compiled(file.name, "", "")
+                except CompileError as error:
+                    first = error.diagnostics[0]
+                    _log.error("program_invalid", file=first.filename, line=first.line, message=first.message)
+                await asyncio.sleep(0)
+
     async def close(self) -> None:
         """Hang up, let the programs finish, then end what is left."""
         self._closing = True

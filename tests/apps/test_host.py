@@ -169,3 +169,13 @@ def test_a_missing_prompt_is_silent_and_logged() -> None:
         assert stage.metrics.value("apps.prompts.missing") == 1
 
     perform(play)
+
+
+def test_warming_up_tells_of_programs_that_are_wrong() -> None:
+    async def play(stage: Stage) -> None:
+        stage.program("wrong.sppi", "procedure wrong() is\n x = ;\nend;")
+        with structlog.testing.capture_logs() as logs:
+            await stage.host.warm()
+        assert [(log["file"], log["line"]) for log in logs if log["event"] == "program_invalid"] == [("wrong.sppi", 2)]
+
+    perform(play)
