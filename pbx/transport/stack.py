@@ -8,6 +8,7 @@ TCP), as phones that registered over UDP seldom listen on TCP.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -105,17 +106,20 @@ class SipStack:
         self._ended_listeners.append(listener)
 
     async def start(self) -> None:
-        """Bind the sockets. Raises OSError when one cannot be bound; nothing stays open then."""
+        """Bind the sockets. Raises Failure("unavailable") when one cannot be bound; nothing stays open then."""
         if self._layer is None:
             raise RuntimeError("no core is attached")
+        opening = ("udp", ("", 0))
         try:
             for local in self._settings.udp:
+                opening = ("udp", local)
                 await self._open_udp(local)
             for local in self._settings.tcp:
+                opening = ("tcp", local)
                 self._listeners.append(await self._network.listen(local, self._connections.accept))
-        except OSError:
+        except OSError as error:
             await self.close()
-            raise
+            raise _not_bound(*opening, error) from error
         bound = [local for _, local in self.addresses]
         self._ports = frozenset(port for _, port in bound)
         self._hosts.update(host for host, _ in bound)
@@ -368,3 +372,10 @@ def _where(flow: Flow) -> str:
 
 
 __all__ = ["SipStack", "StackSettings", "answer_flow"]
+
+
+def _not_bound(transport: str, local: Endpoint, error: OSError) -> Failure:
+    taken = error.errno == errno.EADDRINUSE
+    reason = "another program has it (is a Tandem running?)" if taken else error.strerror or str(error)
+    hint = "name another address or port under [sip] listen in a configuration file"
+    return Failure("unavailable", f"cannot open the SIP port {transport} {local[0]}:{local[1]}: {reason}; {hint}")

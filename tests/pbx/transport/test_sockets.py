@@ -285,6 +285,6 @@ async def test_a_port_that_is_taken_leaves_nothing_open() -> None:
         settings = StackSettings(((HOST, 0), server.udp), ())
         stack = SipStack(SystemNetwork(), LoopClock(loop), SeededEntropy(3), Metrics(), settings)
         stack.attach(Core())
-        with pytest.raises(OSError):
+        with pytest.raises(Failure, match="another program has it"):
             await stack.start()
         assert stack.addresses == ()
