@@ -437,6 +437,8 @@ class MediaControl:
             case protocol.Beats():
                 self._late = (event.late_p50, event.late_p99)
                 for name, amount in event.counted.items():
+                    if not self._metrics.value(name):  # once; the figures tell the rest
+                        _log.info("first of its kind", counted=name)
                     self._metrics.count(name, amount)
                 return
             case protocol.Statistics():

@@ -127,10 +127,6 @@ class Endpoint:
         if size < rtp.HEADER or size > rtp.LONGEST or (buffer[0] != 0x80 and rtp.parse(buffer[:size]) is None):
             counted["media.malformed"] += 1
             return None
-        self.this_second += 1
-        if self.this_second > MOST_PACKETS:
-            counted["media.flood"] += 1
-            return None
         _, second, sequence, timestamp, ssrc = rtp.FIXED.unpack_from(buffer)
         number = second & 0x7F
         name = self.names.get(number)
@@ -143,6 +139,10 @@ class Endpoint:
             return None
         if before is not self.latch.source:
             self._aim()
+        self.this_second += 1
+        if self.this_second > MOST_PACKETS:
+            counted["media.flood"] += 1
+            return None
         self.heard_at = now
         self.packets_in += 1
         self.octets_in += size
@@ -204,13 +204,13 @@ class Endpoint:
         if not _RTCP_SMALLEST <= len(data) <= rtp.LONGEST or data[0] >> 6 != 2 or not 192 <= data[1] <= 223:
             counted["media.malformed"] += 1
             return
-        self.this_second += 1
-        if self.this_second > MOST_PACKETS:
-            counted["media.flood"] += 1
-            return
         if not self.targets or source[0] != self.targets[0][0]:
             self.latch.strangers += 1
             counted["media.strangers"] += 1
+            return
+        self.this_second += 1
+        if self.this_second > MOST_PACKETS:
+            counted["media.flood"] += 1
             return
         self.control_source = source
         peer = self.peer

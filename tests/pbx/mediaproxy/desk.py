@@ -19,7 +19,7 @@ from pbx.mediaproxy.control import MediaControl, MediaPlan
 from pbx.mediaproxy.engine import Clip, StreamSettings
 from pbx.mediaproxy.g711 import Law
 
-ADDRESS = "127.0.0.1"
+ADDRESS = "127.77.0.1"  # of these tests alone
 NAMES = {0: "PCMU/8000", 8: "PCMA/8000", 101: "TELEPHONE-EVENT/8000"}
 
 

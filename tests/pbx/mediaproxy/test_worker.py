@@ -349,3 +349,40 @@ async def test_rtcp_is_forwarded_from_the_peer_only() -> None:
         assert far_control.sources[0][1] == right.local[1] + 1
         for phone in (near, far, far_control):
             phone.close()
+
+
+async def test_a_flood_of_strangers_does_not_drown_the_phone() -> None:
+    async with engine() as media:
+        near, far, stranger = [await FakePhone.make() for _ in range(3)]
+        left, right = await media.open(Ear()), await media.open(Ear())
+        left.configure(settings(near.address))
+        right.configure(settings(far.address))
+        left.connect(right)
+        near.send(left.local, bytes(160))
+        await far.wait(1)
+        for burst in range(6):
+            for _ in range(100):
+                stranger.send(left.local, bytes(160))
+            near.send(left.local, bytes(160))
+            await far.wait(burst + 2)
+        assert (await left.close()).packets_received == 7
+        for phone in (near, far, stranger):
+            phone.close()
+
+
+async def test_two_streams_sent_to_each_other_do_not_run_away() -> None:
+    async with engine() as media:
+        streams = [await media.open(Ear()) for _ in range(4)]
+        for near, far in ((0, 1), (2, 3)):
+            streams[near].connect(streams[far])
+        for stream, towards in zip(streams, (3, 2, 1, 0), strict=True):
+            stream.configure(settings(streams[towards].local))
+        phone = await FakePhone.make()
+        phone.transport.sendto(rtp.build(0, 1, 1, 1, bytes(160)), streams[0].local)
+        ear = Ear()
+        timer = await media.open(ear)
+        timer.configure(settings(phone.address))
+        timer.tone(0, 2.0)
+        await ear.wait("played")
+        assert (await streams[0].close()).packets_received <= 3 * 400
+        phone.close()
