@@ -70,11 +70,18 @@ async def open_mailbox(task: RunningTask, args: Arguments) -> Value:
         if found is None or not acts_for(task, found):
             return "NO_SUCH_MAILBOX"
         account = found
+    if not _printable(name):
+        return "NO_SUCH_MAILBOX"
     try:
         await task.services.letters.listing(account.id, name)
     except Failure:
         return "NO_SUCH_MAILBOX"
     return MailboxHandle(account, name)
+
+
+def _printable(name: str) -> bool:
+    """Strings of programs may hold any octets; names of mailboxes may not."""
+    return name.isprintable() and not name.startswith("~")
 
 
 async def mailbox_uids(task: RunningTask, args: Arguments) -> Value:
@@ -151,7 +158,7 @@ async def mailbox_copy(task: RunningTask, args: Arguments) -> Value:
     """The third argument: the target's name, or a dictionary with targetMailbox and doMove. One account only."""
     box, uids, given = args[0], _uids(args[1]), args.dictionary(2)
     target = given.get("targetMailbox") if given is not None else args[2]
-    if not isinstance(box, MailboxHandle) or not isinstance(target, str) or target.startswith("~"):
+    if not isinstance(box, MailboxHandle) or not isinstance(target, str) or not _printable(target):
         return "BAD_PARAMETERS"
     moves = given is not None and given.get("doMove") is not None
     work = task.services.letters.move if moves else task.services.letters.copy

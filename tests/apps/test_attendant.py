@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.apps.stage import DOMAIN, Stage, StageLeg, perform
+from tests.apps.stage import DOMAIN, Stage, StageLeg, perform, tone_file
 
 
 async def connected(stage: Stage) -> tuple[StageLeg, StageLeg]:
@@ -185,6 +185,26 @@ def test_the_owner_reaches_his_service_through_it() -> None:
         stranger.press("777#")
         await stranger.hears("goodbye")
         await stranger.ended()
+
+    perform(play)
+
+
+def test_ones_own_phone_without_a_pin_opens_ones_own_mailbox_only() -> None:
+    async def play(stage: Stage) -> None:
+        bob = stage.account("bob")
+        await stage.directory.set_pin(bob.id, None)
+        await stage.services.files.write(bob.id, "mailprompt.wav", tone_file(2.2))
+        caller = stage.call("pbx", "pbx", "bob", called="200")
+        await caller.hears("receptionprompt")
+        caller.press("*")
+        await caller.hears("enterextension")
+        caller.press("202#")
+        await caller.hears("servicemenu")
+        caller.press("2")
+        await caller.hears("greetingmenu")
+        caller.press("1")
+        await caller.hears("<2.2 s>")
+        caller.hang_up()
 
     perform(play)
 
