@@ -13,6 +13,7 @@ from base.values import Value
 from cgpl import operators
 from cgpl import syntax as s
 from cgpl.builtins.table import Builtin, BuiltinTable
+from cgpl.complaints import KEYWORDS
 from cgpl.diagnostics import CompileError, Diagnostic, ProgramFault, Severity, SourceText, diagnose, suggest
 from cgpl.names import (
     Checked,
@@ -25,7 +26,6 @@ from cgpl.names import (
     TaskVariable,
     Variable,
 )
-from cgpl.parser import KEYWORDS
 
 LOOP_DEPTH = 19  # Limit: CPython compiles at most 20 nested blocks in one function.
 BRANCHES = 300  # Limit: `elif` parts of one statement.

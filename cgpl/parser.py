@@ -15,32 +15,14 @@ from lark.exceptions import UnexpectedEOF
 from base.values import from_octets, octets, wrap
 from base.values.text import unescape
 from cgpl import syntax as s
-from cgpl.diagnostics import CompileError, Severity, SourceText, diagnose, suggest
+from cgpl.complaints import KEYWORDS, bad_character, syntax_error, unexpected
+from cgpl.diagnostics import CompileError, SourceText
 
 EXPRESSION_DEPTH = 150  # Limit: nested operations; a chain of 150 additions counts as that deep.
 BLOCK_DEPTH = 60  # Limit: statements inside statements.
 SOURCE_LIMIT = 256 * 1024  # Limit: characters of a program file; long ones take seconds to compile.
 
-_KEYWORDS = """
-    and by const elif else end entry exitif external false for forward function if is loop not null or procedure return
-    spawn stop then true var while xor
-"""
-KEYWORDS = frozenset(_KEYWORDS.split())
 _LOGIC = {"&&": "and-then", "||": "or-else", "&": "and", "|": "or", "^": "xor"}
-_WORDS = {
-    "RPAR": "')'",
-    "LPAR": "'('",
-    "RSQB": "']'",
-    "RBRACE": "'}'",
-    "LBRACE": "'{'",
-    "SEMICOLON": "';'",
-    "COMMA": "','",
-    "COLON": "':'",
-    "EQUALS": "'='",
-    "DOT": "'.'",
-    "NAME": "a name",
-}
-
 _BRANCH_WORDS = ("IF", "ELIF", "ELIF_BRACED", "ELSE", "ELSE_BRACED", "END")
 
 _T = TypeVar("_T")
@@ -59,22 +41,22 @@ def parse(source: SourceText) -> s.Tree:
     """The tree of a file. Raises CompileError with one diagnostic, the first error."""
     text = source.text
     if text.startswith("\ufeff"):
-        raise _error(source, 0, "the file begins with a byte-order mark", "save it as UTF-8 without a mark")
+        raise syntax_error(source, 0, "the file begins with a byte-order mark", "save it as UTF-8 without a mark")
     if len(text) > SOURCE_LIMIT:
-        raise _error(source, 0, "the program is too long")
+        raise syntax_error(source, 0, "the program is too long")
     comments: list[s.Comment] = []
     try:
         items = _lark().items(text, comments)
     except UnexpectedCharacters as error:
         at = error.pos_in_stream
         assert at is not None
-        raise _error(source, at, *_bad_character(text, at)) from None
+        raise bad_character(source, at) from None
     except UnexpectedToken as error:
         raise _unexpected(source, error) from None
     except UnexpectedEOF:
-        raise _error(source, len(text), "the program ends too early") from None
+        raise syntax_error(source, len(text), "the program ends too early") from None
     except _Misplaced as error:
-        raise _error(source, error.at, error.message) from None
+        raise syntax_error(source, error.at, error.message) from None
     return s.Tree(items, comments)
 
 
@@ -171,61 +153,9 @@ def _at(token: Token) -> int:
     return token.start_pos or 0
 
 
-def _error(source: SourceText, offset: int, message: str, hint: str = "") -> CompileError:
-    return CompileError([diagnose(source, Severity.ERROR, offset, message, hint)])
-
-
-def _bad_character(text: str, at: int) -> tuple[str, str]:
-    char = text[at]
-    if char == '"':
-        return "the string is not closed on its line", 'a string ends with " on the same line; write \\n for a line end'
-    if text.startswith("/*", at):
-        return "the comment is not closed", "end it with */"
-    if char.isprintable():
-        return f"unexpected character '{char}'", ""
-    return f"unexpected character of code {ord(char)}", ""
-
-
 def _unexpected(source: SourceText, error: UnexpectedToken) -> CompileError:
-    """A message for the token that does not fit."""
-    token, wanted = error.token, set(error.accepts or error.expected)
-    ended = token.type == "$END"
-    at = len(source.text.rstrip()) if ended else _at(token)
-    met = "the end of the file" if ended else f"'{token}'"
-    between = "VAR" in wanted  # between statements or sections, where a semicolon is only an empty statement
-    if (
-        not between
-        and "SEMICOLON" in wanted
-        and (ended or _starts_line(source.text, at) or token.type in ("END", "RBRACE"))
-    ):
-        return _error(source, _end_before(source.text, at), f"';' is missing before {met}")
-    if ended and wanted & {"END", "RBRACE"}:
-        return _error(source, at, "the section is not closed", "add 'end;' or '}'")
-    if "THEN" in wanted and "LBRACE" in wanted:
-        return _error(source, at, f"'then' or '{{' is expected before {met}")
-    if "LOOP" in wanted and "LBRACE" in wanted:
-        return _error(source, at, f"'loop' or '{{' is expected before {met}")
-    if between and "FUNCTION" in wanted:
-        hint = suggest(str(token), ("entry", "procedure", "function", "var", "const"))
-        return _error(source, at, f"an entry, procedure, function or declaration is expected, not {met}", hint)
-    if token.type == "NUMBER" and source.text[at - 1 : at] == ".":
-        return _error(source, at - 1, "numbers have no fraction")
-    named = sorted(_WORDS[name] for name in wanted if name in _WORDS)
-    if 0 < len(named) == len(wanted) <= 3:
-        return _error(source, at, f"{' or '.join(named)} is expected before {met}")
-    if token.type.lower() in KEYWORDS:
-        return _error(source, at, f"{met} is out of place", "it is a keyword and cannot be a name")
-    return _error(source, at, f"{met} is out of place")
-
-
-def _starts_line(text: str, at: int) -> bool:
-    before = text[:at].rstrip(" \t")
-    return before.endswith(("\n", "\r"))
-
-
-def _end_before(text: str, at: int) -> int:
-    """Where the token before `at` ends (comments in between are not looked through)."""
-    return max(0, len(text[:at].rstrip()))
+    token = error.token
+    return unexpected(source, _at(token), token.type, str(token), frozenset(error.accepts or error.expected))
 
 
 def _deep(node: _Node, *children: s.Expression | None) -> _Node:
