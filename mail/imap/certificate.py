@@ -41,7 +41,7 @@ def make(folder: Path, names: Sequence[str], wall: float) -> None:
     """Write a new key (readable by its owner only) and a self-signed certificate."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _signed(key, names or ["localhost"], wall)
+    certificate = _signed(key, [name for name in names if _usable(name)] or ["localhost"], wall)
     private = key.private_bytes(serialization.Encoding.PEM, _PKCS8, serialization.NoEncryption())
     _write(folder / KEY, private)
     _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
@@ -63,6 +63,11 @@ def _signed(key: ec.EllipticCurvePrivateKey, names: Sequence[str], wall: float) 
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+def _usable(name: str) -> bool:
+    """What a certificate can hold: names of the operating system may be anything."""
+    return 0 < len(name) <= 253 and name.isascii() and name.isprintable() and " " not in name
 
 
 def _general_name(name: str) -> x509.GeneralName:

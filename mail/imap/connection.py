@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
+from socket import AF_INET, AF_INET6, SO_KEEPALIVE, SOL_SOCKET
 from typing import cast
 
 # Limit: octets that came and are not taken yet, and those that wait to go out, before the other side has to wait.
-_MAX_IN = 256 * 1024
+_MAX_IN = 64 * 1024
 _MAX_OUT = 256 * 1024
 # Limit: seconds that a client may take nothing at all, and that a TLS handshake may last.
 SLOW = 120.0
@@ -39,6 +40,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_MAX_OUT)
+        socket = transport.get_extra_info("socket")
+        if socket is not None and socket.family in (AF_INET, AF_INET6):
+            socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
         name = transport.get_extra_info("peername")
         self.peer = str(name[0]) if name else ""
         self.encrypted = transport.get_extra_info("ssl_object") is not None

@@ -17,9 +17,10 @@ from mail.store.tables import PIECE
 
 Items = tuple[Item | Section, ...]
 
-# Limit: structures remembered for the next FETCH of the same message, over all sessions.
-_STRUCTURES = 500
-# Limit: header and MIME sections that are built in memory; larger ones do not exist (see mail.mime).
+# Limit: octets of headers in the structures that are remembered for the next FETCH, over all sessions; each part counts
+# for some more.
+_REMEMBERED = 16 * 1024 * 1024
+_PART = 1000
 _STRUCTURAL = (Item.BODY, Item.BODYSTRUCTURE)
 
 
@@ -28,20 +29,34 @@ class Structures:
 
     def __init__(self, store: MailStore) -> None:
         self._store = store
-        self._known: OrderedDict[tuple[int, int], Part] = OrderedDict()
+        self._known: OrderedDict[tuple[int, int], tuple[Part, int]] = OrderedDict()
+        self._weight = 0
 
     async def of(self, account_id: int, message: Message) -> Part:
         """Raises Failure("not-found") when the message is gone."""
         key = (account_id, message.blob)
-        part = self._known.get(key)
-        if part is None:
-            part = await self._store.compute(account_id, message, parse_message)
-            self._known[key] = part
-            if len(self._known) > _STRUCTURES:
-                self._known.popitem(last=False)
-        else:
+        known = self._known.get(key)
+        if known is not None:
             self._known.move_to_end(key)
+            return known[0]
+        part, weight = await self._store.compute(account_id, message, _weighed)
+        if key not in self._known:
+            self._known[key] = part, weight
+            self._weight += weight
+        while self._weight > _REMEMBERED:
+            _, (_, lighter) = self._known.popitem(last=False)
+            self._weight -= lighter
         return part
+
+
+def _weighed(octets: bytes) -> tuple[Part, int]:
+    part = parse_message(octets)
+    return part, _weight(part)
+
+
+def _weight(part: Part) -> int:
+    inner = (*part.children, part.message) if part.message else part.children
+    return _PART + part.body - part.start + sum(map(_weight, inner))
 
 
 @dataclass(frozen=True, slots=True)

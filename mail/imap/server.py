@@ -29,7 +29,8 @@ PARTING = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Connections in all and from one address; seconds that a client may be silent (RFC 3501 §5.4: 30 minutes)."""
+    """Connections in all and from one address; seconds until a client must have logged in, and seconds that it may be
+    silent then (RFC 3501 §5.4: at least 30 minutes)."""
 
     connections: int = 2000
     per_address: int = 100
@@ -148,6 +149,7 @@ class _Conversation:
     def __init__(self, server: ImapServer, connection: Connection) -> None:
         self._server = server
         self._connection = connection
+        self._began = asyncio.get_running_loop().time()
         self._session = Session(
             server._store,
             server._structures,
@@ -205,7 +207,10 @@ class _Conversation:
     async def _next(self) -> bytes | None:
         """What the client sends; None when an idling client has to be told something."""
         limits = self._server._limits
-        seconds = limits.silent if self._session.account else limits.before_login
+        seconds = limits.silent
+        if self._session.account is None:
+            # Counted from the beginning: a stranger cannot stay by saying a little now and then.
+            seconds = max(0.0, self._began + limits.before_login - asyncio.get_running_loop().time())
         try:
             async with asyncio.timeout(seconds):
                 return await self._connection.read(or_news=self._session.idling)

@@ -25,6 +25,7 @@ from mail.imap.lexer import BadCommand
 from mail.imap.news import announce
 from mail.imap.ports import Authenticator, Channel, Upload, Uploads
 from mail.imap.wire import (
+    MAX_COMMAND,
     Arrived,
     Broken,
     Continue,
@@ -89,6 +90,7 @@ class Session:
         self._idle: str | None = None
         self._sasl: str | None = None
         self._append: tuple[c.Append, Upload] | None = None
+        self._removed = False
         self._logins = 0
         self._broken = 0
 
@@ -124,7 +126,9 @@ class Session:
 
     async def refresh(self) -> None:
         """Tell an idling client what happened."""
-        if self._idle is not None and self._context is not None and self._context.view is not None:
+        if self._removed:
+            self.bye("The account was removed")
+        elif self._idle is not None and self._context is not None and self._context.view is not None:
             await self._news(self._context, expunges=True)
 
     def encrypted(self) -> None:
@@ -196,6 +200,9 @@ class Session:
 
     async def _obey(self, tag: str, command: c.Command) -> None:
         """Carry out a command and answer it."""
+        if self._removed:
+            self.bye("The account was removed")
+            return
         try:
             text = await self._carry_out(tag, command)
         except Refused as no:
@@ -396,6 +403,7 @@ class Session:
         self._context = Context(self._store, self._structures, self._channel, self._uploads, account)
         self._subscription = self._store.feed.subscribe(account.id, self._changed)
         self.state = State.AUTHENTICATED
+        self._reader.limit = MAX_COMMAND
         self._metrics.count("imap.logins")
         _log.info("logged in", account=account.address, peer=self._peer)
         return f"[CAPABILITY {self._capabilities()}] Logged in"
@@ -437,9 +445,11 @@ class Session:
     def _changed(self, change: Change) -> None:
         """The feed: take note, and tell later."""
         view = self._context.view if self._context is not None else None
-        if view is not None and change.mailbox_id == view.mailbox.id:
-            if change.kind is not Kind.MAILBOXES or change.modseq == 0:
-                view.dirty = True
+        if Kind.REMOVED in change.kind:
+            self._removed = True
+            self._channel.wake()
+        elif view is not None and change.mailbox_id == view.mailbox.id:
+            view.dirty = True
             self._channel.wake()
 
     # ---- APPEND -----------------------------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ class SpooledUpload:
         """In another thread. The session waits for it, so nobody else touches this upload."""
         try:
             if self._file is None:
+                if self._folder is not None:
+                    self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed by `close`
             self._file.write(self._memory)
         except OSError as error:

@@ -19,7 +19,8 @@ class View:
         self.mailbox: Mailbox = snapshot.mailbox
         self.read_only = read_only
         self.modseq = snapshot.mailbox.modseq
-        self.dirty = False
+        # What was committed while the snapshot was on its way is looked for once.
+        self.dirty = True
         self.uids: list[int] = list(snapshot.uids)
         self.recent: set[int] = {uid for uid in snapshot.uids if uid >= recent_from}
         self.keywords: tuple[str, ...] = snapshot.mailbox.keywords

@@ -24,6 +24,8 @@ from mail.store.model import MAX_MESSAGE
 
 # Limit: octets of one command with its small literals (RFC 7162 §4 asks for 8192 at least).
 MAX_COMMAND = 128 * 1024
+# Limit: the same for somebody who has not logged in.
+MAX_STRANGER = 8 * 1024
 # Limit: what a refused LITERAL+ may hold; we read and drop it, then go on. Beyond, we hang up.
 MAX_DROPPED = MAX_MESSAGE + 1024 * 1024
 # Limit: a line that is no command (an answer of AUTHENTICATE, DONE).
@@ -103,7 +105,8 @@ class _State(enum.Enum):
 class Reader:
     """Feed it octets, then take events until there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_STRANGER) -> None:
+        self.limit = limit
         self._state = _State.COMMAND
         self._waiting = bytearray()
         self._command = bytearray()
@@ -160,7 +163,7 @@ class Reader:
 
     # Each step below gives an event, True (go on) or False (more octets are needed).
 
-    def _take_line(self, limit: int) -> bytes | None:
+    def _take_line(self) -> bytes | None:
         """A line with its end; None when it has not come."""
         end = self._waiting.find(b"\n", self._searched)
         if end < 0:
@@ -172,11 +175,11 @@ class Reader:
         return line
 
     def _line(self) -> Event | bool:
-        line = self._take_line(MAX_COMMAND)
+        line = self._take_line()
         if line is None:
-            return self._too_long() if len(self._waiting) + len(self._command) > MAX_COMMAND else False
+            return self._too_long() if len(self._waiting) + len(self._command) > self.limit else False
         self._command += line
-        if len(self._command) > MAX_COMMAND:
+        if len(self._command) > self.limit:
             self._command.clear()
             return Broken(None, "command is too long")
         literal = _LITERAL.search(line[-20:])
@@ -211,7 +214,7 @@ class Reader:
             self._tag = append[0]
             self._command.clear()
             return MessageStart(*append, size, waits)
-        if len(self._command) + size > MAX_COMMAND:
+        if len(self._command) + size > self.limit:
             return self._broken(prefix, BadCommand("literal is too large"))
         self._state = _State.LITERAL
         return Continue() if waits else True
@@ -249,7 +252,7 @@ class Reader:
         return MessageData(octets)
 
     def _message_end(self) -> Event | bool:
-        line = self._take_line(MAX_LINE)
+        line = self._take_line()
         if line is None:
             return self._too_long() if len(self._waiting) > MAX_LINE else False
         self._state = _State.COMMAND
@@ -268,9 +271,9 @@ class Reader:
 
     def _dropped_line(self) -> Event | bool:
         """What follows a refused literal belongs to the same command, and may announce another."""
-        line = self._take_line(MAX_COMMAND)
+        line = self._take_line()
         if line is None:
-            return self._too_long() if len(self._waiting) > MAX_COMMAND else False
+            return self._too_long() if len(self._waiting) > self.limit else False
         literal = _LITERAL.search(line[-20:])
         self._state = _State.COMMAND
         if literal is not None:
@@ -279,7 +282,7 @@ class Reader:
         return True
 
     def _plain(self) -> Event | bool:
-        line = self._take_line(MAX_LINE)
+        line = self._take_line()
         if line is None:
             return self._too_long() if len(self._waiting) > MAX_LINE else False
         self._state = _State.COMMAND

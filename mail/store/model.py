@@ -181,12 +181,13 @@ class Snapshot:
 
 
 class Kind(enum.Flag):
-    """What a change touched."""
+    """What a change touched; REMOVED: the account's mail as a whole is gone."""
 
     ARRIVED = 1
     FLAGS = 2
     EXPUNGED = 4
     MAILBOXES = 8
+    REMOVED = 16
 
 
 @dataclass(frozen=True, slots=True)

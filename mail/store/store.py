@@ -59,8 +59,9 @@ class MailStore:
             await asyncio.wait(self._writing)
 
     async def remove_account(self, account_id: int) -> None:
-        """Delete all mail of an account for good."""
+        """Delete all mail of an account for good, and tell who has it open."""
         await self._opener.forget(account_id)
+        self.feed.publish(Change(account_id, 0, "", Kind.REMOVED, voice=True))
 
     # ---- mailboxes --------------------------------------------------------------------------------------------------
 
