@@ -42,7 +42,7 @@ check: $(READY) ## format, lint, floors, types
 proof: $(READY) ## the long checks; the dated result goes to docs/proof
 	@.ci/programs
 	@mkdir -p docs/proof
-	$(BIN)/pytest -m proof -p no:cacheprovider --timeout 3600 | tee docs/proof/$$(date -u +%Y-%m-%d).txt
+	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest -m proof -p no:cacheprovider --timeout 3600 | tee docs/proof/$$(date -u +%Y-%m-%d).txt
 
 .PHONY: bench
 bench: $(READY) ## figures: CPU, memory, latency
@@ -50,7 +50,7 @@ bench: $(READY) ## figures: CPU, memory, latency
 
 .PHONY: fuzz
 fuzz: $(READY) ## parsers against random input
-	$(BIN)/pytest tests/fuzz --timeout 1800
+	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest tests/fuzz --timeout 1800
 
 .PHONY: format
 format: $(READY) ## format the code and mend what can be mended

@@ -6,6 +6,13 @@ import os
 from collections import Counter
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: no deadline. The same examples each time, so that a failure is the change's own; `make fuzz` and
+# `make proof` draw new ones.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("exploring", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 _KINDS = {
     "scenes": "scenes with real telephones and mail clients",
