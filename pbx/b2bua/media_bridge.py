@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from base.clock import Timer
 from base.log import get_logger
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.hold import Renegotiation
@@ -17,6 +16,7 @@ from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.referral import refer
 from pbx.b2bua.relay_request import pass_on
 from pbx.b2bua.reoffer import Reoffer
+from pbx.b2bua.silence import SilenceWatch
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.transactions import ServerTransaction
@@ -41,8 +41,7 @@ class Bridge:
         self._near = near
         self._far = far
         self._ended = False
-        self._watch: Timer | None = None
-        self._heard = (-1, -1)
+        self._watch = SilenceWatch(call.exchange, lambda: (self._near, self._far), self._silent)
         near.owner = far.owner = self
         call.parties = [near, far]
         call.hang_up_all = self.hang_up
@@ -83,8 +82,7 @@ class Bridge:
         """Both are set up: relay, and watch for silence."""
         if not self._ended:
             join(self._near, self._far)
-            self._heard = (-1, -1)
-            self._look()
+            self._watch.start()
 
     def _fail(self, status: int, cause: str) -> None:
         if isinstance(self._far, OutgoingLeg) and self._far.theirs is None:
@@ -106,22 +104,9 @@ class Bridge:
 
     def leg_acknowledged(self, leg: Leg) -> None: ...
 
-    # --- silence
-
-    def _look(self) -> None:
-        """Limit: both parties silent for `silence` seconds, and none on hold: they are gone."""
-        if self._watch is not None:
-            self._watch.cancel()
-        legs = (self._near, self._far)
-        heard = tuple(0 if leg.stream is None else leg.stream.statistics().packets_received for leg in legs)
-        expected = all(leg.agreed is not None and leg.agreed.receive for leg in legs)
-        if expected and heard == self._heard:
-            _log.info("no audio from either side", call=self.call.id)
-            self._finish(None, 0, "server", "no RTP")
-            return
-        self._heard = (heard[0], heard[1]) if expected else (-1, -1)
-        exchange = self.call.exchange
-        self._watch = exchange.clock.call_later(exchange.settings.silence, self._look)
+    def _silent(self) -> None:
+        _log.info("no audio from either side", call=self.call.id)
+        self._finish(None, 0, "server", "no RTP")
 
     # --- what the parties do
 
@@ -193,5 +178,4 @@ class Bridge:
 
     def _stop(self) -> None:
         self._ended = True
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watch.stop()

@@ -19,6 +19,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.relay_request import pass_on
+from pbx.b2bua.silence import SilenceWatch
 from pbx.mediaproxy.engine import Clip, MediaStream
 from pbx.programs import LegListener, LegMode, RequestData
 from pbx.programs import ProgramLeg as AnyProgramLeg
@@ -73,6 +74,7 @@ class ProgramLeg:
         self._on_end: Callable[[str, str], None] | None = None
         self._calls = False
         self._plays = 0
+        self._watch = SilenceWatch(exchange, self._watched, self._silent)
 
     # --- what the program may ask
 
@@ -149,6 +151,7 @@ class ProgramLeg:
         self._mode = LegMode.CONNECTED
         party.owner = self
         pending.connected()
+        self._watch.start()
         self._acknowledged = asyncio.get_running_loop().create_future()
         party.accept(description)
         return await self._acknowledged
@@ -246,6 +249,7 @@ class ProgramLeg:
         self._party, self._on_end, self._calls = party, on_end, True
         party.owner = self
         self._mode = LegMode.CONNECTED
+        self._watch.start()
         self._tell(lambda listener: listener.leg_completed(None))
         return True
 
@@ -274,6 +278,7 @@ class ProgramLeg:
     def _leave(self) -> Callable[[str, str], None]:
         """Become disconnected; returns whom to tell that the call is over."""
         self.unbridge()
+        self._watch.stop()
         on_end, self._on_end = self._on_end, None
         self._party = self._pending = self._answer = None
         self._mode = LegMode.DISCONNECTED
@@ -294,6 +299,19 @@ class ProgramLeg:
             ended("callee", "transferred")
             self._tell(lambda listener: listener.leg_disconnected())
 
+    def _watched(self) -> Sequence[Leg]:
+        """The party, with the one that it talks to; a pipe between programs makes its own packets."""
+        other = None if self._bridged is None else self._bridged.party
+        return [leg for leg in (self._party, other) if leg is not None and leg.session is not None]
+
+    def _silent(self) -> None:
+        """The caller has vanished without a BYE."""
+        party = self._party
+        if party is not None:
+            _log.info("no audio from the caller", account=self.account.address, call_id=party.call_id)
+            party.hang_up()
+            self.leg_ended(party, "no RTP")
+
     # --- told by the party
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
@@ -304,7 +322,7 @@ class ProgramLeg:
         self._tell(lambda listener: listener.leg_disconnected())
         if pending is not None:
             pending.caller_gone()
-        ended("server" if cause == "media lost" else ("callee" if self._calls else "caller"), cause)
+        ended("server" if cause in ("media lost", "no RTP") else ("callee" if self._calls else "caller"), cause)
 
     def leg_acknowledged(self, leg: Leg) -> None:
         self._settle_accept(None)

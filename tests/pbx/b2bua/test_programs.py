@@ -9,10 +9,13 @@ import pytest
 
 from base.failures import Failure
 from directory.model import Account, CallRule, Redirect, Stage
+from pbx.b2bua.exchange import CallSettings
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.programs import LegMode
 from pbx.programs import ProgramLeg as AnyProgramLeg
-from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House
+from pbx.signal.signal import Limits
+from pbx.sipcore.session import SessionTimers
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, T1, House
 
 
 class Listener:
@@ -356,6 +359,25 @@ async def test_a_caller_in_a_program_is_transferred() -> None:
         await programs.done()
         while house.studio.streams[0].other is None:
             await asyncio.sleep(0.005)
+
+
+async def test_a_caller_that_vanished_is_hung_up() -> None:
+    async def greeter(leg: ProgramLeg, heard: Listener) -> None:
+        await leg.accept()
+        await heard.wait("disconnected")
+
+    settings = CallSettings(silence=0.1, timers=SessionTimers(T1, 4 * T1), signal=Limits(drain=0.2))
+    async with House(settings) as house:
+        programs = Programs(greeter=greeter)
+        house.board.attach(programs)
+        bob = house.phone(BOB)
+        bob.call(f"sip:greeter@{DOMAIN}")
+        await bob.response(200)
+        bob.send("ACK")
+        await bob.request("BYE")
+        await programs.done()
+        record = await house.record()
+        assert (record.ended_by, record.cause) == ("server", "no RTP")
 
 
 async def test_shutdown_tells_the_program() -> None:
