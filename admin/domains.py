@@ -35,9 +35,9 @@ async def _add(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    domain = desk.domain(arguments.text("name"))
-    await desk.directory.remove_domain(domain)
-    return {"name": domain}
+    name = names.plain_host(arguments.text("name"))
+    await desk.directory.remove_domain(name)
+    return {"name": name}
 
 
 async def _route(desk: Desk, arguments: Arguments) -> Json:
@@ -80,7 +80,7 @@ ACTS = (
         _add,
         (Parameter("name"), Parameter("alias_of", required=False)),
     ),
-    Act("domain.remove", "remove an empty domain", Right.SETTINGS, _remove, (Parameter("name"),)),
+    Act("domain.remove", "remove an empty domain, or one more name of a domain", Right.SETTINGS, _remove, (Parameter("name"),)),
     Act(
         "route",
         "tell where an address leads, and why",

@@ -97,7 +97,11 @@ class Directory:
         await self._store.add_domain_alias(owner, extra)
 
     async def remove_domain(self, name: str) -> None:
-        """Remove an empty domain. Raises Failure("not-found" | "denied")."""
+        """Remove an empty domain, or only this name when it is an alias. Raises Failure("not-found" | "denied")."""
+        plain = names.plain_host(name)
+        if plain in self._image.domain_aliases:
+            await self._store.remove_domain_alias(plain)
+            return
         domain = self._domain(name)
         if domain == self.main_domain:
             raise Failure("denied", "the main domain stays")

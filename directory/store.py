@@ -72,6 +72,11 @@ class Store:
         self.image.domain_aliases[alias] = domain
         self._tell(Change("domain", key=domain))
 
+    async def remove_domain_alias(self, alias: str) -> None:
+        await self._write(lambda connection: tables.remove_domain_alias(connection, alias), "")
+        domain = self.image.domain_aliases.pop(alias, "")
+        self._tell(Change("domain", key=domain))
+
     async def remove_domain(self, domain: str) -> None:
         domain_id = self.image.domain_ids[domain]
         await self._write(lambda connection: tables.remove_domain(connection, domain_id), f"{domain} is not empty")

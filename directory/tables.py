@@ -95,6 +95,10 @@ def add_domain_alias(connection: sqlite3.Connection, domain: int, name: str) -> 
     connection.execute("INSERT INTO domain_alias (name, domain_id) VALUES (?, ?)", (name, domain))
 
 
+def remove_domain_alias(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("DELETE FROM domain_alias WHERE name = ?", (name,))
+
+
 def add_object(connection: sqlite3.Connection, kind: str, domain: int, real_name: str = "", target: str = "") -> int:
     cursor = connection.execute(
         "INSERT INTO object (kind, domain_id, real_name, target) VALUES (?, ?, ?, ?)",

@@ -168,7 +168,7 @@ def domain_add(
 
 @domains.command("remove")
 def domain_remove(name: Annotated[str, typer.Argument(metavar="DOMAIN")], data: DataOption = None) -> None:
-    """Remove a domain that has no accounts any more."""
+    """Remove a domain that has no accounts any more; of an alias, only that name."""
     say(f"domain {row(ask(data, 'domain.remove', name=name)).get('name')} is removed")
 
 

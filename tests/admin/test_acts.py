@@ -138,6 +138,9 @@ async def test_domains_and_route(stage: Stage) -> None:
     with pytest.raises(Failure, match="still has accounts"):
         await stage.do("domain.remove", name="other.test")
     await stage.do("account.remove", name="dora@other.test")
+    await stage.do("domain.remove", name="alias.test")
+    assert stage.directory.local_domain("alias.test") is None
+    assert stage.directory.domains() == (DOMAIN, "other.test")
     await stage.do("domain.remove", name="other.test")
     with pytest.raises(Failure, match="main domain stays"):
         await stage.do("domain.remove", name=DOMAIN)
