@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
 
 from base.failures import Failure
 from base.log import get_logger
@@ -18,52 +16,27 @@ from pbx.b2bua.bodies import info_digit
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.leg_audio import LegAudio
+from pbx.b2bua.pending import Outcome, Pending, Placed
 from pbx.b2bua.relay_request import pass_on
 from pbx.b2bua.silence import SilenceWatch
-from pbx.mediaproxy.engine import Clip, MediaStream
-from pbx.programs import LegListener, LegMode, RequestData
+from pbx.programs import LegMode, RequestData
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.sipcore.failures import NotAcceptable
-from pbx.sipcore.message import REASONS, Request, Response
+from pbx.sipcore.message import REASONS
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
 
 _log = get_logger("pbx.calls")
 
 
-class Pending(Protocol):
-    """The branch that a program has not answered yet (`program_branch`)."""
-
-    def accept(self) -> bool: ...
-
-    def refuse(self, status: int, reason: str) -> None: ...
-
-    def redirect(self, targets: tuple[str, ...]) -> None: ...
-
-    def fork(self, targets: tuple[str, ...]) -> None: ...
-
-    def caller_gone(self) -> None: ...
-
-    def connected(self) -> None:
-        """The program answers."""
-
-
-class Placed(Protocol):
-    """A call that a program has placed and that nobody has answered (`program_call`)."""
-
-    def cancel(self) -> None: ...
-
-
-class ProgramLeg:
+class ProgramLeg(LegAudio):
     """`proved` tells whether the caller whom the program serves was proved (decision 4)."""
 
     def __init__(self, exchange: Exchange, account: Account, proved: bool) -> None:
-        self._exchange = exchange
+        super().__init__(exchange)
         self.account = account
         self.proved = proved
-        self._listener: LegListener | None = None
-        self._mode = LegMode.DISCONNECTED
-        self._party: Leg | None = None
         self._pending: Pending | None = None
         self._placed: Placed | None = None
         self._answer: SessionDescription | None = None
@@ -73,7 +46,6 @@ class ProgramLeg:
         self._request: RequestData | None = None
         self._on_end: Callable[[str, str], None] | None = None
         self._calls = False
-        self._plays = 0
         self._watch = SilenceWatch(exchange, self._watched, self._silent)
 
     # --- what the program may ask
@@ -108,16 +80,6 @@ class ProgramLeg:
     def party(self) -> Leg | None:
         """The leg at the other end, None when disconnected."""
         return self._party
-
-    def attach(self, listener: LegListener) -> None:
-        self._listener = listener
-
-    def _tell(self, news: Callable[[LegListener], None]) -> None:
-        def later() -> None:
-            if self._listener is not None:
-                news(self._listener)
-
-        self._exchange.clock.call_later(0.0, later)
 
     # --- a call that came in
 
@@ -358,53 +320,6 @@ class ProgramLeg:
     def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None:
         self._tell(lambda listener: listener.leg_recorded(record, cause, seconds))
 
-    # --- audio
-
-    @property
-    def _stream(self) -> MediaStream | None:
-        """The stream, when there is an audio channel with the party."""
-        return None if self._party is None or self._mode is LegMode.INCOMING else self._party.stream
-
-    def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
-        stream = self._stream
-        return self._suppressed() if stream is None else stream.play(clip, seconds=seconds, offset=offset)
-
-    def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
-        stream = self._stream
-        return self._suppressed() if stream is None else stream.tone(frequency, seconds, second)
-
-    def _suppressed(self) -> int:
-        """No audio channel: the play is over at once. Its number is negative, so that it is no stream's."""
-        self._plays -= 1
-        number = self._plays
-        self._tell(lambda listener: listener.leg_played(number))
-        return number
-
-    def stop(self) -> float:
-        stream = self._stream
-        return 0.0 if stream is None else stream.stop()
-
-    def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
-        stream = self._stream
-        if stream is not None:
-            return stream.record(path, limit=limit, silence=silence)
-        self._plays -= 1
-        number = self._plays
-        self._tell(lambda listener: listener.leg_recorded(number, "failed", 0.0))
-        return number
-
-    def stop_record(self) -> None:
-        if self._stream is not None:
-            self._stream.stop_record()
-
-    def send_digit(self, digit: str, milliseconds: int = 100) -> None:
-        if self._stream is not None:
-            self._stream.send_digit(digit, milliseconds)
-
-    def echo(self, on: bool) -> None:
-        if self._stream is not None:
-            self._stream.echo(on)
-
     # --- bridges
 
     @property
@@ -451,33 +366,9 @@ class ProgramLeg:
         if self._mode is not LegMode.CONNECTED or session is None:
             return "leg is not connected"
         outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        session.request(session.new_request("INFO", body, content_type), _Outcome(outcome))
+        session.request(session.new_request("INFO", body, content_type), Outcome(outcome))
         return await outcome
-
-
-class _Outcome:
-    """Waits for the final response to one request."""
-
-    def __init__(self, outcome: asyncio.Future[str | None]) -> None:
-        self._outcome = outcome
-
-    def on_response(self, response: Response) -> None:
-        if response.is_final and not self._outcome.done():
-            self._outcome.set_result(None if response.is_success else f"{response.status} {response.reason}")
-
-    def on_failure(self, cause: str) -> None:
-        if not self._outcome.done():
-            self._outcome.set_result("408 Request Timeout")
 
 
 def _nobody(by: str, cause: str) -> None:
     """Nobody waits for the end."""
-
-
-def request_data(request: Request) -> RequestData:
-    """What a program may read of an INVITE."""
-    headers: dict[str, tuple[str, ...]] = {}
-    for kind, value in request.headers():
-        headers[kind] = (*headers.get(kind, ()), value)
-    from_, to = request.from_, request.to
-    return RequestData(request.call_id, request.uri, str(from_.uri), from_.display, str(to.uri), headers)

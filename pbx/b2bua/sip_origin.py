@@ -9,9 +9,9 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.media_bridge import Bridge, join
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.pending import request_data
 from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.program_branch import ProgramBranch
-from pbx.b2bua.program_leg import request_data
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import NotAcceptable
