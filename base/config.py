@@ -54,7 +54,6 @@ class MediaConfig:
     ports: tuple[int, int] = (61000, 64999)  # decision 14: above the ephemeral range
     address: str = "0.0.0.0"
     advertised: str = ""
-    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +169,7 @@ def _level(value: object) -> str:
 
 _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
     "sip": {"listen": _listen, "advertised": _optional_address, "trusted": _networks},
-    "media": {
-        "ports": _port_range,
-        "address": _address,
-        "advertised": _optional_address,
-        "workers": _within(1, 64),
-    },
+    "media": {"ports": _port_range, "address": _address, "advertised": _optional_address},
     "imap": {"address": _address, "port": _within(0, 65535), "tls_port": _within(0, 65535)},
     "log": {"level": _level, "json": _flag},
 }

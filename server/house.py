@@ -187,6 +187,8 @@ class House:
             )
         )
         self.switchboard.attach(self.host)
+        self.switchboard.attach_proxy(self.proxy)
+        self.proxy.on_bye = self.switchboard.bye_passed
 
     # --- what meets across floors
 

@@ -26,7 +26,6 @@ trusted = ["192.0.2.0/24", "198.51.100.1"]
 
 [media]
 ports = "60000-60099"
-workers = 2
 
 [imap]
 port = 0
@@ -38,7 +37,6 @@ json = true
     assert [str(listen) for listen in config.sip.listen] == ["udp:127.0.0.5:0", "udp:[::1]:5070", "tcp:[::1]:5070"]
     assert config.sip.trusted[0] == ipaddress.ip_network("192.0.2.0/24")
     assert config.media.ports == (60000, 60099)
-    assert config.media.workers == 2
     assert config.imap.port == 0
     assert config.log.level == "debug"
     assert config.log.json
