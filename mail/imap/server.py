@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from mail.imap.connection import HANDSHAKE, Connection
@@ -200,6 +201,10 @@ class _Conversation:
                 if session.upgrading:
                     await self._upgrade()
             await self._connection.drain()
+        except Failure as failure:
+            # The store is in trouble and no command is there to be told NO.
+            _log.warning("conversation ended", peer=self._connection.peer, reason=str(failure))
+            session.bye("[UNAVAILABLE] " + failure.public)
         except asyncio.CancelledError:
             session.bye("The server is going down")
             raise

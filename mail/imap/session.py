@@ -10,6 +10,7 @@ the `Channel`; what it waits for are ports only.
 from __future__ import annotations
 
 import enum
+from collections.abc import Awaitable
 from typing import assert_never
 
 from base.failures import Failure
@@ -18,12 +19,14 @@ from base.metrics import Metrics
 from directory.model import Account
 from mail.imap import commands as c
 from mail.imap import folders, letters
+from mail.imap.appending import Appending
 from mail.imap.context import Context, Refused, refused
+from mail.imap.entrance import Entrance
 from mail.imap.fetching import Structures
 from mail.imap.grammar import sasl
 from mail.imap.lexer import BadCommand
 from mail.imap.news import announce
-from mail.imap.ports import Authenticator, Channel, Upload, Uploads
+from mail.imap.ports import Authenticator, Channel, Uploads
 from mail.imap.wire import (
     MAX_COMMAND,
     Arrived,
@@ -36,14 +39,12 @@ from mail.imap.wire import (
     MessageStart,
     Reader,
 )
-from mail.store import Change, Flags, Kind, MailStore, Subscription
+from mail.store import Change, Kind, MailStore, Subscription
 
 _log = get_logger("mail.imap")
 
-# Limit: wrong passwords and broken commands of one session before it ends; seconds of silence after a wrong password.
-MAX_LOGINS = 3
+# Limit: broken commands of one session before it ends.
 MAX_BROKEN = 30
-LOGIN_DELAY = 2.0
 
 _BEFORE = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
 _AFTER = (
@@ -78,7 +79,6 @@ class Session:
         self.upgrading = False
         self._store = store
         self._structures = structures
-        self._authenticator = authenticator
         self._uploads = uploads
         self._channel = channel
         self._metrics = metrics
@@ -89,9 +89,9 @@ class Session:
         self._subscription: Subscription | None = None
         self._idle: str | None = None
         self._sasl: str | None = None
-        self._append: tuple[c.Append, Upload] | None = None
+        self._append = Appending()
+        self._entrance = Entrance(authenticator, channel, metrics, peer)
         self._removed = False
-        self._logins = 0
         self._broken = 0
 
     # ---- the driver's side ------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Session:
     def close(self) -> None:
         """Give back what the session holds; harmless twice."""
         self.state = State.LOGOUT
-        self._drop_upload()
+        self._append.drop()
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
@@ -163,8 +163,7 @@ class Session:
             case MessageStart():
                 await self._message_start(event)
             case MessageData(octets=octets):
-                if self._append is not None:
-                    await self._append[1].write(octets)
+                await self._append.add(octets)
             case MessageEnd(tag=tag):
                 await self._message_end(tag)
             case Broken():
@@ -175,7 +174,7 @@ class Session:
 
     def _complain(self, broken: Broken) -> None:
         """BAD, or NO when it was understood; who goes on and on is shown the door."""
-        self._drop_upload()
+        self._append.drop()
         self._metrics.count("imap.broken")
         if broken.refused is not None:
             failure = refused(broken.refused)
@@ -190,7 +189,8 @@ class Session:
 
     async def _line(self, octets: bytes) -> None:
         if self._sasl is not None:
-            await self._sasl_answer(octets)
+            tag, self._sasl = self._sasl, None
+            await self._sasl_answer(tag, octets)
         elif self._idle is not None:
             tag, self._idle = self._idle, None
             if octets.strip().upper() == b"DONE":
@@ -352,23 +352,26 @@ class Session:
         self._write(f"{tag} OK Begin TLS now")
         self.upgrading = True
 
+    async def _log_in(self, user: str, password: str) -> str:
+        self._entrance.allow(self._context is not None)
+        return self._enter(await self._past(self._entrance.log_in(user, password)))
+
     async def _authenticate(self, tag: str, command: c.Authenticate) -> str | None:
-        self._may_log_in()
+        self._entrance.allow(self._context is not None)
         if command.mechanism != "PLAIN":
             raise Refused("CANNOT", "Only PLAIN is known")
         if command.initial is not None:
-            return await self._plain(command.initial)
+            return self._enter(await self._past(self._entrance.plain(command.initial)))
         self._sasl = tag
         self._reader.expect_line()
         self._write("+ ")
         return None
 
-    async def _sasl_answer(self, octets: bytes) -> None:
-        tag, self._sasl = self._sasl or "*", None
+    async def _sasl_answer(self, tag: str, octets: bytes) -> None:
         try:
             if octets == b"*":
                 raise BadCommand("AUTHENTICATE cancelled")
-            await self._finish(tag, await self._plain(sasl(octets)), expunges=False)
+            text = self._enter(await self._past(self._entrance.plain(sasl(octets))))
         except BadCommand as error:
             self._complain(Broken(tag, str(error)))
         except Refused as no:
@@ -376,45 +379,25 @@ class Session:
         except Failure as failure:
             self._note(failure)
             await self._refuse(tag, refused(failure))
+        else:
+            await self._finish(tag, text, expunges=False)
 
-    async def _plain(self, answer: bytes) -> str:
-        """RFC 4616: authorization identity, user, password."""
+    async def _past(self, entering: Awaitable[Account]) -> Account:
+        """Wait at the entrance; who failed too often is shown out."""
         try:
-            identity, user, password = answer.decode("utf-8").split("\0")
-        except ValueError as error:
-            raise BadCommand("bad PLAIN answer") from error
-        if identity and identity != user:
-            raise Refused("AUTHORIZATIONFAILED", "Nobody acts for another here")
-        return await self._log_in(user, password)
+            return await entering
+        except Refused:
+            if self._entrance.exhausted:
+                self.bye("Too many wrong passwords")
+            raise
 
-    def _may_log_in(self) -> None:
-        if self._context is not None:
-            raise BadCommand("already logged in")
-        if not self._channel.secure:
-            self._metrics.count("imap.login_without_tls")
-            raise Refused("PRIVACYREQUIRED", "Use TLS")
-
-    async def _log_in(self, user: str, password: str) -> str:
-        self._may_log_in()
-        account = await self._authenticator.authenticate(user, password)
-        if account is None:
-            await self._wrong_password(user)
-            raise Refused("AUTHENTICATIONFAILED", "Wrong user name or password")
+    def _enter(self, account: Account) -> str:
+        """Logged in; the text of the OK."""
         self._context = Context(self._store, self._structures, self._channel, self._uploads, account)
         self._subscription = self._store.feed.subscribe(account.id, self._changed)
         self.state = State.AUTHENTICATED
         self._reader.limit = MAX_COMMAND
-        self._metrics.count("imap.logins")
-        _log.info("logged in", account=account.address, peer=self._peer)
         return f"[CAPABILITY {self._capabilities()}] Logged in"
-
-    async def _wrong_password(self, user: str) -> None:
-        self._metrics.count("imap.login_failures")
-        _log.warning("wrong password", user=user[:80], peer=self._peer)
-        self._logins += 1
-        await self._channel.pause(LOGIN_DELAY)
-        if self._logins >= MAX_LOGINS:
-            self.bye("Too many wrong passwords")
 
     # ---- authenticated ----------------------------------------------------------------------------------------------
 
@@ -455,59 +438,29 @@ class Session:
     # ---- APPEND -----------------------------------------------------------------------------------------------------
 
     async def _message_start(self, start: MessageStart) -> None:
-        """Refuse before the octets come, where that is possible (RFC 3501 §6.3.11)."""
         try:
-            context = self._logged_in()
-            Flags.of(start.command.flags)
-            upload = self._uploads.open(start.size)
-            self._append = (start.command, upload)
-            await context.store.mailbox(context.account.id, start.command.mailbox)
+            await self._append.start(self._logged_in(), start)
         except BadCommand as error:
             self._complain(Broken(start.tag, str(error)))
             self._reader.refuse()
-        except Failure as failure:
-            self._drop_upload()
+        except Refused as no:
             self._reader.refuse()
-            await self._refuse(start.tag, _append_refused(failure))
+            await self._refuse(start.tag, no)
         else:
             self._reader.accept()
             if start.waits:
                 self._write("+ Go ahead")
 
     async def _message_end(self, tag: str) -> None:
-        if self._append is None or self._context is None:
-            return
-        command, upload = self._append
-        account = self._context.account.id
         try:
-            appended = await self._store.append(
-                account, command.mailbox, upload, flags=command.flags, internal_date=command.internal_date
-            )
-        except Failure as failure:
-            self._note(failure)
-            await self._refuse(tag, _append_refused(failure))
+            text = await self._append.finish(self._logged_in())
+        except Refused as no:
+            await self._refuse(tag, no)
         else:
-            await self._finish(
-                tag, f"[APPENDUID {appended.uidvalidity} {appended.uid}] APPEND completed", expunges=True
-            )
-        finally:
-            self._drop_upload()
-
-    def _drop_upload(self) -> None:
-        if self._append is not None:
-            self._append[1].close()
-            self._append = None
+            await self._finish(tag, text, expunges=True)
 
     def _write(self, line: str) -> None:
         self._channel.write(line.encode() + b"\r\n")
-
-
-def _append_refused(failure: Failure) -> Refused:
-    if failure.code == "not-found":
-        return Refused("TRYCREATE", failure.public)
-    if failure.code == "full" and not failure.temporary:
-        return Refused("TOOBIG", failure.public)
-    return refused(failure)
 
 
 def _moves_numbers(command: c.Command) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 from base.failures import Failure
 from mail.store.model import MAX_MESSAGE
-
-T = TypeVar("T")
-Run = Callable[[Callable[[], T]], Awaitable[T]]
 
 # Limit: octets on their way in over all sessions, and those of one message held in memory.
 MAX_TOTAL = 1024 * 1024 * 1024
@@ -60,8 +58,15 @@ class SpooledUpload:
     async def write(self, octets: bytes) -> None:
         """Raises Failure("full") when the disk is."""
         self._memory += octets
-        if len(self._memory) >= IN_MEMORY:
-            await self._run(self._spill)
+        if len(self._memory) < IN_MEMORY:
+            return
+        spilling = asyncio.ensure_future(self._run(self._spill))
+        try:
+            await asyncio.shield(spilling)
+        except asyncio.CancelledError:
+            # The thread has the file in its hands: nobody may close it before.
+            await asyncio.wait((spilling,))
+            raise
 
     def _spill(self) -> None:
         """In another thread. The session waits for it, so nobody else touches this upload."""

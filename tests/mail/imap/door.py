@@ -91,8 +91,8 @@ class Client:
         return answers[:-1]
 
     async def append(self, mailbox: str, message: bytes, flags: str = "") -> bytes:
-        (answer,) = await self.ask(f"APPEND {mailbox} {flags}{{{len(message)}+}}\r\n".encode() + message)
-        return answer
+        """The tagged answer."""
+        return (await self.ask(f"APPEND {mailbox} {flags}{{{len(message)}+}}\r\n".encode() + message))[-1]
 
 
 @asynccontextmanager

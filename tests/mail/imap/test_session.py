@@ -48,7 +48,7 @@ async def test_log_in_in_all_ways(door: Door) -> None:
 
 
 async def test_a_wrong_password_is_answered_late_and_alike(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mail.imap.session.LOGIN_DELAY", 0.05)
+    monkeypatch.setattr("mail.imap.entrance.LOGIN_DELAY", 0.05)
     async with client(door.port, login="") as one:
         start = asyncio.get_running_loop().time()
         wrong = await one.ask("LOGIN alice nonsense")
