@@ -52,6 +52,11 @@ bench: $(READY) ## figures: CPU, memory, latency
 fuzz: $(READY) ## parsers against random input
 	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest tests/fuzz --timeout 1800
 
+.PHONY: docs
+docs: $(READY) ## write the pages that are made from the code
+	$(BIN)/python -m tools.ledgers
+	$(BIN)/python -m tools.builtins_table > docs/cgpl/builtins.md
+
 .PHONY: format
 format: $(READY) ## format the code and mend what can be mended
 	$(BIN)/ruff format .

@@ -1,0 +1,31 @@
+"""Pages that the code knows best are as their tool writes them, and every citation has a title in the ledger."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.ledgers import TITLES, citations, pages, remarks
+
+COMMAND = "run python -m tools.ledgers"
+
+
+@pytest.mark.parametrize("page", sorted(pages()), ids=lambda page: page.name)
+def test_the_page_is_up_to_date(page: Path) -> None:
+    assert page.read_text("utf-8") == pages()[page], COMMAND
+
+
+def test_the_ledger_and_the_code_name_the_same_standards() -> None:
+    page = next(page for page in pages() if page.name == "rfc.md")
+    listed = {int(number) for number in re.findall(r"^## RFC (\d+):", page.read_text("utf-8"), re.MULTILINE)}
+    assert listed == set(citations()), COMMAND
+
+
+def test_every_standard_has_its_title() -> None:
+    assert set(citations()) <= set(TITLES), "add the title to tools/ledgers.py"
+
+
+def test_remarks_say_something() -> None:
+    assert all(len(remark.text) > 8 for remark in remarks())
