@@ -125,7 +125,7 @@ class House:
         ground, sip = self.ground, self.config.sip
         clock, entropy, metrics = ground.clock, ground.entropy, self.metrics
         self.bindings = Bindings(clock)
-        self.registrar = Registrar(clock, entropy, metrics, self.database, self.bindings)
+        self.registrar = Registrar(clock, entropy, metrics, self.database, self.bindings, contacts=self._phones_allowed)
         await self.registrar.start()
         self._closing.push_async_callback(self.registrar.close)
         self.stack = SipStack(
@@ -163,6 +163,10 @@ class House:
                 CallSettings(timers=timers),
             )
         )
+
+    def _phones_allowed(self, account_id: int) -> int:
+        allowed = self.directory.setting(account_id, "MaxSignalContacts")
+        return allowed if isinstance(allowed, int) else 1
 
     # --- floor 4: programs
 

@@ -7,7 +7,8 @@ A new or changed binding is on the disk before its 200; a refresh that moves onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ from pbx.sipcore.message import Response, response_to
 from pbx.sipcore.transactions import ServerTransaction
 
 WRITE_BEHIND = 3.0
+# Limit: telephones of one account, whatever its setting says; a call to it rings them all.
+MOST_CONTACTS = 50
 
 _log = get_logger("pbx.registrar")
 
@@ -41,13 +44,16 @@ class Registrar:
         database: Database,
         bindings: Bindings,
         limits: Limits | None = None,
+        contacts: Callable[[int], int] | None = None,
     ) -> None:
+        """`contacts`: how many telephones an account may register, where that is its own setting."""
         self._clock = clock
         self._entropy = entropy
         self._metrics = metrics
         self._database = database
         self.bindings = bindings
         self._limits = limits or Limits()
+        self._contacts = contacts
         self._storing: set[asyncio.Task[None]] = set()
         self._accounts_storing: dict[int, int] = {}
         self._refreshed: dict[BindingKey, Binding] = {}
@@ -73,7 +79,8 @@ class Registrar:
 
     def register(self, transaction: ServerTransaction, account: Account) -> None:
         """Carry out an authenticated REGISTER."""
-        registration = Registration(transaction.request, transaction.flow, account.id, self._clock.wall(), self._limits)
+        limits = self._limits_of(account)
+        registration = Registration(transaction.request, transaction.flow, account.id, self._clock.wall(), limits)
         decision = decide(registration, self.bindings.contacts(account.id))
         self._metrics.count(f"pbx.registrar.{decision.status}")
         if decision.status != 200:
@@ -84,6 +91,11 @@ class Registrar:
             self._apply(decision)
             self._remember(decision.put)
             self._answer(transaction, account, decision)
+
+    def _limits_of(self, account: Account) -> Limits:
+        if self._contacts is None:
+            return self._limits
+        return replace(self._limits, contacts=max(1, min(self._contacts(account.id), MOST_CONTACTS)))
 
     def unregister_all(self, account_id: int) -> None:
         """The account is gone: nobody rings for it any more."""

@@ -95,7 +95,15 @@ class Exchange:
             StackSettings((self.address,), (self.address,), self.public_host),
         )
         self.bindings = Bindings(clock)
-        self.registrar = Registrar(clock, entropy, metrics, await self.databases.main(), self.bindings)
+        self.contacts_allowed = 10
+        self.registrar = Registrar(
+            clock,
+            entropy,
+            metrics,
+            await self.databases.main(),
+            self.bindings,
+            contacts=lambda _account: self.contacts_allowed,
+        )
         self.proxy = Proxy(self.stack, metrics, self.bindings, b"k" * 32)
         self.lamps = MessageSummary(clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts)
         rooms = Rooms(self.calls, self.lamps, self.registrar, self.proxy)

@@ -101,6 +101,17 @@ def test_the_eleventh_contact_takes_the_place_of_the_oldest() -> None:
     simulate(play(scene))
 
 
+def test_an_account_may_be_allowed_fewer_telephones() -> None:
+    async def scene(house: Exchange) -> None:
+        house.contacts_allowed = 1
+        phone = house.phone()
+        for port in (1, 2):
+            await phone.register(("Contact", f"<sip:alice@10.0.0.101:{port}>"))
+        assert contacts(house) == ["sip:alice@10.0.0.101:2"]
+
+    simulate(play(scene))
+
+
 @pytest.mark.parametrize("contact", ["<sip:a@b", "<mailto:x@y>", "<tel:+1>", "sip:"])
 def test_contacts_that_cannot_be_used_are_400(contact: str) -> None:
     async def scene(house: Exchange) -> None:
