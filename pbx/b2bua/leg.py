@@ -7,7 +7,7 @@ to send. RFC 3261 §12-§15, RFC 3264.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pbx.b2bua.exchange import Exchange
@@ -17,7 +17,7 @@ from pbx.nat.detection import media_behind_nat
 from pbx.records.record import Side
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
-from pbx.sipcore.offer_answer import AgreedAudio, agree, answer, make_offer
+from pbx.sipcore.offer_answer import STUDIO, AgreedAudio, agree, answer, make_offer
 from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.session import Session
 from pbx.sipcore.transactions import ServerTransaction
@@ -112,11 +112,16 @@ class Leg:
         return self.ours
 
     def studio_answer(self) -> SessionDescription:
-        """A program's answer to the offer that came, or an offer when none came. Raises NotAcceptable."""
+        """A program's answer to the offer that came, or an offer when none came. Raises NotAcceptable.
+
+        Interop: one codec only, the peer's favourite; pjsip phones answer a choice of codecs with a re-INVITE of their
+        own, and digits typed meanwhile are lost.
+        """
         if self.theirs is None:
             return self.studio_offer()
         address, port = self.media_address
-        self.ours, self.agreed = answer(self.theirs, self._next_origin(address), address, port)
+        codecs = _favourite(self.theirs)
+        self.ours, self.agreed = answer(self.theirs, self._next_origin(address), address, port, codecs=codecs)
         self._configure(self.agreed)
         return self.ours
 
@@ -231,3 +236,10 @@ class Leg:
         if not self.ended:
             self.hang_up(503)
             self.owner.leg_ended(self, "media lost")
+
+
+def _favourite(offer: SessionDescription) -> Sequence[str]:
+    """The first codec of an offer that programs can speak."""
+    audio = offer.audio
+    known = [] if audio is None else [name for name in audio.payload_types.values() if name in STUDIO]
+    return known[:1] or STUDIO
