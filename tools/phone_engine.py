@@ -355,13 +355,13 @@ class Phone:
         with _already():
             if self.recorder is not None:
                 media.startTransmit(self.recorder)
+        devices = self.endpoint.audDevManager()
         if self.sound:
-            devices = self.endpoint.audDevManager()
             with _already():
                 media.startTransmit(devices.getPlaybackDevMedia())
-            with _already():
-                if self.player is None:
-                    devices.getCaptureDevMedia().startTransmit(media)
+        with _already():
+            if self.player is None:  # without a sound card this is silence: keys go out only while something is sent
+                devices.getCaptureDevMedia().startTransmit(media)
 
     def _wire_all(self) -> None:
         for call in self.calls.values():
