@@ -81,7 +81,12 @@ class MediaControl:
 
     # --- streams
 
-    async def open(self, listener: MediaListener) -> MediaStream:
+    @property
+    def fingerprint(self) -> str:
+        """Of the certificate that the present worker shows in DTLS handshakes."""
+        return self._keeper.fingerprint
+
+    async def open(self, listener: MediaListener, *, ipv6: bool = False, tcp: bool = False) -> MediaStream:
         try:
             await asyncio.wait_for(self._keeper.ready.wait(), _PATIENCE)
         except TimeoutError:
@@ -90,7 +95,7 @@ class MediaControl:
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._opening[number] = answer
         self._streams[number] = stream = WorkerStream(self, number, listener)
-        self.tell(protocol.Open(number))
+        self.tell(protocol.Open(number, ipv6, tcp))
         try:
             stream.port = await asyncio.wait_for(answer, _PATIENCE)
         except TimeoutError:

@@ -11,15 +11,20 @@ import socket
 from collections import Counter
 from dataclasses import dataclass
 
-from pbx.mediaproxy import g711, protocol, rtp
+from pbx.mediaproxy import g711, protocol, rtcp, rtp
 from pbx.mediaproxy.digits import Digit, DigitReceiver
+from pbx.mediaproxy.dtls import Identity
+from pbx.mediaproxy.engine import StreamSettings
 from pbx.mediaproxy.g711 import LAWS, Law
 from pbx.mediaproxy.jitter import JitterBuffer
+from pbx.mediaproxy.lane import Lane, control_packet
 from pbx.mediaproxy.latch import Address, Latch
 from pbx.mediaproxy.reception import Reception
 
 # Limit: packets a second that one stream may bring; 10 ms frames are 100. Ends a loop of streams as well as a flood.
 MOST_PACKETS = 400
+# Limit: the same for a stream that may be video; 4,000 packets are some 35 Mbit/s.
+MOST_UNREAD = 4000
 DTMF = "TELEPHONE-EVENT/8000"
 _RTCP_SMALLEST = 8
 
@@ -61,10 +66,10 @@ def numeric(address: Address | None) -> Address | None:
     if address is None or not 0 < address[1] < 65536:
         return None
     try:
-        host = ipaddress.IPv4Address(address[0])
+        host = ipaddress.ip_address(address[0].partition("%")[0])
     except ValueError:
         return None
-    if host.is_unspecified or host.is_multicast or int(host) == 0xFFFFFFFF:
+    if host.is_unspecified or host.is_multicast or str(host) == "255.255.255.255":
         return None
     return (str(host), address[1])
 
@@ -72,12 +77,16 @@ def numeric(address: Address | None) -> Address | None:
 class Endpoint:
     """One stream."""
 
-    def __init__(self, number: int, media: socket.socket, control: socket.socket) -> None:
+    def __init__(
+        self, number: int, media: socket.socket, control: socket.socket, identity: Identity, counted: Counter[str]
+    ) -> None:
         self.number = number
+        self._identity = identity
+        self._counted = counted
         self.media = media
         self.control = control
         self.port: int = media.getsockname()[1]
-        self.settings: protocol.Configure | None = None
+        self.settings: StreamSettings | None = None
         self.latch = Latch()
         self.keys = DigitReceiver()
         self.buffer = JitterBuffer()
@@ -91,18 +100,35 @@ class Endpoint:
         self.heard_at = 0.0
         self.packets_in = self.packets_out = self.octets_in = self.octets_out = 0
         self.this_second = 0
-        self._reception = Reception()
+        self.most = MOST_PACKETS
+        self.special = False  # not plain RTP: encrypted, on one port with RTCP, or unread
+        self.lane: Lane | None = None
+        self.far_lost = 0
+        self.far_jitter = 0.0
+        self.reception = Reception()
 
-    def configure(self, settings: protocol.Configure) -> None:
+    def configure(self, settings: StreamSettings) -> None:
         """Take what was negotiated."""
         self.settings = settings
         self.names = {number: name.upper() for number, name in settings.payload_types.items()}
         self.latch.configure(numeric(settings.remote), numeric(settings.guess))
         self.control_source = None
+        self.most = MOST_PACKETS if settings.carriage == "audio" else MOST_UNREAD
         self._aim()
+        self._secure(settings)
+        self.special = self.lane is not None or settings.mux or settings.carriage != "audio"
         self.plan_relay()
         if self.peer is not None:
             self.peer.plan_relay()
+
+    def _secure(self, settings: StreamSettings) -> None:
+        if settings.srtp is None and settings.dtls is None and settings.ice is None:
+            self.lane = None
+            return
+        if self.lane is None:
+            self.lane = Lane(self._identity, self._transmit, self._counted)
+        self.lane.configure(settings, self.targets)
+        self._aim()
 
     def plan_relay(self) -> None:
         """Find out again what the relay forwards to the peer."""
@@ -115,7 +141,13 @@ class Endpoint:
 
     def _aim(self) -> None:
         settings = self.settings
-        self.targets = self.latch.targets() if settings is not None and settings.send else ()
+        if settings is None or not settings.send:
+            self.targets = ()
+        elif settings.ice is None or self.lane is None or self.lane.ice is None:
+            self.targets = self.latch.targets()
+        else:  # RFC 8445 §12.1: nothing is sent before the peer has checked a path
+            selected = self.lane.ice.selected
+            self.targets = () if selected is None else (selected,)
 
     # --- receiving
 
@@ -123,6 +155,10 @@ class Endpoint:
         self, buffer: memoryview, size: int, source: Address, now: float, counted: Counter[str]
     ) -> Digit | None:
         """A datagram has come to the RTP port; returns a digit that is complete by it."""
+        if self.special:
+            size, source = self._unwrap(buffer, size, source, now, counted)
+            if not size:
+                return None
         # Nearly all voice begins with 0x80; what claims more (CSRC, extension, padding) must have it.
         if size < rtp.HEADER or size > rtp.LONGEST or (buffer[0] != 0x80 and rtp.parse(buffer[:size]) is None):
             counted["media.malformed"] += 1
@@ -140,19 +176,19 @@ class Endpoint:
         if before is not self.latch.source:
             self._aim()
         self.this_second += 1
-        if self.this_second > MOST_PACKETS:
+        if self.this_second > self.most:
             counted["media.flood"] += 1
             return None
         self.heard_at = now
         self.packets_in += 1
         self.octets_in += size
-        self._reception.packet(sequence, ssrc)
+        self.reception.packet(sequence, ssrc)
         if self.peer is not None:
             self._relay(buffer, size, number, counted)
         if name == DTMF:
             packet = rtp.parse(buffer[:size])
             return self.keys.receive(timestamp, packet.payload, now) if packet is not None else None
-        self._reception.timing(timestamp, now)
+        self.reception.timing(timestamp, now)
         if self.listening and name in LAWS:
             self._keep(buffer[:size], LAWS[name], now)
         return None
@@ -199,33 +235,107 @@ class Endpoint:
         """None when what was negotiated is no G.711."""
         return LAWS.get(self.names.get(self.settings.codec, "")) if self.settings is not None else None
 
-    def receive_control(self, data: memoryview, source: Address, counted: Counter[str]) -> None:
-        """A datagram has come to the RTCP port: forwarded as it is, when it comes from the peer's host."""
-        if not _RTCP_SMALLEST <= len(data) <= rtp.LONGEST or data[0] >> 6 != 2 or not 192 <= data[1] <= 223:
-            counted["media.malformed"] += 1
+    # --- what is not plain RTP
+
+    def _unwrap(
+        self, buffer: memoryview, size: int, source: Address, now: float, counted: Counter[str]
+    ) -> tuple[int, Address]:
+        """Decrypt, part RTCP from RTP, pass on what is unread; what is left (size, source) is plain RTP to be read."""
+        settings = self.settings
+        if settings is None:
+            return 0, source
+        if self.lane is not None:
+            opened = self.lane.receive(bytes(buffer[:size]), source, self.latch.expected(source))
+            self._aim()
+            if opened is None:
+                return 0, source
+            size = len(opened)
+            buffer[:size] = opened
+            if self.lane.ice is not None and self.lane.ice.selected is not None:
+                # What comes over a checked path is the peer's, whichever of its paths it is.
+                source = self.lane.ice.selected
+                self.latch.believe(source)
+        if settings.mux and settings.carriage != "raw" and size > 1 and control_packet(buffer[1]):
+            self._take_control(bytes(buffer[:size]), counted)
+            return 0, source
+        if settings.carriage == "audio":
+            return size, source
+        self._pass_on(buffer, size, source, now, counted)
+        return 0, source
+
+    def _pass_on(self, buffer: memoryview, size: int, source: Address, now: float, counted: Counter[str]) -> None:
+        """Unread: video, whose packets are only checked to be RTP, and datagrams that are something else."""
+        assert self.settings is not None
+        ssrc = 0
+        if self.settings.carriage == "rtp":
+            if size < rtp.HEADER or buffer[0] >> 6 != 2:
+                counted["media.malformed"] += 1
+                return
+            ssrc = int.from_bytes(buffer[8:12], "big")
+        before = self.latch.source
+        if not size or not self.latch.accept(source, ssrc, now):
+            counted["media.strangers"] += 1
             return
+        if before is not self.latch.source:
+            self._aim()
+        self.this_second += 1
+        if self.this_second > self.most:
+            counted["media.flood"] += 1
+            return
+        self.heard_at = now
+        self.packets_in += 1
+        self.octets_in += size
+        peer = self.peer
+        if peer is not None and peer.settings is not None and peer.settings.carriage == self.settings.carriage:
+            peer.send(buffer[:size], counted)
+
+    def receive_control(self, data: memoryview, source: Address, counted: Counter[str]) -> None:
+        """A datagram has come to the RTCP port: believed when it comes from the peer's host."""
         if not self.targets or source[0] != self.targets[0][0]:
             self.latch.strangers += 1
             counted["media.strangers"] += 1
             return
+        opened: bytes | None = bytes(data)
+        if self.lane is not None:
+            opened = self.lane.receive(bytes(data), source, True)
+        if opened is not None and self._take_control(opened, counted):
+            self.control_source = source
+
+    def _take_control(self, data: bytes, counted: Counter[str]) -> bool:
+        """An RTCP packet of the peer: read for its figures, and forwarded as it is."""
+        if not _RTCP_SMALLEST <= len(data) <= rtp.LONGEST or data[0] >> 6 != 2 or not control_packet(data[1]):
+            counted["media.malformed"] += 1
+            return False
         self.this_second += 1
-        if self.this_second > MOST_PACKETS:
+        if self.this_second > self.most:
             counted["media.flood"] += 1
-            return
-        self.control_source = source
+            return False
+        reports = rtcp.parse(data)
+        if reports.blocks:
+            self.far_lost, self.far_jitter = max(0, reports.blocks[0].lost), reports.blocks[0].jitter / 8
         peer = self.peer
-        if peer is None or not peer.targets or not self.plan:
-            return
-        host, port = peer.targets[0]
-        try:
-            peer.control.sendto(data, peer.control_source or (host, port + 1))
-        except OSError:
-            counted["media.send_failed"] += 1
+        if peer is not None and self.forwards_control:
+            peer.send_control(data, counted)
+        return True
+
+    @property
+    def forwards_control(self) -> bool:
+        """Whether the peer's reports are those of the party behind: packets go through as they are."""
+        settings, peer = self.settings, self.peer
+        if settings is None or peer is None:
+            return False
+        return bool(self.plan) if settings.carriage == "audio" else settings.carriage == "rtp"
 
     # --- sending
 
     def send(self, data: bytes | memoryview, counted: Counter[str]) -> None:
         """Send one RTP packet to the peer: to the latched source, before that to all that may be it."""
+        if self.lane is not None:
+            sealed = self.lane.seal(data)
+            if sealed is None:
+                counted["media.not_sealed"] += 1
+                return
+            data = sealed
         for target in self.targets:
             try:
                 self.media.sendto(data, target)
@@ -234,6 +344,40 @@ class Endpoint:
                 continue
             self.packets_out += 1
             self.octets_out += len(data)
+
+    def send_control(self, data: bytes, counted: Counter[str]) -> None:
+        """Send one RTCP packet: on the RTP port when both are on one, else to where the peer's came from, else to what
+        signalling named, else to the next port."""
+        settings = self.settings
+        if not self.targets or settings is None:
+            return
+        if self.lane is not None:
+            sealed = self.lane.seal(data, control=True)
+            if sealed is None:
+                counted["media.not_sealed"] += 1
+                return
+            data = sealed
+        host, port = self.targets[0]
+        try:
+            if settings.mux:
+                self.media.sendto(data, (host, port))
+            else:
+                self.control.sendto(data, self.control_source or numeric(settings.control) or (host, port + 1))
+        except (OSError, OverflowError):
+            counted["media.send_failed"] += 1
+
+    def _transmit(self, data: bytes, target: Address) -> None:
+        """What the lane itself has to say."""
+        try:
+            self.media.sendto(data, target)
+        except OSError:
+            self._counted["media.send_failed"] += 1
+
+    def tick(self) -> None:
+        """Once a second."""
+        self.this_second = 0
+        if self.lane is not None:
+            self.lane.tick(self.targets)
 
     # --- life
 
@@ -259,9 +403,11 @@ class Endpoint:
             self.packets_out,
             self.octets_in,
             self.octets_out,
-            self._reception.lost,
-            self._reception.jitter,
+            self.reception.lost,
+            self.reception.jitter,
             self.latch.strangers,
+            self.far_lost,
+            self.far_jitter,
         )
 
     def close(self) -> None:

@@ -2,24 +2,59 @@
 
 Not here: sockets and samples. The engine of a running server is a worker process behind a control channel
 (`pbx.mediaproxy.control`); a simulation hands out a stand-in. No call here blocks; news comes back to a `MediaListener`
-on the main loop. RFC 3550, RFC 3551, RFC 4733.
+on the main loop. RFC 3550, RFC 3551, RFC 4733; RFC 3711, RFC 5764, RFC 8445 for what is encrypted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Carriage = Literal["audio", "rtp", "raw"]
+"""`audio`: RTP that we may understand, play into and record. `rtp`: RTP passed on unread (video). `raw`: datagrams
+passed on unread (T.38)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SrtpKeys:
+    """Master keys of one stream, each with its salt behind it, as RFC 4568 §6.1 writes them."""
+
+    suite: str
+    send: bytes
+    receive: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DtlsPeer:
+    """Who must be at the other end of a DTLS-SRTP handshake (RFC 5763 §5), and whether we begin it.
+
+    `fingerprints` are pairs of a lower-case algorithm and upper-case hexadecimal octets with colons.
+    """
+
+    fingerprints: tuple[tuple[str, str], ...]
+    client: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IceKeys:
+    """Short-term credentials of connectivity checks (RFC 8445 §7.2.2). We are a lite agent: we only answer."""
+
+    ufrag: str
+    password: str
+    peer_ufrag: str
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What offer and answer agreed on for one audio stream.
+    """What offer and answer agreed on for one stream.
 
     `remote` is the peer's SDP address; `payload_types` maps RTP payload numbers to upper-case `NAME/rate`; `codec` is
     the payload number that we send; `dtmf` the telephone-event payload number or None; `ptime` in milliseconds;
     `guess` where the signalling came from, when the peer seems to be behind NAT: until its first packet, ours go to
-    both addresses.
+    both addresses. `control` is where the peer wants RTCP (None: the port after `remote`'s); with `mux` it goes to the
+    RTP port (RFC 5761). With `srtp` or `dtls` nothing leaves or enters unencrypted; with `ice` only who knows its password is
+    the peer.
     """
 
     remote: tuple[str, int]
@@ -30,6 +65,12 @@ class StreamSettings:
     send: bool = True
     receive: bool = True
     guess: tuple[str, int] | None = None
+    carriage: Carriage = "audio"
+    control: tuple[str, int] | None = None
+    mux: bool = False
+    srtp: SrtpKeys | None = None
+    dtls: DtlsPeer | None = None
+    ice: IceKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +83,8 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatistics:
-    """What one stream has carried; loss and jitter as RFC 3550 §6.4 and §A.8 count them (jitter in milliseconds)."""
+    """What one stream has carried; loss and jitter as RFC 3550 §6.4 and §A.8 count them (jitter in milliseconds);
+    `far_…` is what the peer's RTCP says of what it gets from us."""
 
     packets_received: int = 0
     packets_sent: int = 0
@@ -51,6 +93,8 @@ class StreamStatistics:
     lost: int = 0
     jitter: float = 0.0
     strangers: int = 0
+    far_lost: int = 0
+    far_jitter: float = 0.0
 
 
 class MediaListener(Protocol):
@@ -81,6 +125,10 @@ class MediaStream(Protocol):
     @property
     def local(self) -> tuple[str, int]:
         """The address and RTP port to write into our SDP (RTCP is on the next port)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Our certificate for DTLS-SRTP, as the value of `a=fingerprint` (RFC 8122 §5)."""
 
     def configure(self, settings: StreamSettings) -> None:
         """Set or change what was negotiated; latching starts anew when `remote` changes."""
@@ -125,8 +173,9 @@ class MediaStream(Protocol):
 class MediaEngine(Protocol):
     """Where streams come from."""
 
-    async def open(self, listener: MediaListener) -> MediaStream:
-        """Take a port pair. Raises Failure("unavailable") when no port or worker is to be had."""
+    async def open(self, listener: MediaListener, *, ipv6: bool = False, tcp: bool = False) -> MediaStream:
+        """Take a port pair; with `tcp` a listening port instead, for a stream that can only be configured as `raw` and
+        connected. Raises Failure("unavailable") when no port or worker is to be had."""
 
     def loaded(self) -> int:
         """How many streams are open."""

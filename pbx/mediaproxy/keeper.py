@@ -68,6 +68,7 @@ class WorkerKeeper:
         self._plan = plan
         self._owner = owner
         self.ready = asyncio.Event()
+        self.fingerprint = ""
         self._task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._handle: int | None = None  # pidfd of the process
@@ -173,6 +174,7 @@ class WorkerKeeper:
                 expected = numbered.number + 1
                 if isinstance(numbered.event, protocol.Ready):
                     _log.info("media worker ready", process=numbered.event.process)
+                    self.fingerprint = numbered.event.fingerprint
                     self.ready.set()
                 else:
                     self._owner.worker_event(numbered.event)

@@ -73,15 +73,20 @@ class Latch:
         if self._remote is None:
             return False
         if self.source is None:
-            return self._expected(source) or self._waited(source, ssrc, now)
+            return self.expected(source) or self._waited(source, ssrc, now)
         if source == self._remote and now - self._first < SETTLING:
             return True
         return now - self._heard > STALE and ssrc == self._ssrc
 
-    def _expected(self, source: Address) -> bool:
+    def believe(self, source: Address) -> None:
+        """Somebody who knows better (a connectivity check) says that this is the peer."""
+        self.source, self._candidate = source, None
+
+    def expected(self, source: Address) -> bool:
         """The SDP address, another port of the same host (symmetric NAT), or where the signalling came from."""
         named = self._remote
-        assert named is not None
+        if named is None:
+            return False
         return source[0] == named[0] or (self._guess is not None and source[0] == self._guess[0])
 
     def _waited(self, source: Address, ssrc: int, now: float) -> bool:

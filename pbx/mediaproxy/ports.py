@@ -18,31 +18,39 @@ class PortPairs:
         self._ports = range(first, ports.stop - 1, 2)
         self._next = 0
 
-    def take(self) -> tuple[socket.socket, socket.socket] | None:
-        """Two bound sockets that do not block, or None when the whole range is taken."""
+    def take(self, *, ipv6: bool = False) -> tuple[socket.socket, socket.socket] | None:
+        """Two bound sockets that do not block, or None when the whole range is taken. For IPv6 they are bound to all
+        addresses, unless the one of the settings is IPv6."""
+        address = self._address if ipv6 == (":" in self._address) else "::" if ipv6 else "0.0.0.0"
         for _ in range(len(self._ports)):
             port = self._ports[self._next]
             self._next = (self._next + 1) % len(self._ports)
             with contextlib.suppress(OSError):
-                return self._bind(port)
+                return _bind(address, port)
         return None
 
-    def _bind(self, port: int) -> tuple[socket.socket, socket.socket]:
-        media = _open(self._address, port)
-        try:
-            return media, _open(self._address, port + 1)
-        except OSError:
-            media.close()
-            raise
+
+def _bind(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    media = _open(address, port)
+    try:
+        return media, _open(address, port + 1)
+    except OSError:
+        media.close()
+        raise
 
 
 def _open(address: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    ipv6 = ":" in address
+    sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         # RFC 4594: voice is Expedited Forwarding
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xB8)
+        if ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0xB8)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xB8)
         sock.bind((address, port))
     except OSError:
         sock.close()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pbx.mediaproxy.engine import StreamSettings
+
 # Limit: the longest frame either side believes; half a second of recorded sound is 8,000 octets.
 LONGEST_FRAME = 1 << 20
 
@@ -20,20 +22,13 @@ class Open(_Value, frozen=True):
     """Take a port pair; answered by `Opened` or `Refused`, again if asked again."""
 
     stream: int
+    ipv6: bool = False
+    tcp: bool = False
 
 
 class Configure(_Value, frozen=True):
-    """See `engine.StreamSettings`."""
-
     stream: int
-    remote: tuple[str, int]
-    codec: int
-    payload_types: dict[int, str]
-    dtmf: int | None
-    ptime: int
-    send: bool
-    receive: bool
-    guess: tuple[str, int] | None
+    settings: StreamSettings
 
 
 class Connect(_Value, frozen=True):
@@ -115,12 +110,15 @@ class Figures(msgspec.Struct, frozen=True, array_like=True):
     lost: int
     jitter: float
     strangers: int
+    far_lost: int = 0
+    far_jitter: float = 0.0
 
 
 class Ready(_Value, frozen=True):
-    """The worker stands; its process id."""
+    """The worker stands; its process id, and the fingerprint of the certificate that it shows in DTLS."""
 
     process: int
+    fingerprint: str
 
 
 class Opened(_Value, frozen=True):

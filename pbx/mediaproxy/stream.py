@@ -24,6 +24,9 @@ class Desk(Protocol):
     @property
     def advertised(self) -> str: ...
 
+    @property
+    def fingerprint(self) -> str: ...
+
     def now(self) -> float: ...
 
     def new_number(self) -> int: ...
@@ -75,24 +78,16 @@ class WorkerStream:
     def local(self) -> tuple[str, int]:
         return (self._engine.advertised, self.port)
 
+    @property
+    def fingerprint(self) -> str:
+        return self._engine.fingerprint
+
     def _tell(self, command: protocol.Command) -> None:
         if self.alive:
             self._engine.tell(command)
 
     def configure(self, settings: StreamSettings) -> None:
-        self._tell(
-            protocol.Configure(
-                self._number,
-                settings.remote,
-                settings.codec,
-                settings.payload_types,
-                settings.dtmf,
-                settings.ptime,
-                settings.send,
-                settings.receive,
-                settings.guess,
-            )
-        )
+        self._tell(protocol.Configure(self._number, settings))
 
     def connect(self, other: MediaStream) -> None:
         if not isinstance(other, WorkerStream):

@@ -28,6 +28,7 @@ import msgspec
 from base.entropy import Entropy, SystemEntropy
 from pbx.mediaproxy import protocol
 from pbx.mediaproxy.clips import Clips
+from pbx.mediaproxy.dtls import Identity
 from pbx.mediaproxy.endpoint import Endpoint
 from pbx.mediaproxy.player import Clip, Player
 from pbx.mediaproxy.ports import PortPairs
@@ -59,6 +60,7 @@ class Worker:
         self._entropy = entropy
         self._now = now
         self._ports = PortPairs(settings.address, range(settings.first_port, settings.last_port + 1))
+        self._identity = Identity()
         self._counted: Counter[str] = Counter()
         self._endpoints: dict[int, Endpoint] = {}
         self._tracks: dict[int, Track] = {}
@@ -87,7 +89,7 @@ class Worker:
         self._channel.setblocking(False)
         self._poll.register(self._channel, select.EPOLLIN)
         self._poll.register(self._woken, select.EPOLLIN)
-        self._tell(protocol.Ready(os.getpid()))
+        self._tell(protocol.Ready(os.getpid(), self._identity.fingerprint))
         beat = self._now() + BEAT
         second = beat + 1.0
         while self._running:
@@ -128,6 +130,8 @@ class Worker:
             size, source = endpoint.media.recvfrom_into(self._buffer)
         except OSError:  # an ICMP error of an earlier packet, or nothing there after all
             return
+        if len(source) > 2:  # IPv6 brings flow and scope as well
+            source = source[:2]
         digit = endpoint.receive(self._view, size, source, self._now(), self._counted)
         if digit is not None:
             self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
@@ -137,7 +141,7 @@ class Worker:
             size, source = endpoint.control.recvfrom_into(self._buffer)
         except OSError:
             return
-        endpoint.receive_control(self._view[:size], source, self._counted)
+        endpoint.receive_control(self._view[:size], source[:2], self._counted)
 
     # --- the control channel
 
@@ -184,7 +188,7 @@ class Worker:
                 self._tell(protocol.Pong(command.number))
                 return
             case protocol.Open():
-                self._open(command.stream)
+                self._open(command)
                 return
             case protocol.Close():
                 self._close(command.stream)
@@ -195,7 +199,7 @@ class Worker:
         endpoint = track.endpoint
         match command:
             case protocol.Configure():
-                endpoint.configure(command)
+                endpoint.configure(command.settings)
                 track.configure()
             case protocol.Connect():
                 self._connect(track, command.other)
@@ -219,17 +223,18 @@ class Worker:
             case _:
                 assert_never(command)
 
-    def _open(self, stream: int) -> None:
+    def _open(self, command: protocol.Open) -> None:
+        stream = command.stream
         endpoint = self._endpoints.get(stream)
         if endpoint is None:
             if len(self._endpoints) >= self._settings.limit:
                 self._tell(protocol.Refused(stream, "streams"))
                 return
-            pair = self._ports.take()
+            pair = self._ports.take(ipv6=command.ipv6)
             if pair is None:
                 self._tell(protocol.Refused(stream, "ports"))
                 return
-            endpoint = self._add(Endpoint(stream, *pair))
+            endpoint = self._add(Endpoint(stream, *pair, self._identity, self._counted))
         self._tell(protocol.Opened(stream, endpoint.port))
 
     def _add(self, endpoint: Endpoint) -> Endpoint:
@@ -299,7 +304,7 @@ class Worker:
     def _report(self, now: float) -> None:
         figures: dict[int, protocol.Figures] = {}
         for number, endpoint in self._endpoints.items():
-            endpoint.this_second = 0
+            endpoint.tick()
             carried = endpoint.packets_in + endpoint.packets_out + endpoint.latch.strangers
             if carried != self._reported.get(number, 0):
                 self._reported[number] = carried

@@ -47,6 +47,8 @@ class VirtualStream:
         self._numbers = 0
         self._playing: Timer | None = None
 
+    fingerprint = "sha-256 " + ":".join(["AB"] * 32)
+
     def configure(self, settings: StreamSettings) -> None:
         self.settings = settings
 
@@ -155,7 +157,7 @@ class VirtualStudio:
         self.open_streams: set[VirtualStream] = set()
         self.full = False
 
-    async def open(self, listener: MediaListener) -> VirtualStream:
+    async def open(self, listener: MediaListener, *, ipv6: bool = False, tcp: bool = False) -> VirtualStream:
         await asyncio.sleep(0.001)
         if self.full:
             raise Failure("unavailable", "no port for audio", temporary=True)

@@ -61,6 +61,8 @@ class Stream:
         self.heard = 0
         self.played: list[str] = []
 
+    fingerprint = "sha-256 " + ":".join(["AB"] * 32)
+
     def configure(self, settings: StreamSettings) -> None:
         self.settings = settings
 
@@ -110,7 +112,7 @@ class Studio:
     def __init__(self) -> None:
         self.streams: list[Stream] = []
 
-    async def open(self, listener: MediaListener) -> Stream:
+    async def open(self, listener: MediaListener, *, ipv6: bool = False, tcp: bool = False) -> Stream:
         await asyncio.sleep(0)
         stream = Stream(len(self.streams), listener)
         self.streams.append(stream)

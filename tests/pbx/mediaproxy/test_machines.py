@@ -347,7 +347,15 @@ def test_relay_plan() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    [("0.0.0.0", 4000), ("example.org", 4000), ("192.0.2.1", 0), ("239.1.1.1", 4), ("255.255.255.255", 4), ("::1", 4)],
+    [
+        ("0.0.0.0", 4000),
+        ("example.org", 4000),
+        ("192.0.2.1", 0),
+        ("239.1.1.1", 4),
+        ("255.255.255.255", 4),
+        ("::", 4),
+        ("ff02::1", 4),
+    ],
 )
 def test_what_may_not_be_sent_to(address: tuple[str, int]) -> None:
     assert numeric(address) is None
