@@ -40,7 +40,7 @@ class Directory:
         cls, database: Database, keyring: Keyring, *, main_domain: str | None = None, hosts: Iterable[str] = ()
     ) -> Directory:
         """Load the directory. `hosts`: our own addresses and host names, which mean the main domain. `main_domain`
-        names that domain when there is none yet, and renames it when it is another.
+        names that domain when there is none yet; another one than there is is refused.
 
         Raises Failure("newer" | "unavailable" | "invalid").
         """

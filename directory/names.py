@@ -99,3 +99,11 @@ def parse_target(text: str, domain: str) -> Address | None:
     elif host.count(":") == 1:
         host = host.partition(":")[0]
     return Address(local, plain_host(host)) if local and host else None
+
+
+def wants_services(text: str) -> bool:
+    """False for a URI with `;services=no`: the callee's own rules are left out (the guide, section V.N)."""
+    scheme, colon, rest = text.strip().removeprefix("<").removesuffix(">").partition(":")
+    if not colon or scheme.lower() not in ("sip", "sips", "tel"):
+        return True
+    return "services=no" not in rest.partition("?")[0].lower().split(";")[1:]

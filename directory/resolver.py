@@ -63,7 +63,7 @@ class Resolver:
 
     def resolve_target(self, target: str, account: Account, *, caller: Caller | None, services: bool) -> Resolution:
         """A target of `account`'s own rules, or of a program that runs for it."""
-        walk = _Walk(caller, services, programs=True)
+        walk = _Walk(caller, services and names.wants_services(target), programs=True)
         address = names.parse_target(target, account.domain)
         if address is None:
             walk.say(f"{target!r} is no address")

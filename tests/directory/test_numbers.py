@@ -198,3 +198,13 @@ async def test_no_address_breaks_the_resolver(directory: Directory) -> None:
     for local in ("%", "%zz", "%ff", "\x00", "#", "{}#", "a{#", "*" * 1000, "9" * 5000, "é", "²", "*²²", "７００"):
         for who in (caller, None):
             assert directory.resolve(Address(local, DOMAIN), caller=who).steps
+
+
+async def test_a_uri_without_services_leaves_out_the_rules_of_the_callee() -> None:
+    async with demo_directory() as directory:
+        alice, bob = (directory.find_account("tandem.test", name) for name in ("alice", "bob"))
+        assert alice is not None
+        assert bob is not None
+        for target in ("sip:202@tandem.test;services=no", "<sip:bob@tandem.test;transport=tcp;Services=NO>"):
+            assert directory.resolve_target(target, alice).route == AccountRoute(bob, services=False)
+        assert directory.resolve_target("sip:202@tandem.test", alice).route == AccountRoute(bob)
