@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +120,31 @@ async def test_the_conference_says_that_none_is_open(site: Site, tmp_path: Path)
         await alice.wait_state("disconnected", call, timeout=20)
         await alice.stop_record()
     assert seconds_of_sound(tmp_path / "heard.wav") > 1
+
+
+@pytest.mark.parametrize("setting", ["menu", "voicemail"])
+async def test_an_extension_that_does_not_answer_leads_back_or_to_voicemail(site: Site, setting: str) -> None:
+    await site.tandem("setting", "set", "pbx", "ReceptNoAnswer", setting)
+    alice = await site.phone("alice", await site.password("alice"))
+    bob = await site.phone("bob", await site.password("bob"))
+    carol = await site.phone("carol", await site.add("carol", "203"))
+    async with alice, bob, carol:
+        call = await reach(alice)
+        await alice.send_dtmf("202", call)
+        ringing = await bob.wait_incoming(timeout=20)
+        await bob.hangup(ringing, status=486)
+        await bob.wait_state("disconnected", ringing)
+        await alice.listen(1.0, call)
+        if setting == "menu":
+            await alice.send_dtmf("203", call)
+            other = await carol.wait_incoming(timeout=30)
+            await carol.answer(other)
+            await carol.wait_state("confirmed", other)
+            await alice.hangup(call)
+            await carol.wait_state("disconnected", other)
+        else:
+            async with asyncio.timeout(20):
+                while not any(row["program"] == "voicemail" for row in await site.listing("calls")):
+                    await asyncio.sleep(0.2)
+            await alice.hangup(call)
+        await alice.wait_state("disconnected", call)
