@@ -29,11 +29,13 @@ TITLES = {
     2183: "Content-Disposition",
     2342: "IMAP4 NAMESPACE",
     2387: "MIME multipart/related",
+    2392: "Content-ID URLs",
     2543: "SIP (the obsolete first edition)",
     2617: "HTTP Digest Authentication (obsolete)",
     2782: "DNS SRV",
     2833: "RTP Payload for DTMF (obsolete)",
     2971: "IMAP4 ID",
+    3023: "XML Media Types",
     3261: "SIP: Session Initiation Protocol",
     3262: "SIP: Reliability of Provisional Responses",
     3263: "SIP: Locating SIP Servers",
@@ -142,6 +144,7 @@ TITLES = {
     7675: "STUN Consent Freshness",
     7714: "AES-GCM in SRTP",
     7888: "IMAP LITERAL+ and LITERAL-",
+    7983: "Telling STUN, DTLS and RTP Apart",
     8122: "TLS in SDP",
     8225: "PASSporT",
     8259: "JSON",
@@ -271,7 +274,7 @@ def rfc_page() -> str:
     ]
     for number in sorted(cited):
         lines += [
-            f"## RFC {number}: {TITLES.get(number, '(no title)')}",
+            f"## RFC {number}{_title(number)}",
             "",
             "| section | cited in |",
             "|---|---|",
@@ -282,6 +285,10 @@ def rfc_page() -> str:
             "",
         ]
     return "\n".join([*lines, *_deviations(), *_limits(), ""])
+
+
+def _title(number: int) -> str:
+    return f": {TITLES[number]}" if number in TITLES else ""
 
 
 def _modules(names: set[str]) -> str:

@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -23,6 +23,8 @@ _FENCE = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`((?:\.venv/bin/)?tandem [^`]+)`")
 # Commands that are passed on to command lines of their own.
 _PASSED_ON = {"cgpl": language.app, "phone": phone_command.app}
+
+WrongUse = typer.BadParameter.__bases__[0]  # UsageError, which typer keeps to itself
 
 
 def each(pages: list[Path] = PAGES) -> pytest.MarkDecorator:
@@ -48,9 +50,11 @@ def _anchors(page: Path) -> set[str]:
 
 @each()
 def test_commands_are_understood(page: Path) -> None:
-    for line in commands(page.read_text("utf-8")):
+    text = page.read_text("utf-8")
+    mentions = set(_INLINE.findall(_FENCE.sub("", text)))
+    for line in commands(text):
         words = shlex.split(line, comments=True)
-        _understand(typer.main.get_command(app), words[1:], line)
+        _understand(typer.main.get_command(app), words[1:], line, line in mentions)
 
 
 def commands(text: str) -> Iterator[str]:
@@ -61,32 +65,35 @@ def commands(text: str) -> Iterator[str]:
             yield line
 
 
-def _understand(command: click.Command, words: list[str], line: str) -> None:
-    if isinstance(command, click.Group):
-        context = command.make_context("tandem", list(words), resilient_parsing=True)
-        name, inner, rest = command.resolve_command(context, _rest(command, words))
-        assert inner is not None, line
-        if name in _PASSED_ON:
-            inner = typer.main.get_command(_PASSED_ON[name])
-        _understand(inner, rest, line)
+def _understand(command: Any, words: list[str], line: str, mention: bool = False) -> None:
+    """Parse as the command line would, without running anything. Running text may mention a command by name alone."""
+    if mention and not words:
+        return
+    commands = getattr(command, "commands", None)
+    if commands is not None and (rest := _rest(words)):
+        name, *arguments = rest
+        assert name in commands, line
+        inner = typer.main.get_command(_PASSED_ON[name]) if name in _PASSED_ON else commands[name]
+        _understand(inner, arguments, line, mention)
         return
     try:
-        command.make_context(command.name or "", list(words))
-    except click.exceptions.Exit:
-        pass  # --help
-    except click.BadParameter as error:
-        if "does not exist" not in error.message:  # the file that the page speaks of
-            raise AssertionError(f"{line}: {error.message}") from error
-    except click.UsageError as error:
-        raise AssertionError(f"{line}: {error.message}") from error
+        command.make_context(command.name or "tandem", list(words))
+    except typer.Exit:
+        pass  # --help, --version
+    except WrongUse as error:
+        if "does not exist" not in str(error):  # the file that the page speaks of
+            raise AssertionError(f"{line}: {error}") from error
 
 
-def _rest(command: click.Command, words: list[str]) -> list[str]:
+def _rest(words: list[str]) -> list[str]:
     """The words from the name of the subcommand on."""
-    for index, word in enumerate(words):
-        if not word.startswith("-"):
-            return words[index:]
-    return words
+    return next((words[index:] for index, word in enumerate(words) if not word.startswith("-")), [])
+
+
+def test_a_wrong_command_would_be_found() -> None:
+    for line in ("tandem acount list", "tandem account add", "tandem calls --limmit 3", "tandem cgpl chek x"):
+        with pytest.raises(AssertionError, match="tandem"):
+            _understand(typer.main.get_command(app), line.split()[1:], line)
 
 
 @each([page for page in PAGES if page.name != "rfc.md"])
