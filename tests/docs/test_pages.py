@@ -24,7 +24,7 @@ _INLINE = re.compile(r"`((?:\.venv/bin/)?tandem [^`]+)`")
 # Commands that are passed on to command lines of their own.
 _PASSED_ON = {"cgpl": language.app, "phone": phone_command.app}
 
-WrongUse = typer.BadParameter.__bases__[0]  # UsageError, which typer keeps to itself
+WrongUse: type[BaseException] = typer.BadParameter.__bases__[0]  # UsageError, which typer keeps to itself
 
 
 def each(pages: list[Path] = PAGES) -> pytest.MarkDecorator:
@@ -102,3 +102,12 @@ def test_settings_that_are_set_exist(page: Path) -> None:
         words = shlex.split(line, comments=True)
         if words[1:3] in (["setting", "set"], ["setting", "get"]) and len(words) > 4 and words[4][0] != "-":
             assert words[4] in SETTINGS, line
+
+
+@each()
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(
+        r"`((?:base|directory|pbx|mail|cgpl|admin|apps|server|tools|tests|examples)/[\w/.-]+)`", page.read_text("utf-8")
+    )
+    for name in named:
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
