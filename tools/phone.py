@@ -26,8 +26,10 @@ class PhoneError(Exception):
 class Telephone:
     """One telephone with one line. Every wait is bounded; `events` keeps all that happened, in order."""
 
-    def __init__(self, name: str = "phone", *, timeout: float = 10.0) -> None:
+    def __init__(self, name: str = "phone", *, timeout: float = 10.0, netns: str = "") -> None:
+        """`netns`: the network namespace that it stands in (Linux, by `ip netns exec`)."""
         self.name = name
+        self._before = ("ip", "netns", "exec", netns) if netns else ()
         self.events: list[Event] = []
         self._timeout = timeout
         self._taken: set[int] = set()
@@ -45,7 +47,8 @@ class Telephone:
         """Start the process, and register unless told not to (then waits for the 200).
 
         `settings`: transport "udp"|"tcp", bind (own address), user (login, default: local part), expires, lamp
-        (subscribe to message-summary), codecs (list, best first), ptime, log (file for the SIP trace), sound, agent.
+        (subscribe to message-summary), codecs (list, best first), ptime, log (file for the SIP trace), sound, agent,
+        naive (never mend its own addresses behind a router, nor keep the way open).
         """
         await self._spawn()
         await self.command(
@@ -251,6 +254,7 @@ class Telephone:
 
     async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
+            *self._before,
             sys.executable,
             "-m",
             "tools.phone_engine",

@@ -186,14 +186,16 @@ class Phone:
         sound: bool = False,
         log: str = "",
         agent: str = "Tandem-Phone",
+        naive: bool = False,
     ) -> None:
         self._start_library(bind, transport, local_port, ptime, sound, log, agent)
         if codecs is not None:
             self._choose_codecs(codecs)
         self.account = _Account(self)
-        self.account.create(
-            _account(address, user, password, server, port, transport, bind, register, expires, lamp), True
-        )
+        config = _account(address, user, password, server, port, transport, bind, register, expires, lamp)
+        if naive:
+            config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = 0
+        self.account.create(config, True)
 
     def _start_library(
         self, bind: str, transport: str, local_port: int, ptime: int, sound: bool, log: str, agent: str

@@ -37,6 +37,7 @@ class Site:
         self.host = own_address()
         # Not the usual ports: somebody may be running a Tandem on all addresses of this machine.
         self.sip_port, self.imap_port, self.imaps_port = 15060, 11143, 11993
+        self.before: tuple[str, ...] = ()  # put before the command, such as `ip netns exec NAME`
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self._log = data.parent / f"{data.name}.log"
@@ -62,7 +63,7 @@ class Site:
         starts = self.log().count("Ctrl-C stops.")
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "server", "serve",
+                *self.before, sys.executable, "-m", "server", "serve",
                 "--data", str(self.data), "--domain", DOMAIN, "--config", str(configuration),
                 stdout=log, stderr=log, cwd=_ROOT,
             )  # fmt: skip
