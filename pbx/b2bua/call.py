@@ -73,6 +73,8 @@ class Call:
         self.record = record
         self.signal = Signal(exchange.clock, self, exchange.settings.signal)
         self.ended = False
+        self.limited_for: int | None = None
+        """The account whose number of calls this one counts for."""
         self.parties: list[Leg] = []
         self.hang_up_all: Callable[[int], None] | None = None
         self.bye_passed: Callable[[], None] | None = None
@@ -193,12 +195,13 @@ class Call:
         )
 
 
-def new_call(exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str) -> Call:
-    """A call within the limits. Raises Failure("full")."""
+def new_call(exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str, *, counted: bool = False) -> Call:
+    """A call within the limits; `counted` among those of its caller's account. Raises Failure("full")."""
     caller = origin.caller
     account = None if caller.account is None else caller.account.id
     started = exchange.clock.wall()
     record = LiveRecord(exchange.entropy.token(8), call_id, started, caller.uri, account, dialled)
     call = Call(exchange, origin, record)
+    call.limited_for = account if counted else None
     exchange.enter(call)
     return call

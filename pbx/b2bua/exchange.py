@@ -104,7 +104,7 @@ class Exchange:
 
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""
-        account = call.record.caller_account
+        account = call.limited_for
         if len(self.calls) >= self.settings.calls:
             raise Failure("full", "Too many calls", temporary=True)
         if account is not None and self._calls_of[account] >= self.settings.calls_per_account:
@@ -115,7 +115,7 @@ class Exchange:
 
     def leave(self, call: Call) -> None:
         """A call is over."""
-        account = call.record.caller_account
+        account = call.limited_for
         if self.calls.pop(call.id, None) is not None and account is not None:
             self._calls_of[account] -= 1
             if self._calls_of[account] <= 0:

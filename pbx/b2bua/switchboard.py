@@ -84,7 +84,7 @@ class Switchboard:
             proxied = ProxyOrigin(caller, transaction, forwarder)
         origin = SipOrigin(caller)
         try:
-            call = new_call(exchange, proxied or origin, request.call_id, request.uri)
+            call = new_call(exchange, proxied or origin, request.call_id, request.uri, counted=True)
         except Failure as failure:
             self._refuse_full(transaction, caller, failure)
             return

@@ -380,6 +380,21 @@ async def test_a_proxied_call_is_cancelled_or_goes_to_a_program() -> None:
         assert (await house.record()).program == "echo"
 
 
+async def test_one_account_cannot_take_all_the_lines() -> None:
+    async with House(CallSettings(calls_per_account=1)) as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        again = house.phone(ALICE, registered=False)
+        await connected(house, alice, bob)
+        again.call(f"sip:bob@{DOMAIN}")
+        refusal = await again.response(503)
+        assert refusal.get("Retry-After")
+        assert (await house.record()).cause == "limit"
+        alice.send("BYE")
+        await alice.response(200, "BYE")
+        again.call(f"sip:carol@{DOMAIN}")
+        await again.response(480)
+
+
 async def test_shutdown_hangs_up() -> None:
     house = House()
     async with house:

@@ -1,0 +1,43 @@
+"""The one choice between proxy and B2BUA (decision 3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from directory.model import (
+    Account,
+    AccountRoute,
+    Address,
+    Caller,
+    ForeignRoute,
+    GroupRoute,
+    ProgramRoute,
+    Route,
+    UnknownRoute,
+)
+from pbx.signal.way import WayKind, choose
+
+BOB = Account(2, "example.org", "bob")
+STRANGER = Caller("sip:x@elsewhere.net")
+ALICE = Caller("sip:alice@example.org", account=Account(1, "example.org", "alice"))
+AWAY = ForeignRoute(Address("x", "elsewhere.net"))
+
+
+@pytest.mark.parametrize(
+    ("method", "caller", "route", "features", "kind"),
+    [
+        ("INVITE", ALICE, AccountRoute(BOB), True, WayKind.B2BUA),
+        ("INVITE", ALICE, AccountRoute(BOB), False, WayKind.PROXY),
+        ("INVITE", STRANGER, ProgramRoute("pbx", (), BOB), False, WayKind.B2BUA),
+        ("INVITE", ALICE, GroupRoute("sales", ()), False, WayKind.B2BUA),
+        ("INVITE", ALICE, UnknownRoute(Address("y", "example.org")), False, WayKind.B2BUA),
+        ("INVITE", ALICE, AWAY, True, WayKind.B2BUA),
+        ("INVITE", ALICE, AWAY, False, WayKind.PROXY),
+        ("INVITE", STRANGER, AWAY, True, WayKind.PROXY),
+        ("MESSAGE", ALICE, AccountRoute(BOB), True, WayKind.PROXY),
+    ],
+)
+def test_each_row_of_the_table(method: str, caller: Caller, route: Route, features: bool, kind: WayKind) -> None:
+    way = choose(method, caller, route, features)
+    assert way.kind is kind
+    assert way.reason
