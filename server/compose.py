@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import socket
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
@@ -21,6 +20,7 @@ from base.storage.sqlite import SqliteDatabases
 from directory.secrets import load_key
 from pbx.mediaproxy.control import MediaControl, MediaPlan
 from pbx.transport.sockets import SystemNetwork
+from server.addresses import own_names
 from server.banner import Facts, show
 from server.doors import Doors
 from server.house import Ground, House
@@ -79,7 +79,8 @@ def _ground(options: ServeOptions, loop: asyncio.AbstractEventLoop, media: Media
         run=_in_thread,
         data=options.data,
         key=load_key(options.key_file, entropy),
-        hosts=own_hosts(options),
+        hosts=own_names((listen.host for listen in options.config.sip.listen), options.config.sip.advertised),
+        tls=True,
     )
 
 
@@ -95,31 +96,6 @@ def _media_plan(options: ServeOptions) -> MediaPlan:
         advertised=media.advertised or options.config.sip.advertised or None,
         ports=range(low, high + 1),
     )
-
-
-def own_hosts(options: ServeOptions) -> list[str]:
-    """The names and addresses by which telephones may know this machine; its full name first."""
-    listened = [listen.host for listen in options.config.sip.listen]
-    names = [socket.getfqdn(), socket.gethostname(), options.config.sip.advertised, *listened]
-    if any(host in ("0.0.0.0", "::") for host in listened):
-        names += _addresses()
-    return [name for name in dict.fromkeys(names) if name and name not in ("0.0.0.0", "::")]
-
-
-def _addresses() -> list[str]:
-    """Numeric addresses of this machine, as far as its name leads to them and as it would face the world."""
-    found: list[str] = []
-    try:
-        found += [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)]
-    except OSError:
-        pass
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # a datagram socket's connect sends nothing
-            found.append(probe.getsockname()[0])
-        except OSError:
-            pass
-    return [*found, "127.0.0.1", "::1"]
 
 
 def _quiet_collector() -> None:

@@ -19,6 +19,7 @@ from apps.letters import StoredLetters
 from apps.ports import Run, Wave
 from apps.services import Services
 from apps.spool import Spool
+from base.certificates import Certificates
 from base.clock import Clock
 from base.config import Config
 from base.entropy import Entropy
@@ -34,9 +35,10 @@ from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.mediaproxy.wav import duration, repair_wav
+from pbx.messages.server import Messenger
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import ALLOWED, PolicySettings
-from pbx.presence.messages import MessageSummary
+from pbx.presence.room import Events
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
 from pbx.registrar.bindings import Bindings
@@ -44,8 +46,9 @@ from pbx.registrar.server import Registrar
 from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
-from pbx.transport.stack import SipStack, StackSettings
+from pbx.transport.stack import SipStack
 from server import bridges
+from server.listening import stack_settings
 from server.monitor import HouseMonitor
 
 _log = get_logger("server")
@@ -67,6 +70,8 @@ class Ground:
     key: bytes
     hosts: Sequence[str] = ()
     timers: Timers = field(default_factory=Timers)
+    tls: bool = False
+    """Whether there are certificates, in the data folder (a simulation has none)."""
 
 
 class House:
@@ -80,6 +85,7 @@ class House:
         self.version = version
         self.metrics = metrics
         self.made: Sequence[Credentials] = ()
+        self.certificates: Certificates | None = None
         self._domain = domain
         self._closing = AsyncExitStack()
 
@@ -110,6 +116,9 @@ class House:
         )
         default = self._domain or default_domain(ground.hosts[0] if ground.hosts else "")
         self.made = await prepare(self.directory, default, ground.entropy)
+        if ground.tls:
+            names = [self.directory.main_domain, *ground.hosts]
+            self.certificates = await ground.run(lambda: Certificates(ground.data / "tls", names, ground.clock.wall))
 
     # --- floor 2, left: mail
 
@@ -133,22 +142,20 @@ class House:
             clock,
             entropy,
             metrics,
-            StackSettings(
-                udp=tuple((listen.host, listen.port) for listen in sip.listen if listen.transport == "udp"),
-                tcp=tuple((listen.host, listen.port) for listen in sip.listen if listen.transport == "tcp"),
-                public_host=sip.advertised,
-                timers=ground.timers,
-            ),
+            stack_settings(sip, ground.timers, self.certificates),
         )
         self.book = CallBook(self.database, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key)
         self._closing.push_async_callback(self.proxy.close)
-        self.lamps = MessageSummary(
+        self.events = Events(
             clock, entropy, metrics, self.stack, self.directory, self.bindings, self.store.voice_counts
         )
-        self._closing.push_async_callback(self.lamps.close)
+        self._closing.push_async_callback(self.events.close)
+        self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
+        await self.messenger.start()
+        self._closing.push_async_callback(self.messenger.close)
         timers = SessionTimers(t1=ground.timers.t1, t2=ground.timers.t2)
         self.switchboard = Switchboard(
             Exchange(
@@ -161,6 +168,7 @@ class House:
                 ground.media,
                 self.book,
                 CallSettings(timers=timers),
+                self.events.lines,
             )
         )
 
@@ -197,7 +205,7 @@ class House:
     # --- what meets across floors
 
     async def _join(self) -> None:
-        feed = bridges.lamp(self.store, self.lamps.changed)
+        feed = bridges.lamp(self.store, self.events.lamps.changed)
         self._closing.callback(feed.close)
         policy = Policy(
             self.ground.clock,
@@ -205,7 +213,7 @@ class House:
             self.metrics,
             self.directory,
             self.stack,
-            Rooms(self.switchboard, self.lamps, self.registrar, self.proxy),
+            Rooms(self.switchboard, self.events, self.registrar, self.proxy, self.messenger),
             PolicySettings(
                 trusted=tuple(str(network) for network in self.config.sip.trusted), allowed=(*ALLOWED, "REFER")
             ),
@@ -213,6 +221,7 @@ class House:
         self._closing.callback(policy.close)
         self.stack.attach(policy)
         self.stack.on_flow_ended(self.registrar.flow_ended)
+        await self.host.warm()
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)
@@ -223,6 +232,7 @@ class House:
         await self.stack.start()
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
+        self.messenger.wake()
         self.monitor = HouseMonitor(
             self.version, self.ground.clock, self.metrics, self.directory, self.bindings, self.switchboard, self.book
         )
@@ -231,6 +241,7 @@ class House:
     async def _hang_up(self) -> None:
         await self.host.close()
         await self.switchboard.close(DRAIN)
+        self.events.farewell()
 
 
 def _repair(path: Path) -> None:
