@@ -22,8 +22,9 @@ from base.storage.sqlite import SqliteDatabases
 from directory.directory import Directory
 from directory.firststart import prepare
 from directory.secrets import Keyring
+from pbx.messages.server import Messenger
 from pbx.policy.policy import Policy, Rooms
-from pbx.presence.messages import MessageSummary
+from pbx.presence.room import Events
 from pbx.proxy.proxy import Proxy
 from pbx.registrar.bindings import Bindings
 from pbx.registrar.server import Registrar
@@ -71,9 +72,12 @@ async def _serve(pipe: Connection, folder: str) -> None:
     async def counts(account_id: int) -> tuple[int, int]:
         return 0, 0
 
-    lamps = MessageSummary(clock, entropy, metrics, stack, directory, Bindings(clock), counts)
+    events = Events(clock, entropy, metrics, stack, directory, Bindings(clock), counts)
+    messenger = Messenger(clock, metrics, stack, directory, bindings, database)
+    await messenger.start()
     proxy = Proxy(stack, metrics, bindings, bytes(32))
-    stack.attach(Policy(clock, entropy, metrics, directory, stack, Rooms(_NoCalls(), lamps, registrar, proxy)))
+    rooms = Rooms(_NoCalls(), events, registrar, proxy, messenger)
+    stack.attach(Policy(clock, entropy, metrics, directory, stack, rooms))
     await stack.start()
     pipe.send(stack.addresses[0][1])
     asked = asyncio.Event()

@@ -75,6 +75,7 @@ TITLES = {
     3960: "Early Media and Ringing Tone in SIP",
     3966: "tel URI",
     3986: "URI: Generic Syntax",
+    3994: "Indication of Message Composition",
     4028: "SIP Session Timers",
     4193: "Unique Local IPv6 Addresses",
     4235: "SIP Dialog Event Package",

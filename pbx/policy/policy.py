@@ -16,7 +16,7 @@ from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, ForeignRoute, Resolution
 from pbx.policy.identity import Authenticator, Unproven, Wrong
-from pbx.policy.ports import CallControl, Directory, Forwarding, Ourselves, Registrations, Subscriptions
+from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourselves, Registrations, Subscriptions
 from pbx.policy.screening import Refusal, screen
 from pbx.policy.settings import EVENTS, IN_DIALOG_ONLY, PolicySettings, TrustedPeers
 from pbx.policy.slowdown import Slowdown
@@ -37,6 +37,7 @@ class Rooms:
     subscriptions: Subscriptions
     registrations: Registrations
     forwarding: Forwarding
+    messages: Messages
 
 
 class Policy:
@@ -105,11 +106,14 @@ class Policy:
         match transaction.request.method:
             case "INVITE":
                 self._rooms.calls.invite(transaction, caller, resolution)
+            case _ if isinstance(resolution.route, ForeignRoute):
+                self._rooms.forwarding.forward(transaction, caller, resolution)
             case "SUBSCRIBE":
-                if self._event(transaction.request) in EVENTS:
-                    self._rooms.subscriptions.subscribe(transaction, caller, resolution)
-                else:  # RFC 6665 §4.2.1.1
-                    self._refuse(transaction, Refusal(489, headers=(("Allow-Events", ", ".join(EVENTS)),)))
+                self._rooms.subscriptions.subscribe(transaction, caller, resolution)
+            case "PUBLISH":
+                self._rooms.subscriptions.publish(transaction, caller, resolution)
+            case "MESSAGE":
+                self._rooms.messages.message(transaction, caller, resolution)
             case _:
                 self._rooms.forwarding.forward(transaction, caller, resolution)
 
@@ -205,10 +209,6 @@ class Policy:
         domain = self._target_domain(request) or uri.host.lower()
         services = uri.params.get("services") != "no"
         return self._directory.resolve(Address(uri.user, domain), caller=caller, services=services)
-
-    @staticmethod
-    def _event(request: Request) -> str:
-        return (request.get("Event") or "").partition(";")[0].strip().lower()
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

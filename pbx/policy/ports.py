@@ -32,7 +32,16 @@ class Subscriptions(Protocol):
 
     def subscribe(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None: ...
 
+    def publish(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None: ...
+
     def in_dialog(self, transaction: ServerTransaction) -> bool: ...
+
+
+class Messages(Protocol):
+    """Instant messages (`pbx.messages`)."""
+
+    def message(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
+        """A MESSAGE outside a dialog to an address of ours."""
 
 
 class Registrations(Protocol):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "INFO", "UPDATE")
+ALLOWED = (
+    "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "INFO",
+    "UPDATE",
+)  # fmt: skip
 """Methods named in Allow. REFER is added where calls transfer by it."""
 
 IN_DIALOG_ONLY = frozenset({"BYE", "INFO", "UPDATE", "NOTIFY", "PRACK", "REFER"})
 """Methods that mean nothing to us outside a dialog."""
 
-EVENTS = ("message-summary",)
+EVENTS = ("message-summary", "dialog", "presence", "reg")
+"""Event packages named in Allow-Events."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Bindings:
         self._heap: list[tuple[float, int, str]] = []
         self._due: dict[BindingKey, float] = {}
         self._listeners: list[Listener] = []
+        self._watchers: list[Listener] = []
         self._timer: Timer | None = None
         self._wake_at = float("inf")
         self.on_expired: Callable[[Sequence[Binding]], None] | None = None
@@ -76,7 +77,8 @@ class Bindings:
         """Add a binding or replace the one of the same key."""
         contacts = self._table.setdefault(binding.account_id, {})
         key = (binding.account_id, binding.key)
-        self._unlink(contacts.get(binding.key))
+        before = contacts.get(binding.key)
+        self._unlink(before)
         contacts[binding.key] = binding
         if binding.flow.reliable:
             self._by_flow.setdefault(binding.flow, set()).add(key)
@@ -84,13 +86,18 @@ class Bindings:
             self._due[key] = binding.expires_at
             heapq.heappush(self._heap, (binding.expires_at, *key))
             self._wake_by(binding.expires_at)
+        if before is None or (before.contact, before.flow) != (binding.contact, binding.flow):
+            self._moved(binding.account_id)
 
     def drop(self, account_id: int, key: str) -> None:
         contacts = self._table.get(account_id)
         if contacts is not None:
-            self._unlink(contacts.pop(key, None))
+            before = contacts.pop(key, None)
+            self._unlink(before)
             if not contacts:
                 del self._table[account_id]
+            if before is not None:
+                self._moved(account_id)
 
     def _unlink(self, binding: Binding | None) -> None:
         if binding is None or not binding.flow.reliable:
@@ -125,6 +132,14 @@ class Bindings:
     def announce(self, account_id: int) -> None:
         for listener in self._listeners:
             listener(account_id)
+
+    def watch(self, callback: Listener) -> None:
+        """Be told the account whenever a contact of it comes, moves or goes; a mere refresh is not told."""
+        self._watchers.append(callback)
+
+    def _moved(self, account_id: int) -> None:
+        for watcher in self._watchers:
+            watcher(account_id)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -97,6 +97,8 @@ class Signal:
         self._numbers = 0
         self._expiry: Timer | None = None
         self.state = SignalState.PENDING
+        self.on_change: Callable[[], None] | None = None
+        """Told after each event, when all that follows from it is done."""
         self.open: set[Branch] = set()
         """Branches that owe a final answer."""
 
@@ -136,6 +138,8 @@ class Signal:
                 self._events.popleft()()
         finally:
             self._running = False
+        if self.on_change is not None:
+            self.on_change()
 
     def _begin(self, route: Route) -> None:
         if self.state is SignalState.PENDING:

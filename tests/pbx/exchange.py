@@ -18,9 +18,10 @@ from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from directory.directory import Directory
 from directory.model import Caller, Resolution
+from pbx.messages.server import Messenger
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import PolicySettings
-from pbx.presence.messages import MessageSummary
+from pbx.presence.room import Events
 from pbx.proxy.proxy import Proxy
 from pbx.registrar.bindings import Bindings
 from pbx.registrar.server import Registrar
@@ -105,8 +106,13 @@ class Exchange:
             contacts=lambda _account: self.contacts_allowed,
         )
         self.proxy = Proxy(self.stack, metrics, self.bindings, b"k" * 32)
-        self.lamps = MessageSummary(clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts)
-        rooms = Rooms(self.calls, self.lamps, self.registrar, self.proxy)
+        self.events = Events(clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts)
+        self.lamps = self.events.lamps
+        self.messenger = Messenger(
+            clock, metrics, self.stack, self.directory, self.bindings, await self.databases.main()
+        )
+        await self.messenger.start()
+        rooms = Rooms(self.calls, self.events, self.registrar, self.proxy, self.messenger)
         self.policy = Policy(clock, entropy, metrics, self.directory, self.stack, rooms, self.settings)
         self.stack.attach(self.policy)
         self.stack.on_flow_ended(self.registrar.flow_ended)
@@ -116,7 +122,8 @@ class Exchange:
 
     async def close(self) -> None:
         self.policy.close()
-        await self.lamps.close()
+        await self.events.close()
+        await self.messenger.close()
         await self.proxy.close()
         await self.stack.close()
         await self.registrar.close()

@@ -42,7 +42,9 @@ async def ringing(house: Exchange, *names: str) -> list[Phone]:
         await asyncio.sleep(0.1)
         phone.answers = None
     house.calls = ProxyWay(house)
-    house.policy._rooms = type(house.policy._rooms)(house.calls, house.lamps, house.registrar, house.proxy)
+    house.policy._rooms = type(house.policy._rooms)(
+        house.calls, house.events, house.registrar, house.proxy, house.messenger
+    )
     return phones
 
 

@@ -1,0 +1,63 @@
+"""Who may watch whom: an account's settings, read each time somebody subscribes.
+
+RFC 3856 §6.6 (authorisation of watchers); RFC 4235 §3.6, §5 (what a watcher of calls may learn).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from directory.model import Account, Address, Caller, Resolution
+from directory.settings import targets
+
+DOMAIN, SERVER, NOBODY = "domain", "server", "nobody"
+"""Words of the setting `WatchedBy`, beside names of accounts."""
+
+
+class People(Protocol):
+    """What is needed of the directory."""
+
+    def account(self, account_id: int) -> Account | None: ...
+
+    def setting(self, account_id: int, key: str) -> object: ...
+
+    def find_account(self, domain: str, local: str) -> Account | None: ...
+
+    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
+
+
+class Watchers:
+    """Answers for one directory."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    def may_watch(self, caller: Caller, account: Account) -> bool:
+        """`WatchedBy`: accounts of the same domain unless set otherwise; oneself always, strangers never."""
+        watcher = caller.account
+        if watcher is None:
+            return False
+        return watcher.id == account.id or any(self._admits(word, watcher, account) for word in self._words(account))
+
+    def may_see_peers(self, caller: Caller, account: Account) -> bool:
+        """`ShowPeers`: whether watchers learn with whom somebody speaks. One's own calls are one's own."""
+        if caller.account is not None and caller.account.id == account.id:
+            return True
+        return self._people.setting(account.id, "ShowPeers") == "YES"
+
+    def _words(self, account: Account) -> tuple[str, ...]:
+        value = self._people.setting(account.id, "WatchedBy")
+        return targets(value) if isinstance(value, str | list) else ()
+
+    def _admits(self, word: str, watcher: Account, account: Account) -> bool:
+        match word.lower():
+            case "domain":
+                return watcher.domain == account.domain
+            case "server":
+                return True
+            case "nobody":
+                return False
+            case name:
+                local, _, domain = name.partition("@")
+                found = self._people.find_account(domain or account.domain, local)
+                return found is not None and found.id == watcher.id
