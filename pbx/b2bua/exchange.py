@@ -18,12 +18,12 @@ from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from pbx.mediaproxy.engine import MediaEngine
-from pbx.presence.lines import Lines
 from pbx.programs import Programs
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
+from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
 
@@ -77,6 +77,7 @@ class CallSettings:
     calls_per_account: int = 40
     silence: float = 60.0  # without RTP from either side, and nobody on hold
     agent: str = "Tandem"
+    security: MediaSecurity = MediaSecurity.OPTIONAL  # of parties that are no account's
     signal: Limits = field(default_factory=Limits)
     timers: SessionTimers = field(default_factory=SessionTimers)
 
@@ -94,8 +95,6 @@ class Exchange:
     media: MediaEngine
     records: Records
     settings: CallSettings = field(default_factory=CallSettings)
-    lines: Lines = field(default_factory=Lines)
-    """Who is on the phone, for those who watch."""
     programs: Programs | None = None
     forwarder: Forwarder | None = None
     proxied: dict[str, Call] = field(default_factory=dict)
@@ -104,6 +103,12 @@ class Exchange:
     _calls_of: Counter[int] = field(default_factory=Counter)
     _legs: dict[tuple[str, str], Leg] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def security_of(self, account_id: int | None) -> MediaSecurity:
+        """How the media of an account's phones are to be protected; of anybody else's, without a number."""
+        if account_id is None:
+            return self.settings.security
+        return media_security(self.people.setting(account_id, "MediaSecurity"))
 
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""

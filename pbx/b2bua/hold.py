@@ -34,9 +34,23 @@ class Renegotiation:
             self._refuse(415)
         elif (session := self._other.session) is None:
             self._refuse(480)
+        elif self._offer is not None and not (
+            self._leg.media.prepared(self._offer) and self._other.media.prepared(self._offer)
+        ):
+            self._leg.exchange.spawn(self._prepare(session, self._offer), f"ports for {self._leg.call_id}")
         else:
-            body = b"" if self._offer is None else self._other.relay(self._offer).encode()
-            session.reinvite(body, CONTENT_TYPE, self)
+            self._send(session)
+
+    async def _prepare(self, session: Session, offer: SessionDescription) -> None:
+        """A section is new (a picture joins, T.38 takes over): ports first."""
+        await self._leg.prepare(offer)
+        await self._other.prepare(offer)
+        if not (self._leg.ended or self._other.ended):
+            self._send(session)
+
+    def _send(self, session: Session) -> None:
+        body = b"" if self._offer is None else self._other.relay(self._offer).encode()
+        session.reinvite(body, CONTENT_TYPE, self)
 
     def _refuse(self, status: int) -> None:
         session = self._leg.session
@@ -63,8 +77,8 @@ class Renegotiation:
             return
         session.acknowledge(number)
         self._leg.theirs = self._offer
-        description = self._leg.relay(theirs)
         try:
+            description = self._leg.relay_answer(theirs)
             _settle(self._leg, self._other)
         except NotAcceptable:
             self._refuse(488)
@@ -82,7 +96,7 @@ class Renegotiation:
         try:
             self._leg.theirs = read_description(request) or self._leg.theirs
             if self._leg.theirs is not None:
-                session.acknowledge(number, self._other.relay(self._leg.theirs).encode(), CONTENT_TYPE)
+                session.acknowledge(number, self._other.relay_answer(self._leg.theirs).encode(), CONTENT_TYPE)
             _settle(self._leg, self._other)
         except (SipSyntaxError, NotAcceptable):
             self._leg.exchange.metrics.count("calls.bad-answers")
@@ -118,3 +132,4 @@ def _late_answer(leg: Leg, ack: Request) -> None:
 def _settle(leg: Leg, other: Leg) -> None:
     leg.settle()
     other.settle()
+    leg.media.join_more(other.media)

@@ -17,7 +17,8 @@ class IncomingLeg(Leg):
 
     def __init__(self, exchange: Exchange, transaction: ServerTransaction, caller: Caller, owner: LegOwner) -> None:
         request = transaction.request
-        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner)
+        security = exchange.security_of(None if caller.account is None else caller.account.id)
+        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security)
         self.caller = caller
         self.theirs = read_description(request)
         self.user_agent = request.get("User-Agent") or ""

@@ -7,18 +7,19 @@ to send. RFC 3261 §12-§15, RFC 3264.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.leg_media import LegMedia
 from pbx.b2bua.reoffer import Reoffer
-from pbx.mediaproxy.engine import MediaStream, StreamSettings, StreamStatistics
-from pbx.nat.detection import media_behind_nat
+from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
-from pbx.sipcore.offer_answer import STUDIO, AgreedAudio, agree, answer, make_offer
-from pbx.sipcore.sdp import Origin, SessionDescription
+from pbx.sipcore.offer_answer import AgreedAudio
+from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.session import Session
 from pbx.sipcore.transactions import ServerTransaction
 
@@ -47,21 +48,24 @@ class LegOwner(Protocol):
 class Leg:
     """What incoming and outgoing legs share. `key` is (Call-ID, our tag)."""
 
-    def __init__(self, exchange: Exchange, key: tuple[str, str], flow: Flow, owner: LegOwner) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        key: tuple[str, str],
+        flow: Flow,
+        owner: LegOwner,
+        security: MediaSecurity | None = None,
+    ) -> None:
         self.exchange = exchange
         self.key = key
         self.flow = flow
         self.owner = owner
-        self.stream: MediaStream | None = None
         self.session: Session | None = None
-        self.theirs: SessionDescription | None = None
-        self.ours: SessionDescription | None = None
-        self.agreed: AgreedAudio | None = None
+        self.media = LegMedia(exchange, self, security or exchange.settings.security)
         self.ended = False
         self.user_agent = ""
         self.answer_in_ack: Callable[[Request], None] | None = None
         """Who waits for the answer to an offer that went out in a 2xx."""
-        self._origin = Origin("-", exchange.entropy.number(1, 2**31), 0, "127.0.0.1")
         self._statistics = StreamStatistics()
         self._closed: asyncio.Task[None] | None = None
 
@@ -74,84 +78,54 @@ class Leg:
         session = self.session
         return session if session is not None and session.dialog.remote_tag == remote_tag else None
 
-    # --- audio
+    # --- media
+
+    @property
+    def stream(self) -> MediaStream | None:
+        """The one of the audio."""
+        return self.media.stream
+
+    @property
+    def theirs(self) -> SessionDescription | None:
+        """The peer's last description."""
+        return self.media.theirs
+
+    @theirs.setter
+    def theirs(self, description: SessionDescription | None) -> None:
+        self.media.theirs = description
+
+    @property
+    def agreed(self) -> AgreedAudio | None:
+        return self.media.agreed
 
     async def open(self) -> None:
         """Take a port. Raises Failure."""
-        if self.stream is None:
-            stream = await self.exchange.media.open(self)
-            if self.ended:
-                await stream.close()
-            else:
-                self.stream = stream
+        await self.media.open()
 
-    @property
-    def media_address(self) -> tuple[str, int]:
-        """What we write into our description for this peer."""
-        if self.stream is None:
-            return self.exchange.stack.advertised_host(self.flow), 9
-        host, port = self.stream.local
-        return (self.exchange.stack.advertised_host(self.flow) if host in ("", "0.0.0.0", "::") else host), port
-
-    def _next_origin(self, address: str) -> Origin:
-        """RFC 3264 §8: one session id a leg, and a version that grows."""
-        previous = self._origin
-        self._origin = Origin("-", previous.session, previous.version + 1, address)
-        return self._origin
+    async def prepare(self, description: SessionDescription | None) -> None:
+        """Take ports for what else than audio that description has."""
+        if description is not None:
+            await self.media.prepare(description)
 
     def relay(self, description: SessionDescription) -> SessionDescription:
-        """The other party's description as this peer sees it: our address and port in it."""
-        address, port = self.media_address
-        self.ours = description.rewrite(address, port, self._next_origin(address))
-        return self.ours
+        """The other party's description as an offer to this peer."""
+        return self.media.pass_offer(description)
+
+    def relay_answer(self, description: SessionDescription) -> SessionDescription:
+        """The other party's answer as the answer to this peer's offer (`theirs`). Raises NotAcceptable."""
+        return self.media.pass_answer(description)
 
     def studio_offer(self) -> SessionDescription:
         """An offer for a program's own voice."""
-        address, port = self.media_address
-        self.ours = make_offer(self._next_origin(address), address, port)
-        return self.ours
+        return self.media.studio_offer()
 
     def studio_answer(self) -> SessionDescription:
-        """A program's answer to the offer that came, or an offer when none came. Raises NotAcceptable.
+        """A program's answer to the offer that came, or an offer when none came. Raises NotAcceptable."""
+        return self.media.studio_answer()
 
-        Interop: one codec only, the peer's favourite; pjsip phones answer a choice of codecs with a re-INVITE of their
-        own, and digits typed meanwhile are lost.
-        """
-        if self.theirs is None:
-            return self.studio_offer()
-        address, port = self.media_address
-        codecs = _favourite(self.theirs)
-        self.ours, self.agreed = answer(self.theirs, self._next_origin(address), address, port, codecs=codecs)
-        self._configure(self.agreed)
-        return self.ours
-
-    def settle(self) -> AgreedAudio:
-        """Both descriptions are known: set the stream up. Raises NotAcceptable."""
-        if self.ours is None or self.theirs is None:
-            raise ValueError("an offer or an answer is missing")
-        self.agreed = agree(self.ours, self.theirs)
-        self._configure(self.agreed)
-        return self.agreed
-
-    def _configure(self, agreed: AgreedAudio) -> None:
-        if self.stream is not None:
-            self.stream.configure(
-                StreamSettings(
-                    remote=agreed.remote,
-                    codec=agreed.codec,
-                    payload_types=agreed.payload_types,
-                    dtmf=agreed.dtmf,
-                    ptime=agreed.ptime,
-                    send=agreed.send,
-                    receive=agreed.receive,
-                    guess=self._guess(agreed.remote),
-                )
-            )
-
-    def _guess(self, said: tuple[str, int]) -> tuple[str, int] | None:
-        """Where a peer behind a NAT may really listen (decision 12): the address that its signalling comes from."""
-        source = self.flow.remote[0]
-        return (source, said[1]) if media_behind_nat(said[0], source) else None
+    def settle(self) -> AgreedAudio | None:
+        """Both descriptions are known: set the streams up. Raises NotAcceptable."""
+        return self.media.settle()
 
     @property
     def codec(self) -> str:
@@ -171,13 +145,12 @@ class Leg:
     def finish(self) -> None:
         """No more news from or for this leg; its port is freed."""
         if not self.ended:
-            self.ended = True
+            self.ended = self.media.closed = True
             self.exchange.retire(self)
             self._closed = self.exchange.spawn(self._close(), f"close leg {self.call_id}")
 
     async def _close(self) -> None:
-        if self.stream is not None:
-            self._statistics = await self.stream.close()
+        self._statistics = await self.media.close()
 
     async def side(self) -> Side:
         """The figures for the record, when the stream is closed."""
@@ -236,10 +209,3 @@ class Leg:
         if not self.ended:
             self.hang_up(503)
             self.owner.leg_ended(self, "media lost")
-
-
-def _favourite(offer: SessionDescription) -> Sequence[str]:
-    """The first codec of an offer that programs can speak."""
-    audio = offer.audio
-    known = [] if audio is None else [name for name in audio.payload_types.values() if name in STUDIO]
-    return known[:1] or STUDIO

@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 _log = get_logger("pbx.calls")
 
 
-def join(near: Leg, far: Leg) -> None:
-    """Relay between two legs whose streams are set up."""
-    if near.stream is not None and far.stream is not None:
-        near.stream.connect(far.stream)
-
-
 class Bridge:
     """The owner of both legs; `near` is the caller's."""
 
@@ -66,7 +60,7 @@ class Bridge:
             return
         far.acknowledge()
         try:
-            description = near.relay(far.theirs)
+            description = near.relay_answer(far.theirs)
             self._settle()
         except NotAcceptable:
             self._fail(488, "no common audio")
@@ -81,7 +75,7 @@ class Bridge:
     def start(self) -> None:
         """Both are set up: relay, and watch for silence."""
         if not self._ended:
-            join(self._near, self._far)
+            self._near.media.join(self._far.media)
             self._watch.start()
 
     def _fail(self, status: int, cause: str) -> None:
@@ -95,7 +89,7 @@ class Bridge:
             self._near.theirs = read_description(request)
             if self._near.theirs is None:
                 raise NotAcceptable("ACK without an answer")
-            self._far.acknowledge(self._far.relay(self._near.theirs))
+            self._far.acknowledge(self._far.relay_answer(self._near.theirs))
             self._settle()
         except (SipSyntaxError, NotAcceptable):
             self._fail(488, "no answer in ACK")
@@ -136,8 +130,7 @@ class Bridge:
         """A transfer has taken `leg` over; the other party is hung up, and this bridge is no more."""
         if not self._ended:
             self._stop()
-            if leg.stream is not None:
-                leg.stream.disconnect()
+            leg.media.part()
             self.other(leg).hang_up()
             self.call.end("caller" if self.other(leg) is self._near else "callee", "transferred")
 
@@ -150,8 +143,7 @@ class Bridge:
             self._far = newcomer
         newcomer.owner = self
         self.call.parties = [self._near, self._far]
-        if stays.stream is not None:
-            stays.stream.disconnect()
+        stays.media.part()
         leg.hang_up()
 
         def renewed(_done: bool) -> None:

@@ -27,6 +27,7 @@ class Invitation:
     hops: int = 70
     call_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    account: int | None = None  # whose phone it is
 
 
 class OutgoingOwner(LegOwner, Protocol):
@@ -46,7 +47,7 @@ class OutgoingLeg(Leg):
     def __init__(self, exchange: Exchange, flow: Flow, invitation: Invitation, owner: OutgoingOwner) -> None:
         tag = exchange.entropy.token(8)
         call_id = invitation.call_id or exchange.entropy.token(16)
-        super().__init__(exchange, (call_id, tag), flow, owner)
+        super().__init__(exchange, (call_id, tag), flow, owner, exchange.security_of(invitation.account))
         self._waiting: OutgoingOwner | None = owner
         self._invitation = invitation
         self._invite: OutgoingInvite | None = None

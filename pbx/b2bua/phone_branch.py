@@ -43,6 +43,7 @@ class PhoneBranch:
             leg = OutgoingLeg(self._exchange, flow, invitation, self)
             self.leg = leg
             await leg.open()
+            await leg.prepare(self._call.origin.asked)
         except Failure as failure:
             self._give_up(status_of(failure))
             return
@@ -64,7 +65,13 @@ class PhoneBranch:
         place = await where(self._exchange, self._branch.target)
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
-            place.uri, identity(origin.caller), to, place.routes, origin.hops, headers=origin.headers
+            place.uri,
+            identity(origin.caller),
+            to,
+            place.routes,
+            origin.hops,
+            headers=origin.headers,
+            account=place.account,
         )
 
     def cancel(self, reason: str | None) -> None:
@@ -123,6 +130,7 @@ class Place:
     flow: Flow
     address: str
     routes: tuple[str, ...] = ()
+    account: int | None = None
 
 
 async def where(exchange: Exchange, target: Target) -> Place:
@@ -133,7 +141,7 @@ async def where(exchange: Exchange, target: Target) -> Place:
             binding = next((each for each in found if each.contact == contact), None)
             if binding is None:
                 raise Failure("unavailable", "The phone has gone")
-            return Place(binding.contact, binding.flow, account.address, tuple(binding.path))
+            return Place(binding.contact, binding.flow, account.address, tuple(binding.path), account.id)
         case Foreign(address):
             uri = Uri(user=address.local, host=address.domain)
             return Place(str(uri), await exchange.stack.flow_to(Uri.parse(str(uri))), str(address))

@@ -43,6 +43,10 @@ class ProgramOrigin:
     def caller(self) -> Caller:
         return self._caller
 
+    @property
+    def asked(self) -> SessionDescription | None:
+        return None
+
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         return leg.studio_offer()
 

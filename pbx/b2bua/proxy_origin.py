@@ -47,6 +47,10 @@ class ProxyOrigin:
     def caller(self) -> Caller:
         return self._caller
 
+    @property
+    def asked(self) -> SessionDescription | None:
+        return None
+
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         return None
 

@@ -63,6 +63,10 @@ class TransferOrigin:
     def caller(self) -> Caller:
         return self._caller
 
+    @property
+    def asked(self) -> SessionDescription | None:
+        return self._party.theirs
+
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         """What the party takes now, so that its own codec goes on."""
         theirs = self._party.theirs

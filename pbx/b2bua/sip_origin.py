@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from directory.model import Caller
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.media_bridge import Bridge, join
+from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.pending import request_data
 from pbx.b2bua.phone_branch import PhoneBranch, leg_of
@@ -58,6 +58,10 @@ class SipOrigin:
         request = self.leg.request
         return tuple((name, value) for name in _PASSING for value in request.get_all(name)[:3])
 
+    @property
+    def asked(self) -> SessionDescription | None:
+        return self.leg.theirs
+
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         return None if self.leg.theirs is None else leg.relay(self.leg.theirs)
 
@@ -72,11 +76,11 @@ class SipOrigin:
         description = None
         leg = leg_of(runner)
         if leg is not None and leg.theirs is not None and self.leg.theirs is not None and call.ringing_phones == 1:
-            description = self.leg.relay(leg.theirs)
             try:
+                description = self.leg.relay_answer(leg.theirs)
                 self.leg.settle()
                 leg.settle()
-                join(self.leg, leg)
+                self.leg.media.join(leg.media)
             except NotAcceptable:
                 description = None
         self.leg.provision(answer.status, answer.reason, description)

@@ -131,6 +131,7 @@ class Switchboard:
         if not isinstance(route, UnknownRoute):
             try:
                 await leg.open()
+                await leg.prepare(leg.theirs)
             except Failure as failure:
                 _log.warning("no port for audio", call=call.id, cause=str(failure))
                 leg.refuse(503)

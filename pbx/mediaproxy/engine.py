@@ -53,8 +53,8 @@ class StreamSettings:
     the payload number that we send; `dtmf` the telephone-event payload number or None; `ptime` in milliseconds;
     `guess` where the signalling came from, when the peer seems to be behind NAT: until its first packet, ours go to
     both addresses. `control` is where the peer wants RTCP (None: the port after `remote`'s); with `mux` it goes to the
-    RTP port (RFC 5761). With `srtp` or `dtls` nothing leaves or enters unencrypted; with `ice` only who knows its password is
-    the peer.
+    RTP port (RFC 5761). With `srtp` or `dtls` nothing leaves or enters unencrypted; with `ice` only who knows its
+    password is the peer.
     """
 
     remote: tuple[str, int]

@@ -74,7 +74,7 @@ def answer(
         raise NotAcceptable("No audio that we can take")
     known = {*codecs, DTMF}
     numbers = {number: name for number, name in audio.payload_types.items() if name in known}
-    if not any(_is_speech(name) for name in numbers.values()):
+    if not any(is_speech(name) for name in numbers.values()):
         raise NotAcceptable("No common codec")
     way = answered_direction(offer.direction(audio), direction)
     section = _section(port, audio.protocol, numbers, audio.ptime or 20, way)
@@ -88,15 +88,16 @@ def agree(ours: SessionDescription, theirs: SessionDescription) -> AgreedAudio:
 
     Serves relays too: `ours` is then the other side's description as we rewrote it. Raises NotAcceptable.
     """
-    mine, peer = ours.audio, theirs.audio
-    if mine is None or peer is None:
+    mine = ours.audio
+    peer = None if mine is None else section_at(theirs, ours.media.index(mine))
+    if mine is None or peer is None or peer.kind != "audio" or not peer.is_rtp or not peer.port:
         raise NotAcceptable("The audio was refused")
     address = theirs.address(peer)
     if address is None or not is_numeric(address):
         raise NotAcceptable("The audio has no usable address")
     my_types, peer_types = mine.payload_types, peer.payload_types
     common = {number: name for number, name in peer_types.items() if name in my_types.values()}
-    codec = next((number for number, name in common.items() if _is_speech(name)), None)
+    codec = next((number for number, name in common.items() if is_speech(name)), None)
     if codec is None:
         raise NotAcceptable("No common codec")
     # RFC 3264 §5.1: we send with the peer's numbers, and may be sent our own
@@ -111,6 +112,11 @@ def agree(ours: SessionDescription, theirs: SessionDescription) -> AgreedAudio:
         send=_sends(my_way) and _listens(peer_way),
         receive=_listens(my_way) and _sends(peer_way),
     )
+
+
+def section_at(description: SessionDescription, at: int) -> Media | None:
+    """Sections of offer and answer belong together by their place (RFC 3264 §6)."""
+    return description.media[at] if at < len(description.media) else None
 
 
 def answered_direction(offered: Direction, wanted: Direction = "sendrecv") -> Direction:
@@ -130,7 +136,7 @@ def _listens(direction: Direction) -> bool:
     return direction in ("sendrecv", "recvonly")
 
 
-def _is_speech(name: str) -> bool:
+def is_speech(name: str) -> bool:
     return name.partition("/")[0] not in _NOT_SPEECH
 
 

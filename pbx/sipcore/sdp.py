@@ -39,25 +39,7 @@ STATIC = {
 }
 """RFC 3551 table 4, as far as telephones use it."""
 
-# What a relay that ends ICE and encryption must not pass on: the other side would talk past it
-_DROPPED = frozenset(
-    {
-        "candidate",
-        "crypto",
-        "end-of-candidates",
-        "fingerprint",
-        "ice-lite",
-        "ice-mismatch",
-        "ice-options",
-        "ice-pwd",
-        "ice-ufrag",
-        "remote-candidates",
-        "rtcp",
-        "rtcp-mux",
-        "rtcp-mux-only",
-        "setup",
-    }
-)
+_RTP = frozenset({"RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +112,13 @@ class Media:
 
     @property
     def is_rtp(self) -> bool:
-        """Plain RTP, which is what our media takes (RFC 3551, RFC 4585)."""
-        return self.protocol in ("RTP/AVP", "RTP/AVPF")
+        """RTP, encrypted or not (RFC 3551, RFC 4585, RFC 3711, RFC 5764)."""
+        return self.protocol.upper() in _RTP
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether its profile insists on SRTP."""
+        return self.is_rtp and "SAVP" in self.protocol.upper()
 
     def rejected(self) -> Media:
         """The same section refused (RFC 3264 §6): port 0, and nothing but its m= line."""
@@ -173,8 +160,13 @@ class SessionDescription:
 
     @property
     def audio(self) -> Media | None:
-        """The audio section that counts: the first that is plain RTP and not refused."""
-        return next((each for each in self.media if _is_audio(each)), None)
+        """The audio section that counts: the first that is RTP, not refused, and not encrypted without any key."""
+        certified = bool(self.attributes("fingerprint"))
+        return next((each for each in self.media if _is_audio(each, certified)), None)
+
+    def attributes(self, name: str) -> list[str]:
+        """The values of all `a=name:value` of the session."""
+        return _attributes(self.lines, name)
 
     @property
     def origin(self) -> Origin | None:
@@ -205,27 +197,6 @@ class SessionDescription:
         audio = self.audio
         return audio is not None and self.direction(audio) in ("sendonly", "inactive")
 
-    def rewrite(self, address: str, port: int, origin: Origin | None = None) -> SessionDescription:
-        """The same description with our relay's address and port in it.
-
-        Payload numbers and all other lines stay. ICE and key lines go, because our relay ends both; a=rtcp goes,
-        because RTCP is on the next port. Other media than the audio section are refused.
-        """
-        chosen = self.audio
-        held = chosen is not None and self.address(chosen) == "0.0.0.0"
-        ours = f"c={network('0.0.0.0' if held else address)}"
-
-        def moved(line: str) -> str:
-            if line.startswith("c="):
-                return ours
-            return str(origin) if origin is not None and line.startswith("o=") else line
-
-        lines = [moved(line) for line in self.lines if not _is_dropped(line)]
-        if chosen is not None and not any(line.startswith("c=") for line in (*lines, *chosen.lines)):
-            lines.append(ours)
-        media = tuple(_moved(each, port, moved) if each is chosen else each.rejected() for each in self.media)
-        return SessionDescription(tuple(lines), media)
-
     def restrict(self, wanted: Callable[[str], bool]) -> SessionDescription:
         """Only those payloads of the audio section whose `NAME/rate` is wanted (decoding, recording: no G.729)."""
         chosen = self.audio
@@ -234,7 +205,7 @@ class SessionDescription:
         kept = [number for number, name in chosen.payload_types.items() if wanted(name)]
         gone = set(chosen.formats).difference(map(str, kept))
         first = f"m={chosen.kind} {chosen.port} {chosen.protocol} {' '.join(map(str, kept)) or '0'}"
-        lines = [line for line in chosen.lines[1:] if _payload_of(line) not in gone]
+        lines = [line for line in chosen.lines[1:] if payload_of(line) not in gone]
         media = tuple(
             (each.with_lines([first, *lines]) if kept else each.rejected()) if each is chosen else each
             for each in self.media
@@ -266,13 +237,10 @@ def is_numeric(address: str) -> bool:
     return not ip.is_multicast
 
 
-def _is_audio(media: Media) -> bool:
-    return media.kind == "audio" and media.is_rtp and media.port > 0
-
-
-def _moved(media: Media, port: int, moved: Callable[[str], str]) -> Media:
-    first = f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}"
-    return media.with_lines([first, *(moved(line) for line in media.lines[1:] if not _is_dropped(line))])
+def _is_audio(media: Media, certified: bool) -> bool:
+    if media.kind != "audio" or not media.is_rtp or not media.port:
+        return False
+    return not media.is_encrypted or certified or bool(media.attributes("crypto") or media.attributes("fingerprint"))
 
 
 def _attributes(lines: Iterable[str], name: str) -> list[str]:
@@ -290,11 +258,7 @@ def _direction(lines: Iterable[str]) -> Direction | None:
     return next((each for each in _DIRECTIONS if each in said), None)
 
 
-def _is_dropped(line: str) -> bool:
-    return line.startswith("a=") and line[2:].partition(":")[0].strip().lower() in _DROPPED
-
-
-def _payload_of(line: str) -> str | None:
+def payload_of(line: str) -> str | None:
     """The payload number that an a=rtpmap, fmtp or rtcp-fb line is about."""
     name, _, value = line.partition(":")
     if name in ("a=rtpmap", "a=fmtp", "a=rtcp-fb"):

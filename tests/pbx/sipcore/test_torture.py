@@ -19,6 +19,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.offer_answer import answer
 from pbx.sipcore.parser import StreamFramer, parse, screen
+from pbx.sipcore.passing import Outlet, passed_offer
 from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.transactions import ServerTransaction, TransactionLayer
 from pbx.sipcore.uri import NameAddress, Uri
@@ -216,7 +217,10 @@ def test_no_description_costs_more_than_its_length(line: str, piece: str) -> Non
     text = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 1 RTP/AVP 0\r\n" + line + (piece * 65000)[:65000]
     try:
         description = SessionDescription.parse(text)
-        description.restrict(lambda name: True).rewrite("192.0.2.2", 9, Origin("x", 1, 1, "192.0.2.2"))
+        outlets = {0: Outlet("192.0.2.2", 9, "RTP/AVP")}
+        passed_offer(
+            description.restrict(lambda name: True), Origin("x", 1, 1, "192.0.2.2"), outlets, more=["PCMA/8000"]
+        )
         answer(description, Origin("x", 1, 1, "192.0.2.2"), "192.0.2.2", 9)
     except (SipSyntaxError, NotAcceptable):
         pass

@@ -1,0 +1,375 @@
+"""The media of one leg: a stream for its audio, further ones for what else is relayed, and what both sides have said.
+
+It knows one party only; who is joined with whom is the business of the leg's owner. RFC 3264, RFC 4568, RFC 5763.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from base.failures import Failure
+from pbx.b2bua.exchange import Exchange
+from pbx.mediaproxy.engine import (
+    Carriage,
+    DtlsPeer,
+    IceKeys,
+    MediaListener,
+    MediaStream,
+    SrtpKeys,
+    StreamSettings,
+    StreamStatistics,
+)
+from pbx.nat.detection import media_behind_nat
+from pbx.sipcore.failures import NotAcceptable
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.offer_answer import STUDIO, AgreedAudio, agree, answer, make_offer, section_at
+from pbx.sipcore.passing import (
+    Outlet,
+    guarded,
+    is_datagrams,
+    is_tcp,
+    numbers_of,
+    passed_answer,
+    passed_offer,
+    relayable,
+)
+from pbx.sipcore.sdp import Media, Origin, SessionDescription, is_numeric
+from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection, SectionGuard
+
+# Limit: streams besides the audio that one leg may have; a video phone with slides and chat needs three.
+MOST_STREAMS = 4
+TRANSLATED = ("PCMU/8000", "PCMA/8000")
+"""Codecs that the media engine turns into each other, the cheapest first."""
+
+
+class Party(MediaListener, Protocol):
+    """The leg."""
+
+    @property
+    def flow(self) -> Flow: ...
+
+
+class LegMedia:
+    """See the head of the module. `theirs` and `ours` are the last descriptions, `agreed` what follows for audio."""
+
+    def __init__(self, exchange: Exchange, party: Party, security: MediaSecurity) -> None:
+        self._exchange = exchange
+        self._party = party
+        self._security = security
+        self.stream: MediaStream | None = None
+        self._more: dict[int, tuple[MediaStream, bool]] = {}  # by place; whether it is TCP
+        self._guards: dict[int, SectionGuard] = {}
+        self._numbers: dict[int, str] = {}
+        self._origin = Origin("-", exchange.entropy.number(1, 2**31), 0, "127.0.0.1")
+        self.theirs: SessionDescription | None = None
+        self.ours: SessionDescription | None = None
+        self.agreed: AgreedAudio | None = None
+        self.closed = False
+
+    # --- ports
+
+    async def open(self) -> None:
+        """Take a port for audio. Raises Failure."""
+        if self.stream is None:
+            stream = await self._take(tcp=False)
+            if self.closed:
+                await stream.close()
+            else:
+                self.stream = stream
+
+    async def prepare(self, description: SessionDescription) -> None:
+        """Take ports for whatever else that description has; what gets none will be refused."""
+        for at, section in self._unprepared(description):
+            if len(self._more) >= MOST_STREAMS:
+                return
+            try:
+                stream = await self._take(tcp=is_tcp(section))
+            except Failure:
+                self._exchange.metrics.count("calls.media-refused")
+                continue
+            if self.closed:
+                await stream.close()
+                return
+            self._more[at] = (stream, is_tcp(section))
+
+    def prepared(self, description: SessionDescription) -> bool:
+        """Whether `prepare` would find nothing to do."""
+        return not self._unprepared(description) or len(self._more) >= MOST_STREAMS
+
+    def _unprepared(self, description: SessionDescription) -> list[tuple[int, Media]]:
+        audio = description.audio
+        return [
+            (at, section)
+            for at, section in enumerate(description.media)
+            if section is not audio
+            and section.kind != "audio"
+            and relayable(section)
+            and (at not in self._more or self._more[at][1] != is_tcp(section))
+        ]
+
+    async def _take(self, *, tcp: bool) -> MediaStream:
+        return await self._exchange.media.open(self._party, ipv6=":" in self._party.flow.remote[0], tcp=tcp)
+
+    async def close(self) -> StreamStatistics:
+        """Free all ports; the figures are those of the audio."""
+        self.closed = True
+        more, self._more = self._more, {}
+        for stream, _ in more.values():
+            await stream.close()
+        return StreamStatistics() if self.stream is None else await self.stream.close()
+
+    def place(self, stream: MediaStream | None) -> tuple[str, int]:
+        """What we write into our description for this peer."""
+        advertised = self._exchange.stack.advertised_host(self._party.flow)
+        if stream is None:
+            return advertised, 9
+        host, port = stream.local
+        unlike = (":" in host) != (":" in self._party.flow.remote[0])
+        return (advertised if host in ("", "0.0.0.0", "::") or unlike else host), port
+
+    # --- joining
+
+    def join(self, other: LegMedia) -> None:
+        """Relay between this party and that one."""
+        if self.stream is not None and other.stream is not None:
+            self.stream.connect(other.stream)
+        self.join_more(other)
+
+    def join_more(self, other: LegMedia) -> None:
+        """The same for what is not audio."""
+        for at, (stream, tcp) in self._more.items():
+            far = other._more.get(at)
+            if far is not None and far[1] == tcp:
+                stream.connect(far[0])
+
+    def part(self) -> None:
+        for stream in (self.stream, *(stream for stream, _ in self._more.values())):
+            if stream is not None:
+                stream.disconnect()
+
+    # --- descriptions of ours
+
+    def _next_origin(self) -> Origin:
+        """RFC 3264 §8: one session id a leg, and a version that grows."""
+        previous = self._origin
+        self._origin = Origin("-", previous.session, previous.version + 1, self.place(self.stream)[0])
+        return self._origin
+
+    def pass_offer(self, description: SessionDescription) -> SessionDescription:
+        """The other party's media as an offer to this one."""
+        outlets = self._outlets(description, lambda at, _section, place: self._guard(at).offer(place))
+        self.ours = passed_offer(
+            description,
+            self._next_origin(),
+            outlets,
+            web=self._web,
+            more=_translated(description),
+            used=self._numbers,
+            before=self.ours,
+        )
+        self._remember()
+        return self.ours
+
+    def pass_answer(self, description: SessionDescription) -> SessionDescription:
+        """The other party's answer as the answer to this one's offer. Raises NotAcceptable."""
+        offer = self.theirs
+        if offer is None:
+            raise ValueError("nothing was offered")
+        outlets = self._outlets(offer, lambda at, section, place: self._guard(at).answer(offer, section, place))
+        self.ours = passed_answer(offer, description, self._next_origin(), outlets, speaks=TRANSLATED)
+        self._remember()
+        return self.ours
+
+    def studio_offer(self) -> SessionDescription:
+        """An offer for a program's own voice."""
+        place = self.place(self.stream)
+        made = make_offer(self._next_origin(), *place)
+        self.ours = self._guarded(made, 0, self._guard(0).offer(place))
+        self._remember()
+        return self.ours
+
+    def studio_answer(self) -> SessionDescription:
+        """A program's answer to the offer that came, or an offer when none came. Raises NotAcceptable.
+
+        Interop: one codec only, the peer's favourite; pjsip phones answer a choice of codecs with a re-INVITE of their
+        own, and digits typed meanwhile are lost.
+        """
+        offer = self.theirs
+        if offer is None:
+            return self.studio_offer()
+        place = self.place(self.stream)
+        made, _ = answer(offer, self._next_origin(), *place, codecs=_favourite(offer))
+        at = next(at for at, section in enumerate(made.media) if section.port)
+        asked = offer.media[at]
+        said = self._guard(at).answer(offer, asked, place)
+        mid = tuple(f"a=mid:{value}" for value in asked.attributes("mid")[:1])
+        self.ours = self._guarded(made, at, Guarded(said.protocol, (*mid, *said.lines)))
+        self._remember()
+        self.settle()
+        return self.ours
+
+    @staticmethod
+    def _guarded(made: SessionDescription, at: int, said: Guarded) -> SessionDescription:
+        return guarded(made, at, said.protocol, said.lines)
+
+    def _remember(self) -> None:
+        if self.ours is not None:
+            self._numbers.update(numbers_of(self.ours))
+
+    @property
+    def _web(self) -> bool:
+        """A browser: it reached us by WebSocket (RFC 7118), and takes nothing but DTLS-SRTP."""
+        return self._party.flow.transport in ("ws", "wss")
+
+    def _guard(self, at: int) -> SectionGuard:
+        guard = self._guards.get(at)
+        if guard is None:
+            guard = self._guards[at] = SectionGuard(
+                Circumstances(
+                    self._exchange.entropy,
+                    self._security,
+                    self._party.flow.transport in ("tls", "wss"),
+                    self._web,
+                    lambda: "" if self.stream is None else self.stream.fingerprint,
+                )
+            )
+        return guard
+
+    def _outlets(
+        self, description: SessionDescription, guard: Callable[[int, Media, tuple[str, int]], Guarded]
+    ) -> dict[int, Outlet]:
+        """Where each section is that we relay. Raises NotAcceptable when the audio may not be as it is wanted."""
+        outlets: dict[int, Outlet] = {}
+        audio = description.audio
+        for at, section in enumerate(description.media):
+            stream = self.stream if section is audio else self._fitting(at, section)
+            if stream is None and section is not audio:
+                continue
+            place = self.place(stream)
+            try:
+                said = guard(at, section, place) if section.is_rtp else self._unguarded(section)
+            except NotAcceptable:
+                if section is audio:
+                    raise
+                continue
+            outlets[at] = Outlet(*place, said.protocol, said.lines)
+        return outlets
+
+    def _fitting(self, at: int, section: Media) -> MediaStream | None:
+        found = self._more.get(at)
+        if found is None or section.kind == "audio" or not relayable(section) or found[1] != is_tcp(section):
+            return None
+        return found[0]
+
+    def _unguarded(self, section: Media) -> Guarded:
+        """T.38 and streams over TCP have no encryption that we end."""
+        if self._security is MediaSecurity.REQUIRED:
+            raise NotAcceptable("Unencrypted media are not taken")
+        return Guarded(section.protocol)
+
+    # --- what follows from both descriptions
+
+    def settle(self) -> AgreedAudio | None:
+        """Both descriptions are known: set the streams up. None when they agree on other media than audio.
+        Raises NotAcceptable."""
+        ours, theirs = self.ours, self.theirs
+        if ours is None or theirs is None:
+            raise ValueError("an offer or an answer is missing")
+        audio, others = ours.audio, False
+        for at, mine in enumerate(ours.media):
+            section = section_at(theirs, at)
+            if mine is not audio and mine.port and section is not None and section.port and at in self._more:
+                others = self._settle_other(at, mine, section, theirs) or others
+        agreed = None
+        if audio is not None or not others:
+            agreed = agree(ours, theirs)
+        self.agreed = agreed
+        if agreed is not None and audio is not None:
+            at = ours.media.index(audio)
+            self._configure(agreed, self._guard(at).settle(theirs, theirs.media[at]))
+        return agreed
+
+    def _configure(self, agreed: AgreedAudio, protection: Protection) -> None:
+        if self.stream is not None:
+            self.stream.configure(
+                _settings(
+                    agreed.remote,
+                    protection,
+                    "audio",
+                    codec=agreed.codec,
+                    payload_types=agreed.payload_types,
+                    dtmf=agreed.dtmf,
+                    ptime=agreed.ptime,
+                    send=agreed.send,
+                    receive=agreed.receive,
+                    guess=self._guess(agreed.remote),
+                )
+            )
+
+    def _settle_other(self, at: int, mine: Media, section: Media, theirs: SessionDescription) -> bool:
+        """A section besides the audio; False when it cannot be used."""
+        address = theirs.address(section)
+        if address is None or not is_numeric(address):
+            return False
+        remote, protection = (address, section.port), Protection()
+        if mine.is_rtp:
+            try:
+                protection = self._guard(at).settle(theirs, section)
+            except NotAcceptable:
+                self._exchange.metrics.count("calls.media-refused")
+                return False
+        carriage: Carriage = "rtp" if mine.is_rtp else "raw"
+        guess = self._guess(remote)
+        self._more[at][0].configure(_settings(remote, protection, carriage, guess=guess))
+        return mine.is_rtp or is_datagrams(mine) or is_tcp(mine)
+
+    def _guess(self, said: tuple[str, int]) -> tuple[str, int] | None:
+        """Where a peer behind a NAT may really listen (decision 12): the address that its signalling comes from."""
+        source = self._party.flow.remote[0]
+        return (source, said[1]) if media_behind_nat(said[0], source) else None
+
+
+def _settings(
+    remote: tuple[str, int],
+    protection: Protection,
+    carriage: Carriage,
+    *,
+    codec: int = 0,
+    payload_types: dict[int, str] | None = None,
+    dtmf: int | None = None,
+    ptime: int = 20,
+    send: bool = True,
+    receive: bool = True,
+    guess: tuple[str, int] | None = None,
+) -> StreamSettings:
+    srtp, dtls, ice = protection.srtp, protection.dtls, protection.ice
+    return StreamSettings(
+        remote,
+        codec,
+        payload_types or {},
+        dtmf,
+        ptime,
+        send,
+        receive,
+        guess,
+        carriage,
+        protection.control,
+        protection.mux,
+        None if srtp is None else SrtpKeys(*srtp),
+        None if dtls is None else DtlsPeer(*dtls),
+        None if ice is None else IceKeys(*ice),
+    )
+
+
+def _translated(description: SessionDescription) -> Sequence[str]:
+    """Codecs to offer behind theirs."""
+    audio = description.audio
+    return () if audio is None else TRANSLATED
+
+
+def _favourite(offer: SessionDescription) -> Sequence[str]:
+    """The first codec of an offer that programs can speak."""
+    audio = offer.audio
+    known = [] if audio is None else [name for name in audio.payload_types.values() if name in STUDIO]
+    return known[:1] or STUDIO
