@@ -14,6 +14,7 @@ from directory.model import Account, Address, Caller, CallRule, Route, UnknownRo
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.watching import tell_lines
 from pbx.records.record import LiveRecord
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
@@ -82,7 +83,10 @@ class Call:
         self.parties: list[Leg] = []
         self.hang_up_all: Callable[[int], None] | None = None
         self.bye_passed: Callable[[], None] | None = None
+        self.rung: set[Branch] = set()
+        """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
+        self.signal.on_change = lambda: tell_lines(self)
 
     @property
     def id(self) -> str:
@@ -120,6 +124,10 @@ class Call:
             case Device() | Foreign():
                 return self.origin.ring(self, branch)
 
+    def runner(self, branch: Branch) -> BranchRunner | None:
+        """What carries a branch, once it has started."""
+        return self._runners.get(branch)
+
     def cancel_branch(self, branch: Branch, reason: str | None) -> None:
         self._runners[branch].cancel(reason)
 
@@ -127,6 +135,7 @@ class Call:
         self._runners[branch].discard()
 
     def provisional(self, branch: Branch, answer: Answer) -> None:
+        self.rung.add(branch)
         self.origin.progress(self, answer, self._runners[branch])
 
     def answered(self, branch: Branch, answer: Answer) -> None:
@@ -172,6 +181,7 @@ class Call:
         self.record.ended_by, self.record.cause = by, cause
         ended = self.exchange.clock.wall()
         self.exchange.leave(self)
+        tell_lines(self)
         self.exchange.spawn(self._write(ended), f"record {self.id}")
 
     async def _write(self, ended: float) -> None:

@@ -18,6 +18,7 @@ from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from pbx.mediaproxy.engine import MediaEngine
+from pbx.presence.lines import Lines
 from pbx.programs import Programs
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
@@ -95,6 +96,8 @@ class Exchange:
     media: MediaEngine
     records: Records
     settings: CallSettings = field(default_factory=CallSettings)
+    lines: Lines = field(default_factory=Lines)
+    """Who is on the phone, for those who watch."""
     programs: Programs | None = None
     forwarder: Forwarder | None = None
     proxied: dict[str, Call] = field(default_factory=dict)
