@@ -48,7 +48,8 @@ class Telephone:
 
         `settings`: transport "udp"|"tcp", bind (own address), user (login, default: local part), expires, lamp
         (subscribe to message-summary), codecs (list, best first), ptime, log (file for the SIP trace), sound, agent,
-        naive (never mend its own addresses behind a router, nor keep the way open).
+        naive (never mend its own addresses behind a router, nor keep the way open), srtp ("optional" or "required",
+        with `:SUITE,SUITE` behind it only those).
         """
         await self._spawn()
         await self.command(

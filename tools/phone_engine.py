@@ -187,6 +187,7 @@ class Phone:
         log: str = "",
         agent: str = "Tandem-Phone",
         naive: bool = False,
+        srtp: str = "",
     ) -> None:
         self._start_library(bind, transport, local_port, ptime, sound, log, agent)
         if codecs is not None:
@@ -195,6 +196,7 @@ class Phone:
         config = _account(address, user, password, server, port, transport, bind, register, expires, lamp)
         if naive:
             config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = 0
+        _encrypt(config, srtp)
         self.account.create(config, True)
 
     def _start_library(
@@ -319,6 +321,7 @@ class Phone:
             "lost": stat.rxStat.loss,
             "codec": f"{info.codecName}/{info.codecClockRate}",
             "remote": info.remoteRtpAddress,
+            "protocol": info.proto,
         }
 
     def quit(self, unregister: bool = True) -> None:
@@ -428,6 +431,19 @@ def _credentials(user: str, password: str) -> pj.AuthCredInfoVector:
     vector = pj.AuthCredInfoVector()
     vector.append(pj.AuthCredInfo("digest", "*", user, 0, password))
     return vector
+
+
+def _encrypt(config: pj.AccountConfig, srtp: str) -> None:
+    """`optional` or `required`, after a colon the suites that are wanted; empty: no SRTP."""
+    use, _, suites = srtp.partition(":")
+    if use:
+        media = config.mediaConfig
+        media.srtpUse = pj.PJMEDIA_SRTP_MANDATORY if use == "required" else pj.PJMEDIA_SRTP_OPTIONAL
+        media.srtpSecureSignaling = 0
+        for name in filter(None, suites.split(",")):
+            crypto = pj.SrtpCrypto()
+            crypto.name = name
+            media.srtpOpt.cryptos.append(crypto)
 
 
 def _headers(headers: Mapping[str, str]) -> pj.SipHeaderVector:

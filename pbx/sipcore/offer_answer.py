@@ -77,7 +77,9 @@ def answer(
     if not any(is_speech(name) for name in numbers.values()):
         raise NotAcceptable("No common codec")
     way = answered_direction(offer.direction(audio), direction)
-    section = _section(port, audio.protocol, numbers, audio.ptime or 20, way)
+    # an encrypted profile is set with its keys (`section_guard`)
+    protocol = "RTP/AVP" if audio.is_encrypted else audio.protocol
+    section = _section(port, protocol, numbers, audio.ptime or 20, way)
     sections = [section if each is audio else each.rejected() for each in offer.media]
     ours = _description(origin, address, sections)
     return ours, agree(ours, offer)
