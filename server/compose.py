@@ -79,7 +79,10 @@ def _ground(options: ServeOptions, loop: asyncio.AbstractEventLoop, media: Media
         run=_in_thread,
         data=options.data,
         key=load_key(options.key_file, entropy),
-        hosts=own_names((listen.host for listen in options.config.sip.listen), options.config.sip.advertised),
+        hosts=own_names(
+            (*(listen.host for listen in options.config.sip.listen), *options.config.nat.public),
+            options.config.sip.advertised,
+        ),
         tls=True,
     )
 
@@ -93,7 +96,6 @@ def _media_plan(options: ServeOptions) -> MediaPlan:
     low, high = media.ports
     return MediaPlan(
         address=media.address,
-        advertised=media.advertised or options.config.sip.advertised or None,
         ports=range(low, high + 1),
     )
 

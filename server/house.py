@@ -131,7 +131,7 @@ class House:
     # --- floor 2, right: calls
 
     async def _floor_calls(self) -> None:
-        ground, sip = self.ground, self.config.sip
+        ground = self.ground
         clock, entropy, metrics = ground.clock, ground.entropy, self.metrics
         self.bindings = Bindings(clock)
         self.registrar = Registrar(clock, entropy, metrics, self.database, self.bindings, contacts=self._phones_allowed)
@@ -142,7 +142,7 @@ class House:
             clock,
             entropy,
             metrics,
-            stack_settings(sip, ground.timers, self.certificates),
+            stack_settings(self.config, ground.timers, self.certificates),
         )
         self.book = CallBook(self.database, metrics)
         await self.book.start()

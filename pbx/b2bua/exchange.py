@@ -18,6 +18,7 @@ from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from pbx.mediaproxy.engine import MediaEngine
+from pbx.nat.surroundings import Surroundings
 from pbx.presence.lines import Lines
 from pbx.programs import Programs
 from pbx.records.book import Records
@@ -42,6 +43,9 @@ class Stack(SessionPort, Protocol):
     def contact_for(self, flow: Flow, user: str = "") -> Uri: ...
 
     def advertised_host(self, flow: Flow) -> str: ...
+
+    @property
+    def surroundings(self) -> Surroundings: ...
 
     async def flow_to(self, uri: Uri) -> Flow:
         """Raises Failure("unavailable")."""

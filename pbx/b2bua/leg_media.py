@@ -20,7 +20,7 @@ from pbx.mediaproxy.engine import (
     StreamSettings,
     StreamStatistics,
 )
-from pbx.nat.detection import media_behind_nat
+from pbx.nat.surroundings import media_host
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.offer_answer import STUDIO, AgreedAudio, agree, answer, make_offer, section_at
@@ -121,12 +121,10 @@ class LegMedia:
 
     def place(self, stream: MediaStream | None) -> tuple[str, int]:
         """What we write into our description for this peer."""
-        advertised = self._exchange.stack.advertised_host(self._party.flow)
+        flow = self._party.flow
         if stream is None:
-            return advertised, 9
-        host, port = stream.local
-        unlike = (":" in host) != (":" in self._party.flow.remote[0])
-        return (advertised if host in ("", "0.0.0.0", "::") or unlike else host), port
+            return self._exchange.stack.advertised_host(flow), 9
+        return media_host(self._exchange.stack, flow, stream.local[0]), stream.local[1]
 
     # --- joining
 
@@ -326,8 +324,7 @@ class LegMedia:
 
     def _guess(self, said: tuple[str, int]) -> tuple[str, int] | None:
         """Where a peer behind a NAT may really listen (decision 12): the address that its signalling comes from."""
-        source = self._party.flow.remote[0]
-        return (source, said[1]) if media_behind_nat(said[0], source) else None
+        return self._exchange.stack.surroundings.media_guess(said, self._party.flow.remote[0])
 
 
 def _settings(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Protocol
 
 from pbx.nat.detection import behind_nat, media_behind_nat, numeric, private
+from pbx.sipcore.flow import Flow
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -18,11 +20,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Surroundings:
     """`lan`: networks that reach us without a router in between (none: all private ones). `nated`: networks whose
     telephones always count as behind a router, whatever they say. `public`: our addresses as those outside see them,
-    at most one of IPv4 and one of IPv6."""
+    at most one of IPv4 and one of IPv6; `public_media` likewise for audio, where it is not the same."""
 
     lan: tuple[Network, ...] = ()
     nated: tuple[Network, ...] = ()
     public: tuple[str, ...] = ()
+    public_media: tuple[str, ...] = ()
 
     def inside(self, host: str) -> bool:
         """Whether a peer at `host` is on our side of any router. A router's own address in our network counts."""
@@ -30,9 +33,16 @@ class Surroundings:
 
     def public_for(self, host: str) -> str:
         """What a peer at `host` must call us instead of our own address; empty when that will do."""
-        if not self.public or self.inside(host):
+        return self._of(self.public, host)
+
+    def public_media_for(self, host: str) -> str:
+        """The same for where our media ports are."""
+        return self._of(self.public_media, host) or self._of(self.public, host)
+
+    def _of(self, public: tuple[str, ...], host: str) -> str:
+        if not public or self.inside(host):
             return ""
-        return next((each for each in self.public if (":" in each) == (":" in host)), "")
+        return next((each for each in public if (":" in each) == (":" in host)), "")
 
     def behind_nat(self, said: str, source: str) -> bool:
         """A peer that calls itself `said` and sends from `source`: is there a router in between?"""
@@ -44,6 +54,26 @@ class Surroundings:
             return None
         hidden = media_behind_nat(said[0], source) or (said[0] not in ("0.0.0.0", "::") and _within(source, self.nated))
         return (source, said[1]) if hidden else None
+
+
+class Standing(Protocol):
+    """The part of the SIP stack that knows where it stands."""
+
+    @property
+    def surroundings(self) -> Surroundings: ...
+
+    def advertised_host(self, flow: Flow) -> str: ...
+
+
+def media_host(stack: Standing, flow: Flow, bound: str) -> str:
+    """The address of a media port bound at `bound`, as the peer on that flow must use it: the public one for a peer
+    outside, that of our signalling where the port is bound everywhere."""
+    peer = flow.remote[0]
+    public = stack.surroundings.public_media_for(peer)
+    if public:
+        return public
+    unlike = (":" in bound) != (":" in peer)
+    return stack.advertised_host(flow) if bound in ("", "0.0.0.0", "::") or unlike else bound
 
 
 def _within(host: str, networks: tuple[Network, ...]) -> bool:
