@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, Union
 
+from base.certificates import Shown
+
 Json: TypeAlias = Union[bool, int, float, str, "Sequence[Json]", "Mapping[str, Json]", None]
 
 
@@ -84,6 +86,16 @@ class Monitor(Protocol):
 
     def status(self) -> Mapping[str, Json]:
         """Version, uptime, addresses, counters: one flat dictionary."""
+
+
+class CertificateStore(Protocol):
+    """The certificates of the doors with TLS."""
+
+    @property
+    def shown(self) -> Sequence[Shown]: ...
+
+    async def reload(self) -> Sequence[Shown]:
+        """Read the files again. Raises Failure("unavailable"); then the old ones stay."""
 
 
 class Mailboxes(Protocol):

@@ -27,7 +27,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A socket to open: `udp` or `tcp`, a numeric address, a port (0: any free one)."""
+    """A socket to open: `udp`, `tcp`, `tls`, `ws` or `wss`, a numeric address, a port (0: any free one)."""
 
     transport: str
     host: str
@@ -38,13 +38,26 @@ class Listen:
         return f"{self.transport}:{host}:{self.port}"
 
 
+PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 8088, "wss": 8089}
+"""Ports where an entry names none. Those of WebSocket are what people know from other servers."""
+
+LISTEN = (
+    *(Listen(kind, host, PORTS[kind]) for host in ("0.0.0.0", "::") for kind in ("udp", "tcp", "tls", "wss")),
+    Listen("ws", "127.0.0.1", PORTS["ws"]),
+)
+"""Without a setting: everything, the `::` ones where the machine has IPv6; unencrypted WebSocket from this machine
+only, for a web server in front of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SipConfig:
     """`[sip]`"""
 
-    listen: tuple[Listen, ...] = (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
+    listen: tuple[Listen, ...] = LISTEN
     advertised: str = ""  # our address as the outside sees it; empty: the local address that faces the peer
     trusted: tuple[Network, ...] = ()  # peers that need no password (decision 9: none)
+    tls_verify: bool = True  # whether servers that we call over TLS must prove their name
+    tls_authorities: str = ""  # a PEM file of authorities to trust besides the system's
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,18 @@ class MediaConfig:
     ports: tuple[int, int] = (61000, 64999)  # decision 14: above the ephemeral range
     address: str = "0.0.0.0"
     advertised: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NatConfig:
+    """`[nat]`"""
+
+    lan: tuple[Network, ...] = ()  # networks without a router between them and us; none: all private ones
+    nated: tuple[Network, ...] = ()  # networks whose telephones always count as behind a router
+    public: tuple[str, ...] = ()  # our addresses as those outside see them, one of each family
+    keepalive: str = "empty"  # what keeps the way to UDP telephones behind routers open: off, empty, crlf, options
+    interval: int = 20  # seconds between these
+    media: str = "needed"  # whether audio of proxied calls passes through us: needed, always
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +104,7 @@ class Config:
 
     sip: SipConfig = field(default_factory=SipConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
+    nat: NatConfig = field(default_factory=NatConfig)
     imap: ImapConfig = field(default_factory=ImapConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
@@ -130,15 +156,20 @@ def _listen(value: object) -> tuple[Listen, ...]:
     return tuple(found)
 
 
-_LISTEN = re.compile(r"(?:(udp|tcp):)?(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(\d{1,5}))?)")
+_LISTEN = re.compile(r"(?:(udp|tcp|tls|ws|wss):)?(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(\d{1,5}))?)")
 
 
 def _one_listen(text: str) -> list[Listen]:
     match = _LISTEN.fullmatch(text.strip())
     if match is None:
-        raise _Wrong(f'{text!r} is no address; write "udp:192.0.2.1:5060", or "192.0.2.1:5060" for UDP and TCP')
-    transport, host, port = match[1], _address(match[2]), _within(0, 65535)(int(match[3] or 5060))
-    return [Listen(kind, host, port) for kind in ([transport] if transport else ["udp", "tcp"])]
+        raise _Wrong(
+            f'{text!r} is no address; write "udp:192.0.2.1:5060" (or tcp, tls, ws, wss), '
+            'or "192.0.2.1:5060" for UDP and TCP'
+        )
+    transport, host = match[1], _address(match[2])
+    kinds = [transport] if transport else ["udp", "tcp"]
+    port = _within(0, 65535)
+    return [Listen(kind, host, port(int(match[3] or PORTS[kind]))) for kind in kinds]
 
 
 def _networks(value: object) -> tuple[Network, ...]:
@@ -146,6 +177,22 @@ def _networks(value: object) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(_text(item), strict=False) for item in _list(value))
     except ValueError as error:
         raise _Wrong(str(error)) from None
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    found = tuple(_address(item) for item in _list(value))
+    if len({":" in each for each in found}) != len(found):
+        raise _Wrong("takes one IPv4 and one IPv6 address")
+    return found
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def word(value: object) -> str:
+        if value not in words:
+            raise _Wrong(f"must be one of {', '.join(words)}")
+        return _text(value)
+
+    return word
 
 
 def _port_range(value: object) -> tuple[int, int]:
@@ -168,8 +215,22 @@ def _level(value: object) -> str:
 
 
 _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
-    "sip": {"listen": _listen, "advertised": _optional_address, "trusted": _networks},
+    "sip": {
+        "listen": _listen,
+        "advertised": _optional_address,
+        "trusted": _networks,
+        "tls_verify": _flag,
+        "tls_authorities": _text,
+    },
     "media": {"ports": _port_range, "address": _address, "advertised": _optional_address},
+    "nat": {
+        "lan": _networks,
+        "nated": _networks,
+        "public": _addresses,
+        "keepalive": _one_of("off", "empty", "crlf", "options"),
+        "interval": _within(1, 3600),
+        "media": _one_of("needed", "always"),
+    },
     "imap": {"address": _address, "port": _within(0, 65535), "tls_port": _within(0, 65535)},
     "log": {"level": _level, "json": _flag},
 }
@@ -205,6 +266,7 @@ def parse(text: str, name: str = "configuration") -> Config:
     return Config(
         SipConfig(**sections["sip"]),  # type: ignore[arg-type]  # each converter returns its field's type
         MediaConfig(**sections["media"]),  # type: ignore[arg-type]
+        NatConfig(**sections["nat"]),  # type: ignore[arg-type]
         ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
         LogConfig(**sections["log"]),  # type: ignore[arg-type]
     )

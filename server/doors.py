@@ -5,9 +5,7 @@ Not here: SIP, which has a network port of its own, so that a simulation can ope
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,9 +17,9 @@ from apps.prompt_store import EnvironmentPrompts
 from base.failures import Failure
 from directory.directory import Directory
 from directory.model import Account
-from mail.imap.certificate import server_context
 from mail.imap.server import Endpoint, ImapServer
 from pbx.mediaproxy.wav import convert_prompt
+from server.certificates import CertificateKeeper
 from server.house import House
 from server.options import ServeOptions
 
@@ -55,15 +53,23 @@ class Doors:
             house.monitor,
             _Mailboxes(house.store.remove_account, house.registrar.unregister_all),
             _Process(shutdown),
+            self._certificates(),
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()
         self._closing.push_async_callback(control.close)
 
+    def _certificates(self) -> CertificateKeeper | None:
+        if self._house.certificates is None:
+            return None
+        keeper = CertificateKeeper(self._house.certificates)
+        keeper.start()
+        self._closing.push_async_callback(keeper.close)
+        return keeper
+
     async def _imap(self) -> None:
         house, config = self._house, self._options.config.imap
-        names = [house.directory.main_domain, *house.ground.hosts]
-        context = await asyncio.to_thread(server_context, self._options.data / "tls", names, time.time())
+        context = house.certificates.context if house.certificates is not None else None
         server = ImapServer(
             house.store, Passwords(house.directory), house.metrics, tls=context, spool=self._options.data / "spool"
         )

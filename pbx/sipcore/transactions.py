@@ -102,10 +102,12 @@ class TransactionLayer:
                 self.metrics.count("sip.responses.stray")
                 self._core.on_stray_response(message, flow)
 
-    def transport_error(self, flow: Flow) -> None:
-        """Nothing can be sent by this flow any more."""
+    def transport_error(self, flow: Flow, *, answerable: bool = False) -> None:
+        """Nothing can be sent by this flow any more; `answerable` when answers may find another way (§18.2.2)."""
         for client in [each for each in self._clients.values() if each.flow == flow]:
             client.transport_failed()
+        if answerable:
+            return
         for server in [each for each in self._servers.values() if each.flow == flow]:
             server.transport_failed()
 

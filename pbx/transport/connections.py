@@ -1,7 +1,8 @@
 """Stream connections that carry SIP: their numbers, their framing and their limits. Drives `StreamFramer`, knows no
 transactions.
 
-RFC 3261 §18, RFC 5626 §3.5.1 (CRLF keepalive), RFC 5923 (a connection is used again in both directions).
+RFC 3261 §18, RFC 5626 §3.5.1 and §4.4.1 (CRLF keepalive), RFC 5923 (a connection is used again in both directions),
+RFC 7118 §5 (over WebSocket the frame is the message).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from base.metrics import Metrics
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
-from pbx.sipcore.parser import PONG, Broken, Ping, StreamFramer
-from pbx.transport.network import Endpoint, Stream
+from pbx.sipcore.parser import PONG, Broken, Ping, StreamFramer, parse
+from pbx.transport.network import Accept, Endpoint, Stream
 
 Received = Callable[[Request | Response, Flow], None]
 Refused = Callable[[SipSyntaxError, Flow], None]
@@ -40,17 +41,31 @@ class StreamLimits:
     unsent: int = 1024 * 1024
 
 
+class WholeMessages:
+    """The framer of a stream that gives each message whole; Content-Length may be missing (RFC 7118 §5)."""
+
+    def feed(self, data: bytes) -> list[Request | Response | SipSyntaxError | Ping | Broken]:
+        if not data.strip(b"\r\n"):
+            return [Ping()] if data == b"\r\n\r\n" else []
+        try:
+            return [parse(data)]
+        except SipSyntaxError as error:
+            return [error]
+
+
 class Connection:
     """One connection and the message that is arriving on it."""
 
-    def __init__(self, owner: Connections, stream: Stream, flow: Flow, now: float) -> None:
+    def __init__(self, owner: Connections, stream: Stream, flow: Flow, now: float, name: str) -> None:
         self._owner = owner
+        self.peer = (flow.transport, flow.remote, name)
+        self.also: tuple[str, Endpoint, str] | None = None
         self.stream = stream
         self.flow = flow
         self.opened = self.heard = now
         self.partial_since: float | None = None
         self.spoken = False
-        self._framer = StreamFramer()
+        self._framer = WholeMessages() if flow.transport in ("ws", "wss") else StreamFramer()
 
     def received(self, data: bytes) -> None:
         now = self._owner.now()
@@ -75,7 +90,9 @@ class Connection:
                 self._owner.refused(event, self.flow)
                 self.stream.close()
             case _:
-                self.spoken = True
+                if not self.spoken:
+                    self.spoken = True
+                    self._owner.alias(self, event)
                 self._owner.received(event, self.flow)
 
     def ended(self) -> None:
@@ -110,7 +127,7 @@ class Connections:
         self._limits = limits or StreamLimits()
         self._number = 0
         self._open: dict[int, Connection] = {}
-        self._by_remote: dict[Endpoint, Connection] = {}
+        self._by_remote: dict[tuple[str, Endpoint, str], Connection] = {}
         self._by_source: dict[str, int] = {}
         self._sweeper: Timer | None = None
         self._empty: asyncio.Event | None = None
@@ -119,27 +136,35 @@ class Connections:
     def now(self) -> float:
         return self._clock.now()
 
-    def accept(self, stream: Stream) -> Connection:
-        """Take a connection that a peer opened; one too many is closed at once."""
-        source = stream.remote[0]
-        connection = self._add(stream)
-        if len(self._open) > self._limits.connections or self._by_source[source] > self._limits.source:
-            self._metrics.count("pbx.transport.connections.refused")
-            stream.abort()
-        return connection
+    def acceptor(self, transport: str) -> Accept:
+        """Takes connections that peers open over that transport; one too many is closed at once."""
 
-    def opened(self, stream: Stream) -> Connection:
-        """Take a connection that we opened."""
-        connection = self._add(stream)
-        connection.spoken = True
-        return connection
+        def accept(stream: Stream) -> Connection:
+            source = stream.remote[0]
+            connection = self._add(transport, stream)
+            if len(self._open) > self._limits.connections or self._by_source[source] > self._limits.source:
+                self._metrics.count("pbx.transport.connections.refused")
+                stream.abort()
+            return connection
 
-    def _add(self, stream: Stream) -> Connection:
+        return accept
+
+    def opener(self, transport: str, name: str = "") -> Accept:
+        """Takes a connection that we open, over TLS to a peer that proved to be `name`."""
+
+        def opened(stream: Stream) -> Connection:
+            connection = self._add(transport, stream, name)
+            connection.spoken = True
+            return connection
+
+        return opened
+
+    def _add(self, transport: str, stream: Stream, name: str = "") -> Connection:
         self._number += 1
-        flow = Flow("tcp", stream.local, stream.remote, self._number)
-        connection = Connection(self, stream, flow, self.now())
+        flow = Flow(transport, stream.local, stream.remote, self._number)
+        connection = Connection(self, stream, flow, self.now(), name)
         self._open[self._number] = connection
-        self._by_remote[stream.remote] = connection
+        self._by_remote[connection.peer] = connection
         self._by_source[stream.remote[0]] = self._by_source.get(stream.remote[0], 0) + 1
         self._plan_sweep()
         return connection
@@ -148,8 +173,9 @@ class Connections:
         if self._open.pop(connection.flow.connection, None) is None:
             return
         remote = connection.flow.remote
-        if self._by_remote.get(remote) is connection:
-            del self._by_remote[remote]
+        for peer in (connection.peer, connection.also):
+            if peer is not None and self._by_remote.get(peer) is connection:
+                del self._by_remote[peer]
         left = self._by_source[remote[0]] - 1
         if left:
             self._by_source[remote[0]] = left
@@ -159,10 +185,30 @@ class Connections:
         if self._empty is not None and not self._open:
             self._empty.set()
 
-    def flow_to(self, remote: Endpoint) -> Flow | None:
-        """The flow of a connection to that peer, if one is open."""
-        connection = self._by_remote.get(remote)
+    def flow_to(self, transport: str, remote: Endpoint, name: str = "") -> Flow | None:
+        """The flow of an open connection to that peer, also of one that the peer opened from just there (RFC 5923).
+
+        With a name, only one whose peer has proved to be that (RFC 5923 §8.1: an alias must not be stolen).
+        """
+        connection = self._by_remote.get((transport, remote, name))
         return connection.flow if connection is not None else None
+
+    def alias(self, connection: Connection, message: Request | Response) -> None:
+        """Let requests to where the peer listens use the connection that it opened (RFC 5923 §4).
+
+        Deviation: without asking for `;alias`, which no phone sends, but only for its own address, only TCP (over TLS
+        it would have to prove its name), and never in the place of a connection that is there.
+        """
+        if connection.flow.transport != "tcp" or not isinstance(message, Request):
+            return
+        via, host = message.top_via, connection.flow.remote[0]
+        peer = ("tcp", (host, via.port or 5060), "")
+        if via.host.strip("[]") == host and peer not in self._by_remote:
+            connection.also = peer
+            self._by_remote[peer] = connection
+
+    def alive(self, flow: Flow) -> bool:
+        return flow.connection in self._open
 
     def send(self, flow: Flow, data: bytes) -> bool:
         """Write to a connection; False when it is gone or its peer does not read."""

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from base.clock import Clock
-from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Receive, Stream, StreamUser
+from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Naptr, Receive, Srv, Stream, StreamUser
 
 Fate = Callable[[bytes, Endpoint, Endpoint], Sequence[float]]
 
@@ -99,11 +99,19 @@ class MemoryNetwork:
     """One network with any number of hosts; an address exists as soon as something binds it."""
 
     def __init__(
-        self, clock: Clock, *, fate: Fate = _at_once, names: Mapping[str, Sequence[str]] | None = None
+        self,
+        clock: Clock,
+        *,
+        fate: Fate = _at_once,
+        names: Mapping[str, Sequence[str]] | None = None,
+        naptrs: Mapping[str, Sequence[Naptr]] | None = None,
+        services: Mapping[str, Sequence[Srv]] | None = None,
     ) -> None:
         self._clock = clock
         self.fate = fate
         self._names = dict(names or {})
+        self._naptrs = dict(naptrs or {})
+        self._services = dict(services or {})
         self._sockets: dict[Endpoint, _MemoryDatagrams] = {}
         self._listeners: dict[Endpoint, _MemoryListener] = {}
         self._ports = itertools.count(49_152)
@@ -160,6 +168,12 @@ class MemoryNetwork:
 
     async def look_up(self, host: str) -> Sequence[str]:
         return tuple(self._names.get(host, ()))
+
+    async def naptr(self, domain: str) -> Sequence[Naptr]:
+        return tuple(self._naptrs.get(domain, ()))
+
+    async def srv(self, name: str) -> Sequence[Srv]:
+        return tuple(self._services.get(name, ()))
 
     def facing(self, remote: str) -> str:
         return next((local[0] for local in self._sockets if local[0] != "0.0.0.0"), "127.0.0.1")

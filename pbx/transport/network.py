@@ -8,6 +8,7 @@ caused them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 Endpoint = tuple[str, int]
@@ -69,6 +70,26 @@ class Listener(Protocol):
 Accept = Callable[[Stream], StreamUser]
 
 
+@dataclass(frozen=True, slots=True)
+class Naptr:
+    """One NAPTR record (RFC 3403 §4.1) with the flag `s`, the only one that SIP uses (RFC 3263 §4.1)."""
+
+    order: int
+    preference: int
+    service: str
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Srv:
+    """One SRV record (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
 class Network(Protocol):
     """A network. Every method may raise OSError."""
 
@@ -82,6 +103,12 @@ class Network(Protocol):
 
     async def look_up(self, host: str) -> Sequence[str]:
         """The numeric addresses of a host name; empty when there are none."""
+
+    async def naptr(self, domain: str) -> Sequence[Naptr]:
+        """Empty when there are none, or no answer."""
+
+    async def srv(self, name: str) -> Sequence[Srv]:
+        """Of `_sip._udp.example.org`; empty when there are none, or no answer."""
 
     def facing(self, remote: str) -> str:
         """Our own numeric address as the peer `remote` would see it on this network."""

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from base.log import get_logger
-from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Receive, Stream, StreamUser
+from pbx.transport.names import NameService
+from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Naptr, Receive, Srv, Stream, StreamUser
 
 DRAIN = 64
 LARGEST_DATAGRAM = 65_535
@@ -142,7 +143,9 @@ class _TcpListener:
 class SystemNetwork:
     """The real network. Name look-ups run in the loop's default executor, bounded in time and cached for a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: NameService | None = None) -> None:
+        """`service`: who is asked for NAPTR and SRV; addresses come from the system, `/etc/hosts` included."""
+        self._service = service or NameService()
         self._names: OrderedDict[str, tuple[float, tuple[str, ...]]] = OrderedDict()
 
     async def datagrams(self, local: Endpoint, receive: Receive) -> Datagrams:
@@ -151,6 +154,8 @@ class SystemNetwork:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
             sock.bind(local)
             return UdpSocket(asyncio.get_running_loop(), sock, receive)
         except OSError:
@@ -177,6 +182,8 @@ class SystemNetwork:
 
     async def look_up(self, host: str) -> Sequence[str]:
         loop = asyncio.get_running_loop()
+        if self._service.own_addresses:
+            return await self._service.addresses(host)
         known = self._names.get(host)
         if known is not None and known[0] > loop.time():
             return known[1]
@@ -191,6 +198,12 @@ class SystemNetwork:
         if len(self._names) > CACHED_NAMES:
             self._names.popitem(last=False)
         return addresses
+
+    async def naptr(self, domain: str) -> Sequence[Naptr]:
+        return await self._service.naptr(domain)
+
+    async def srv(self, name: str) -> Sequence[Srv]:
+        return await self._service.srv(name)
 
     def facing(self, remote: str) -> str:
         """Asks the routing table by connecting a datagram socket, which sends nothing."""

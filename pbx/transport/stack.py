@@ -2,13 +2,15 @@
 
 It decides nothing about a request; its core (`pbx.policy`) does.
 
-RFC 3261 §18, RFC 3581, RFC 5626 §3.5.1. Deviation: a request over 1300 octets stays on UDP (§18.1.1 would move it to
-TCP), as phones that registered over UDP seldom listen on TCP.
+RFC 3261 §18, RFC 3581, RFC 5626 §3.5.1, RFC 7118. Deviation: a request over 1300 octets leaves UDP (§18.1.1) only
+where the peer has a connection open to us, as phones that registered over UDP seldom listen on TCP.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,13 +19,16 @@ from base.entropy import Entropy
 from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
-from pbx.nat.detection import numeric, private
+from pbx.nat import stun
+from pbx.nat.detection import numeric
+from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import MAGIC
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse
 from pbx.sipcore.transactions import (
+    Cause,
     ClientTransaction,
     ClientUser,
     CorePort,
@@ -32,28 +37,46 @@ from pbx.sipcore.transactions import (
     TransactionLayer,
 )
 from pbx.sipcore.uri import Uri
+from pbx.transport import tls
 from pbx.transport.connections import Connections, StreamLimits
+from pbx.transport.handshakes import HandshakeLimits, Handshakes
 from pbx.transport.limiter import Recent
-from pbx.transport.network import Datagrams, Endpoint, Listener, Network
+from pbx.transport.locate import Locator, Place
+from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Network, Stream
+from pbx.transport.tls import TlsDoor
+from pbx.transport.websocket import WebSocketDoor
 
 _log = get_logger("pbx.transport")
 
-_STUN_COOKIE = b"\x21\x12\xa4\x42"
 FACES = 4096
+SECURE = ("tls", "wss")
+REOPENING = 256
+"""Limit: connections being opened at once only to answer on them."""
+LARGE = 1300
+"""RFC 3261 §18.1.1: octets of a request that may be too many for a datagram on its way."""
+_VIA_ROOM = 120
 
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
     """Where to listen, and what to call ourselves.
 
-    `public_host` is told to peers outside the private networks when the server sits behind a NAT of its own.
+    `public_host` is told to peers outside the private networks when the server sits behind a NAT of its own;
+    `surroundings` say it more exactly.
     """
 
     udp: tuple[Endpoint, ...] = (("0.0.0.0", 5060),)
     tcp: tuple[Endpoint, ...] = (("0.0.0.0", 5060),)
     public_host: str = ""
+    surroundings: Surroundings | None = None
     timers: Timers = field(default_factory=Timers)
     limits: StreamLimits = field(default_factory=StreamLimits)
+    tls: tuple[Endpoint, ...] = ()
+    ws: tuple[Endpoint, ...] = ()
+    wss: tuple[Endpoint, ...] = ()
+    server_tls: ssl.SSLContext | None = None
+    client_tls: ssl.SSLContext | None = None
+    handshakes: HandshakeLimits = field(default_factory=HandshakeLimits)
 
 
 class SipStack:
@@ -68,7 +91,10 @@ class SipStack:
         self._metrics = metrics
         self._settings = settings or StackSettings()
         self._udp: dict[Endpoint, Datagrams] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: dict[str, list[Listener]] = {}
+        self._handshakes = Handshakes(clock, metrics, self._settings.handshakes)
+        self._locator = Locator(network, clock, entropy)
+        self._reopening: set[asyncio.Task[None]] = set()
         self._connections = Connections(
             clock,
             metrics,
@@ -79,7 +105,9 @@ class SipStack:
         )
         self._faces: dict[str, str] = {}
         self._ports: frozenset[int] = frozenset()
-        self._hosts = {self._settings.public_host}
+        public = self._settings.public_host
+        self.surroundings = self._settings.surroundings or Surroundings(public=(public,) if public else ())
+        self._hosts = {public, *self.surroundings.public}
         self._layer: TransactionLayer | None = None
         self._ended_listeners: list[Callable[[Flow], None]] = []
         self._complained: Recent[str] = Recent(clock, window=60.0)
@@ -114,15 +142,32 @@ class SipStack:
             for local in self._settings.udp:
                 opening = ("udp", local)
                 await self._open_udp(local)
-            for local in self._settings.tcp:
-                opening = ("tcp", local)
-                self._listeners.append(await self._network.listen(local, self._connections.accept))
+            for transport, local in self._streams():
+                opening = (transport, local)
+                listener = await self._network.listen(local, self._acceptor(transport))
+                self._listeners.setdefault(transport, []).append(listener)
         except OSError as error:
             await self.close()
             raise _not_bound(*opening, error) from error
         bound = [local for _, local in self.addresses]
         self._ports = frozenset(port for _, port in bound)
         self._hosts.update(host for host, _ in bound)
+
+    def _streams(self) -> list[tuple[str, Endpoint]]:
+        settings = self._settings
+        kinds = {"tcp": settings.tcp, "tls": settings.tls, "ws": settings.ws, "wss": settings.wss}
+        return [(transport, local) for transport, locals_ in kinds.items() for local in locals_]
+
+    def _acceptor(self, transport: str) -> Accept:
+        """The layers of a transport, from SIP down to the network."""
+        accept = self._connections.acceptor(transport)
+        if transport in ("ws", "wss"):
+            accept = WebSocketDoor(self._handshakes, self._metrics, accept).accept
+        if transport in SECURE:
+            if self._settings.server_tls is None:
+                raise RuntimeError(f"no certificates for {transport}")
+            accept = TlsDoor(self._settings.server_tls, self._handshakes, self._metrics, accept).accept
+        return accept
 
     async def _open_udp(self, local: Endpoint) -> None:
         bound: list[Endpoint] = []
@@ -136,9 +181,12 @@ class SipStack:
 
     async def close(self) -> None:
         self._closing = True
-        for listener in self._listeners:
+        for listener in [each for some in self._listeners.values() for each in some]:
             await listener.close()
         self._listeners.clear()
+        for task in self._reopening:
+            task.cancel()
+        await asyncio.gather(*self._reopening, return_exceptions=True)
         await self._connections.close()
         for socket in self._udp.values():
             await socket.close()
@@ -146,9 +194,10 @@ class SipStack:
 
     @property
     def addresses(self) -> tuple[tuple[str, Endpoint], ...]:
-        """What is bound: ("udp" | "tcp", (host, port)), for the banner."""
+        """What is bound: transport and (host, port), for the banner."""
         datagrams = [("udp", local) for local in self._udp]
-        return (*datagrams, *(("tcp", listener.local) for listener in self._listeners))
+        streams = [(transport, each.local) for transport, some in self._listeners.items() for each in some]
+        return (*datagrams, *streams)
 
     # --- inwards -----------------------------------------------------------------------------------------------------
 
@@ -157,8 +206,8 @@ class SipStack:
         flow = Flow("udp", local, source)
         if not data.strip(b"\r\n\x00 "):
             self._metrics.count("pbx.transport.udp.keepalive")  # Interop: many phones send CR LF or a zero octet
-        elif data[0] < 4 and data[4:8] == _STUN_COOKIE:
-            self._metrics.count("pbx.transport.udp.stun")
+        elif data[0] < 64 and stun.looks_like_stun(data):
+            self._stun(data, flow)
         else:
             try:
                 message = parse(data)
@@ -166,6 +215,17 @@ class SipStack:
                 self._refused(error, flow)
             else:
                 self._received(message, flow)
+
+    def _stun(self, data: bytes, flow: Flow) -> None:
+        """RFC 5626 §4.4.2: phones learn from the answer that their binding in the NAT holds, and whether it moved."""
+        self._metrics.count("pbx.transport.udp.stun")
+        try:
+            answer = stun.answer_keepalive(data, flow.remote)
+        except stun.StunError:
+            self._metrics.count("pbx.transport.malformed")
+        else:
+            if answer is not None:
+                self._send_datagram(flow, answer)
 
     def _received(self, message: Request | Response, flow: Flow) -> None:
         """One message into the transaction layer. The one guard: whatever goes wrong, the socket is read on."""
@@ -192,7 +252,8 @@ class SipStack:
 
     def _flow_ended(self, flow: Flow) -> None:
         if self._layer is not None and not self._closing:
-            self._layer.transport_error(flow)
+            # RFC 3261 §18.2.2: the answers to what came by a connection may still go to the Via
+            self._layer.transport_error(flow, answerable=flow.transport in ("tcp", "tls"))
         for listener in self._ended_listeners:
             listener(flow)
 
@@ -202,7 +263,21 @@ class SipStack:
         """Send a request in a transaction of its own; our Via is pushed onto it."""
         if self._layer is None:
             raise RuntimeError("no core is attached")
-        return self._layer.request(request, flow, user)
+        return self._layer.request(request, self._roomy(request, flow), self._watched(user, flow))
+
+    def _roomy(self, request: Request, flow: Flow) -> Flow:
+        """The flow itself, or for a large request a connection that the peer of a datagram flow has open to us."""
+        if flow.transport != "udp":
+            return flow
+        stream = self._connections.flow_to("tcp", flow.remote)
+        if stream is None or len(request.encode()) + _VIA_ROOM <= LARGE:
+            return flow
+        self._metrics.count("pbx.transport.udp.large")
+        return stream
+
+    def _watched(self, user: ClientUser, flow: Flow) -> ClientUser:
+        """Requests to hosts found by DNS are watched, so that the next one does not go where one has failed."""
+        return _Watch(user, self._locator, flow) if self._locator.located(flow.transport, flow.remote) else user
 
     def send_message(self, message: Request | Response, flow: Flow) -> None:
         """Send outside any transaction: the ACK of a 2xx (our Via is pushed onto it), or a response."""
@@ -216,7 +291,7 @@ class SipStack:
         if flow.transport == "udp":
             sent = self._send_datagram(flow, data)
         else:
-            sent = self._connections.send(flow, data)
+            sent = self._connections.send(flow, data) or self._send_anew(flow, data)
         if not sent and not self._closing:
             self._metrics.count("pbx.transport.unsent")
             self._clock.call_later(0.0, lambda: self._lost(flow))
@@ -231,6 +306,32 @@ class SipStack:
             return False
         self._metrics.count("pbx.transport.udp.out")
         return True
+
+    def _send_anew(self, flow: Flow, data: bytes) -> bool:
+        """A response whose connection is gone goes over a new one to where the Via says (RFC 3261 §18.2.2)."""
+        if not data.startswith(b"SIP/2.0 ") or flow.transport not in ("tcp", "tls") or self._closing:
+            return False
+        if self._connections.alive(flow) or len(self._reopening) >= REOPENING:
+            return False  # it is there, but its peer does not read
+        via = parse(data).top_via
+        host = numeric(via.received or via.host)
+        if host is None:
+            return False
+        place = Place(flow.transport, (host, via.port or (5061 if flow.transport == "tls" else 5060)), via.host)
+        task = asyncio.get_running_loop().create_task(self._reopen(place, flow, data))
+        self._reopening.add(task)
+        task.add_done_callback(self._reopening.discard)
+        return True
+
+    async def _reopen(self, place: Place, flow: Flow, data: bytes) -> None:
+        try:
+            opened = await self._stream_flow(place)
+        except OSError:
+            self._metrics.count("pbx.transport.unsent")
+            self._lost(flow)
+        else:
+            self._metrics.count("pbx.transport.connections.reopened")
+            self._connections.send(opened, data)
 
     def _lost(self, flow: Flow) -> None:
         if self._layer is not None and not self._closing:
@@ -249,14 +350,19 @@ class SipStack:
         return f"[{host}]:{self._port(flow)}" if ":" in host else f"{host}:{self._port(flow)}"
 
     def contact_for(self, flow: Flow, user: str = "") -> Uri:
-        """Where the peer on that flow reaches us: for Contact and Record-Route."""
-        params = {} if flow.transport == "udp" else {"transport": flow.transport}
+        """Where the peer on that flow reaches us: for Contact and Record-Route.
+
+        Interop: `sip` with `transport=tls`, which RFC 3261 §26.2.2 calls obsolete: every phone understands it, while
+        `sips` is not offered to peers that did not ask for it. WebSocket is `ws` with or without TLS (RFC 7118 §5.2).
+        """
+        named = "ws" if flow.transport == "wss" else flow.transport
+        params = {} if named == "udp" else {"transport": named}
         return Uri("sip", user, None, self.advertised_host(flow), self._port(flow), params)
 
     def advertised_host(self, flow: Flow) -> str:
         """Our address as the peer on that flow must use it, for signalling and for media."""
-        public = self._settings.public_host
-        if public and not private(flow.remote[0]):
+        public = self.surroundings.public_for(flow.remote[0])
+        if public:
             return public
         if flow.local[0] not in ("0.0.0.0", "::", ""):
             return flow.local[0]
@@ -273,7 +379,7 @@ class SipStack:
         if flow.transport == "udp":
             socket = self._udp.get(flow.local) or self._udp_for(flow.remote[0])
             return socket.local[1] if socket is not None else flow.local[1]
-        ports = [listener.local[1] for listener in self._listeners]
+        ports = [listener.local[1] for listener in self._listeners.get(flow.transport, ())]
         return flow.local[1] if flow.local[1] in ports or not ports else ports[0]
 
     def ours(self, host: str, port: int | None) -> bool:
@@ -288,45 +394,79 @@ class SipStack:
         return sum(value.count(ours) for kind, value in request.headers() if kind == "via")
 
     async def flow_to(self, uri: Uri) -> Flow:
-        """A flow to a SIP address: an open connection, a new one, or a datagram flow.
+        """A flow to a SIP address: an open connection, a new one, or a datagram flow; the first place that takes one
+        (RFC 3263 §4). A place that fails later is avoided for a while, so that asking again gives the next.
 
-        Limit: numeric hosts and address records; NAPTR and SRV (RFC 3263) are not asked.
-        Raises Failure("unavailable") when the host is unknown or does not answer.
+        Raises Failure("unavailable") when the host is unknown or none of its places answers.
         """
-        host = uri.params.get("maddr") or uri.host
-        address = numeric(host) or next(iter(await self._network.look_up(host)), None)
-        if address is None:
-            raise Failure("unavailable", "Host unknown", private=host, temporary=True)
-        remote = (address, uri.port or 5060)
-        transport = (uri.params.get("transport") or "udp").lower()
-        if uri.scheme == "sips" or transport not in ("udp", "tcp"):
-            raise Failure("unavailable", "Transport not supported", private=f"{uri.scheme} {transport}")
-        return self._datagram_flow(remote) if transport == "udp" else await self._stream_flow(remote)
+        places = await self._locator.places(uri, self._able)
+        tried: list[str] = []
+        for place in places:
+            try:
+                return await self._flow_at(place)
+            except OSError as error:
+                tried.append(f"{place.transport} {place.remote}: {error}")
+                self._locator.avoid(place.transport, place.remote)
+        raise Failure("unavailable", "No connection", private="; ".join(tried), temporary=True)
 
-    def _datagram_flow(self, remote: Endpoint) -> Flow:
-        socket = self._udp_for(remote[0])
+    @property
+    def _able(self) -> tuple[str, ...]:
+        """The transports by which we can reach others, the preferred first."""
+        return ("udp", "tcp", "tls") if self._settings.client_tls is not None else ("udp", "tcp")
+
+    async def _flow_at(self, place: Place) -> Flow:
+        if place.transport != "udp":
+            return await self._stream_flow(place)
+        socket = self._udp_for(place.remote[0])
         if socket is None:
-            raise Failure("unavailable", "Address family not supported", private=remote[0])
-        return Flow("udp", socket.local, remote)
+            raise OSError("address family not supported")
+        return Flow("udp", socket.local, place.remote)
 
-    async def _stream_flow(self, remote: Endpoint) -> Flow:
-        flow = self._connections.flow_to(remote)
+    async def _stream_flow(self, place: Place) -> Flow:
+        """An open connection to that place, or a new one. Raises OSError."""
+        name = place.name if place.transport in SECURE else ""
+        flow = self._connections.flow_to(place.transport, place.remote, name)
         if flow is not None:
             return flow
-        try:
-            stream = await self._network.connect(remote, self._connections.opened, local_host=self._tcp_host(remote))
-        except OSError as error:
-            raise Failure("unavailable", "No connection", private=f"{remote}: {error}", temporary=True) from error
-        opened = self._connections.flow_to(stream.remote)
+        stream = await self._connect(place, name)
+        opened = self._connections.flow_to(place.transport, stream.remote, name)
         if opened is None:
-            raise Failure("unavailable", "Connection lost", private=str(remote), temporary=True)
+            raise OSError("connection lost")
         return opened
 
-    def _tcp_host(self, remote: Endpoint) -> str:
+    async def _connect(self, place: Place, name: str) -> Stream:
+        accept, here = self._connections.opener(place.transport, name), self._stream_host(place)
+        if place.transport not in SECURE:
+            return await self._network.connect(place.remote, accept, local_host=here)
+        if self._settings.client_tls is None:
+            raise OSError("TLS is not set up")
+        return await tls.connect(self._network, place.remote, self._settings.client_tls, name, accept, local_host=here)
+
+    def _stream_host(self, place: Place) -> str:
         """Where we listen at one address only, we also come from there: peers take it for our name."""
-        hosts = [listener.local[0] for listener in self._listeners]
-        family = [host for host in hosts if (":" in host) == (":" in remote[0]) and host not in ("0.0.0.0", "::")]
+        hosts = [listener.local[0] for listener in self._listeners.get(place.transport, ())]
+        family = [host for host in hosts if (":" in host) == (":" in place.remote[0]) and host not in ("0.0.0.0", "::")]
         return family[0] if family and len(family) == len(hosts) else ""
+
+
+class _Watch:
+    """The user of a request to a host that DNS named: what becomes of it is told to the locator (RFC 3263 §4.3)."""
+
+    def __init__(self, user: ClientUser, locator: Locator, flow: Flow) -> None:
+        self._user = user
+        self._locator = locator
+        self._place = (flow.transport, flow.remote)
+
+    def on_response(self, response: Response) -> None:
+        if response.status == 503:
+            self._locator.avoid(*self._place)
+        else:
+            self._locator.forgive(*self._place)
+        self._user.on_response(response)
+
+    def on_failure(self, cause: Cause) -> None:
+        self._locator.avoid(*self._place)
+        self._user.on_failure(cause)
 
 
 class GuardedCore:

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from base.config import _KEYS, Config, ConfigError, Listen, load, parse
+from base.config import _KEYS, Config, ConfigError, load, parse
 
 
 def test_an_empty_file_is_the_defaults() -> None:
     assert parse("") == Config()
-    assert Config().sip.listen == (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
+    assert [str(each) for each in Config().sip.listen] == [
+        *("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060", "tls:0.0.0.0:5061", "wss:0.0.0.0:8089"),
+        *("udp:[::]:5060", "tcp:[::]:5060", "tls:[::]:5061", "wss:[::]:8089", "ws:127.0.0.1:8088"),
+    ]
     assert Config().media.ports == (61000, 64999)
 
 
 def test_values() -> None:
     config = parse("""
 [sip]
-listen = ["udp:127.0.0.5:0", "[::1]:5070"]
+listen = ["udp:127.0.0.5:0", "[::1]:5070", "tls:127.0.0.5", "ws:127.0.0.5:80"]
 advertised = "203.0.113.7"
 trusted = ["192.0.2.0/24", "198.51.100.1"]
 
@@ -34,7 +37,9 @@ port = 0
 level = "DEBUG"
 json = true
 """)
-    assert [str(listen) for listen in config.sip.listen] == ["udp:127.0.0.5:0", "udp:[::1]:5070", "tcp:[::1]:5070"]
+    assert [str(listen) for listen in config.sip.listen] == [
+        *("udp:127.0.0.5:0", "udp:[::1]:5070", "tcp:[::1]:5070", "tls:127.0.0.5:5061", "ws:127.0.0.5:80"),
+    ]
     assert config.sip.trusted[0] == ipaddress.ip_network("192.0.2.0/24")
     assert config.media.ports == (60000, 60099)
     assert config.imap.port == 0
@@ -56,7 +61,7 @@ def test_every_key_of_the_table_is_a_field() -> None:
         ("[sip]\nlisten = '127.0.0.1:70000'", "must be a whole number from 0 to 65535"),
         ("[sip]\nlitsen = ''", "f.toml:2: unknown key litsen in [sip]; did you mean listen?"),
         ("# x\n\n[spi]\n", "f.toml:3: unknown section spi; did you mean sip?"),
-        ("zzz = 1", "f.toml:1: unknown section zzz; known: sip, media, imap, log"),
+        ("zzz = 1", "f.toml:1: unknown section zzz; known: sip, media, nat, imap, log"),
         ("sip = 1", "f.toml:1: sip is a section: write [sip]"),
         ("[log]\nlevel='info'\njson=1", "f.toml:3: [log] json must be true or false"),
         ("log.level = 'info'\nlog.loud = 1", "unknown key loud in [log]"),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from base.certificates import Certificates
 from base.metrics import Metrics
-from mail.imap.certificate import server_context
 from mail.imap.server import Endpoint, ImapServer, Limits
 from mail.store import MailStore
 from tests.mail.rooms import Village, disk_store
@@ -33,7 +33,7 @@ class Door:
 @asynccontextmanager
 async def open_door(folder: Path, *, limits: Limits | None = None, tls: bool = True) -> AsyncIterator[Door]:
     metrics = Metrics()
-    context = server_context(folder / "tls", ["localhost", "127.0.0.1"], 1.8e9) if tls else None
+    context = Certificates(folder / "tls", ["localhost", "127.0.0.1"], lambda: 1.8e9).context if tls else None
     async with disk_store(folder) as store:
         server = ImapServer(store, Village(), metrics, tls=context, spool=folder, limits=limits)
         endpoints = [Endpoint("127.0.0.1", 0)] + ([Endpoint("127.0.0.1", 0, tls=True)] if tls else [])
