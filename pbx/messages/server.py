@@ -113,7 +113,7 @@ class Messenger:
 
     def _accounts(self, members: Sequence[Address], caller: Caller) -> list[Account]:
         """The local members of a group, the sender left out."""
-        routes = [self._people.resolve(member, caller=caller).route for member in members[:GROUP]]
+        routes = [self._people.resolve(member, caller=caller, services=False).route for member in members[:GROUP]]
         sender = None if caller.account is None else caller.account.id
         return [route.account for route in routes if isinstance(route, AccountRoute) and route.account.id != sender]
 

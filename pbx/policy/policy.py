@@ -207,7 +207,8 @@ class Policy:
     def _resolve(self, request: Request, caller: Caller) -> Resolution:
         uri = Uri.parse(request.uri)
         domain = self._target_domain(request) or uri.host.lower()
-        services = uri.params.get("services") != "no"
+        # What is not a call is for the account itself, never for the programs that take its calls.
+        services = request.method == "INVITE" and uri.params.get("services") != "no"
         return self._directory.resolve(Address(uri.user, domain), caller=caller, services=services)
 
     # --- answers -----------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class Notifier:
             return
 
         def find(address: Address) -> Resolution:
-            return self._people.resolve(address, caller=caller)
+            return self._people.resolve(address, caller=caller, services=False)
 
         uri = f"sip:{Uri.parse(transaction.request.uri).user}@{transaction.request.to.uri.host}"
         view = open_list(uri, route, caller, package, find, self._entropy)
