@@ -151,6 +151,20 @@ class Telephone:
         """sent, received, lost (packets), codec (`PCMU/8000`), remote (address of the peer's RTP)."""
         return await self.command("statistics", call=call)
 
+    async def watch(self, uri: str) -> None:
+        """Subscribe to somebody's presence; events `presence`: online, text, note."""
+        await self.command("watch", uri=uri)
+
+    async def message(self, uri: str, text: str, kind: str = "text/plain") -> Event:
+        """Send an instant message; returns the event with its final `status`."""
+        since = len(self.events)
+        await self.command("message", uri=uri, text=text, kind=kind)
+        return await self.wait("message_sent", since=since)
+
+    async def appear(self, *, online: bool = True, note: str = "", activity: str = "") -> None:
+        """Publish one's own presence; `activity` is `away`, `busy` or empty."""
+        await self.command("appear", online=online, note=note, activity=activity)
+
     # --- waiting
 
     async def wait_state(self, state: str, call: int = 0, timeout: float | None = None) -> Event:

@@ -106,6 +106,12 @@ class _Account(pj.Account):  # type: ignore[misc]
             message=prm.rdata.wholeMsg,
         )
 
+    def onInstantMessage(self, prm: pj.OnInstantMessageParam) -> None:
+        self.phone.tell("message", text=prm.msgBody, sender=prm.fromUri, kind=prm.contentType)
+
+    def onInstantMessageStatus(self, prm: pj.OnInstantMessageStatusParam) -> None:
+        self.phone.tell("message_sent", status=prm.code, text=prm.msgBody)
+
     def onMwiInfo(self, prm: pj.OnMwiInfoParam) -> None:
         text = str(prm.rdata.wholeMsg)
         waiting = re.search(r"(?im)^messages-waiting\s*:\s*(yes|no)", text)
@@ -119,12 +125,33 @@ class _Account(pj.Account):  # type: ignore[misc]
         )
 
 
+class _Buddy(pj.Buddy):  # type: ignore[misc]
+    """Somebody whose presence is watched."""
+
+    def __init__(self, phone: Phone, uri: str) -> None:
+        super().__init__()
+        self.phone = phone
+        self.uri = uri
+
+    def onBuddyState(self) -> None:
+        info = self.getInfo()
+        status = info.presStatus
+        self.phone.tell(
+            "presence",
+            who=self.uri,
+            online=status.status == pj.PJSUA_BUDDY_STATUS_ONLINE,
+            text=status.statusText,
+            note=status.note,
+            subscription=info.subStateName,
+        )
+
+
 class Phone:
     """The commands. Every method named in `COMMANDS` is called with the fields of its JSON object."""
 
     COMMANDS = (
         "start", "register", "unregister", "call", "ring", "answer", "hangup", "dtmf", "play", "stop_play",
-        "record", "stop_record", "hold", "resume", "transfer", "attended", "statistics", "quit",
+        "record", "stop_record", "hold", "resume", "transfer", "attended", "statistics", "watch", "message", "appear", "quit",
     )  # fmt: skip
 
     def __init__(self, out: TextIO) -> None:
@@ -132,6 +159,7 @@ class Phone:
         self.endpoint = pj.Endpoint()
         self.account: _Account | None = None
         self.calls: dict[int, _Call] = {}
+        self.buddies: dict[str, _Buddy] = {}
         self.player: pj.AudioMediaPlayer | None = None
         self.recorder: pj.AudioMediaRecorder | None = None
         self.recording: str | None = None
@@ -187,6 +215,7 @@ class Phone:
         log: str = "",
         agent: str = "Tandem-Phone",
         naive: bool = False,
+        publish: bool = False,
         srtp: str = "",
     ) -> None:
         self._start_library(bind, transport, local_port, ptime, sound, log, agent)
@@ -196,6 +225,7 @@ class Phone:
         config = _account(address, user, password, server, port, transport, bind, register, expires, lamp)
         if naive:
             config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = 0
+        config.presConfig.publishEnabled = publish
         _encrypt(config, srtp)
         self.account.create(config, True)
 
@@ -323,6 +353,36 @@ class Phone:
             "remote": info.remoteRtpAddress,
             "protocol": info.proto,
         }
+
+    def watch(self, uri: str) -> None:
+        buddy = _Buddy(self, uri)
+        config = pj.BuddyConfig()
+        config.uri, config.subscribe = uri, True
+        buddy.create(self._line(), config)
+        self.buddies[uri] = buddy
+
+    def message(self, uri: str, text: str, kind: str = "text/plain") -> None:
+        """To anybody: the library sends messages to buddies."""
+        buddy = self.buddies.get(uri)
+        if buddy is None:
+            buddy = _Buddy(self, uri)
+            config = pj.BuddyConfig()
+            config.uri = uri
+            buddy.create(self._line(), config)
+            self.buddies[uri] = buddy
+        letter = pj.SendInstantMessageParam()
+        letter.content, letter.contentType = text, kind
+        buddy.sendInstantMessage(letter)
+
+    def appear(self, online: bool = True, note: str = "", activity: str = "") -> None:
+        """Publish one's own presence (needs `publish` at the start)."""
+        status = pj.PresenceStatus()
+        status.status = pj.PJSUA_BUDDY_STATUS_ONLINE if online else pj.PJSUA_BUDDY_STATUS_OFFLINE
+        status.note = note
+        status.activity = {"away": pj.PJRPID_ACTIVITY_AWAY, "busy": pj.PJRPID_ACTIVITY_BUSY}.get(
+            activity, pj.PJRPID_ACTIVITY_UNKNOWN
+        )
+        self._line().setOnlineStatus(status)
 
     def quit(self, unregister: bool = True) -> None:
         """Hang up, close files, leave the server politely; at most a second is given to all of that."""
