@@ -86,6 +86,7 @@ class Call:
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
+        self._broken_off: tuple[str, str] | None = None
         self.signal.on_change = lambda: tell_lines(self)
 
     @property
@@ -157,7 +158,8 @@ class Call:
     def failed(self, answer: Answer) -> None:
         self.record.status = answer.status
         self.origin.refuse(self, answer)
-        self.end("caller" if answer.status == 487 else "", answer.reason)
+        by, cause = self._broken_off or ("caller" if answer.status == 487 else "", answer.reason)
+        self.end(by, cause)
 
     @property
     def ringing_phones(self) -> int:
@@ -168,10 +170,15 @@ class Call:
 
     def hang_up(self, status: int = 0) -> None:
         """End it, whatever its state (shutdown, an administrator)."""
-        self.signal.cancel()
+        self.break_off(status or 480, "shutdown")
         if self.hang_up_all is not None:
             self.hang_up_all(status)
         self.end("server", "shutdown")
+
+    def break_off(self, status: int, cause: str) -> None:
+        """We end a call that nobody has answered yet."""
+        self._broken_off = ("server", cause)
+        self.signal.cancel(status)
 
     def end(self, by: str, cause: str) -> None:
         """Nobody is connected any more: close the record."""

@@ -23,6 +23,9 @@ from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.session import Session
 from pbx.sipcore.transactions import ServerTransaction
 
+MEDIA_LOST = "media lost"
+"""The cause when the media worker died."""
+
 
 class LegOwner(Protocol):
     """Who is told what happens to a leg."""
@@ -208,4 +211,4 @@ class Leg:
         """Decision 11: the calls of a dead worker end cleanly."""
         if not self.ended:
             self.hang_up(503)
-            self.owner.leg_ended(self, "media lost")
+            self.owner.leg_ended(self, MEDIA_LOST)

@@ -11,7 +11,7 @@ from base.log import get_logger
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.hold import Renegotiation
 from pbx.b2bua.incoming import IncomingLeg
-from pbx.b2bua.leg import Leg
+from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.referral import refer
 from pbx.b2bua.relay_request import pass_on
@@ -105,7 +105,7 @@ class Bridge:
     # --- what the parties do
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
-        by = "server" if cause == "media lost" else ("caller" if leg is self._near else "callee")
+        by = "server" if cause == MEDIA_LOST else ("caller" if leg is self._near else "callee")
         self._finish(leg, 0, by, cause)
 
     def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:

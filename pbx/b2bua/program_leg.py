@@ -15,7 +15,7 @@ from directory.model import Account, Caller, ForeignRoute
 from pbx.b2bua.bodies import info_digit
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
-from pbx.b2bua.leg import Leg
+from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
 from pbx.b2bua.pending import Outcome, Pending, Placed
 from pbx.b2bua.relay_request import pass_on
@@ -284,7 +284,7 @@ class ProgramLeg(LegAudio):
         self._tell(lambda listener: listener.leg_disconnected())
         if pending is not None:
             pending.caller_gone()
-        ended("server" if cause in ("media lost", "no RTP") else ("callee" if self._calls else "caller"), cause)
+        ended("server" if cause in (MEDIA_LOST, "no RTP") else ("callee" if self._calls else "caller"), cause)
 
     def leg_acknowledged(self, leg: Leg) -> None:
         self._settle_accept(None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from directory.model import Caller
 from pbx.b2bua.incoming import IncomingLeg
-from pbx.b2bua.leg import Leg
+from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.pending import request_data
@@ -96,7 +96,11 @@ class SipOrigin:
     # --- told by the caller's leg while nobody has answered
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
-        if self._call is not None:
+        if self._call is None:
+            return
+        if cause == MEDIA_LOST:
+            self._call.break_off(503, cause)
+        else:
             self._call.signal.cancel()
 
     def leg_acknowledged(self, leg: Leg) -> None: ...

@@ -114,9 +114,9 @@ class Signal:
         """A branch gave this provisional or final answer."""
         self._post(lambda: self._answer(branch, answer))
 
-    def cancel(self) -> None:
-        """The caller has given up."""
-        self._post(lambda: self._end(Answer(487)))
+    def cancel(self, status: int = 487) -> None:
+        """The caller has given up; another status says why it ends for him."""
+        self._post(lambda: self._end(Answer(status)))
 
     def redirect(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) hands the call over to others and is done with it."""
