@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import structlog
-
 from apps import inputs
 from apps.inputs import Inputs
 from apps.ports import People
 from apps.services import Services
 from apps.spool import SpoolNote
 from base.failures import Failure
+from base.log import Logger
 from base.values.kinds import Dictionary, Handle, Value
 from directory.model import Account, Caller
 from pbx.mediaproxy.engine import Clip
@@ -91,7 +90,7 @@ class RunningTask:
         program: str,
         account: Account,
         leg: ProgramLeg,
-        log: structlog.stdlib.BoundLogger,
+        log: Logger,
     ) -> None:
         self.services = services
         self.tasks = tasks

@@ -40,6 +40,7 @@ def configure(level: str = "info", *, json: bool = False) -> None:
     )
     # what libraries say, asyncio above all
     logging.basicConfig(level=level.upper(), format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # strangers' handshakes: we count them ourselves
 
 
 def _processors(*, json: bool) -> list[structlog.types.Processor]:
