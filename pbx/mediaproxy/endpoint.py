@@ -105,6 +105,7 @@ class Endpoint:
         self.lane: Lane | None = None
         self.far_lost = 0
         self.far_jitter = 0.0
+        self._reported: tuple[int, float] | None = None  # the peer's last sender report and when it came
         self.reception = Reception()
 
     def configure(self, settings: StreamSettings) -> None:
@@ -256,7 +257,7 @@ class Endpoint:
                 source = self.lane.ice.selected
                 self.latch.believe(source)
         if settings.mux and settings.carriage != "raw" and size > 1 and control_packet(buffer[1]):
-            self._take_control(bytes(buffer[:size]), counted)
+            self._take_control(bytes(buffer[:size]), now, counted)
             return 0, source
         if settings.carriage == "audio":
             return size, source
@@ -289,7 +290,7 @@ class Endpoint:
         if peer is not None and peer.settings is not None and peer.settings.carriage == self.settings.carriage:
             peer.send(buffer[:size], counted)
 
-    def receive_control(self, data: memoryview, source: Address, counted: Counter[str]) -> None:
+    def receive_control(self, data: memoryview, source: Address, now: float, counted: Counter[str]) -> None:
         """A datagram has come to the RTCP port: believed when it comes from the peer's host."""
         if not self.targets or source[0] != self.targets[0][0]:
             self.latch.strangers += 1
@@ -298,10 +299,10 @@ class Endpoint:
         opened: bytes | None = bytes(data)
         if self.lane is not None:
             opened = self.lane.receive(bytes(data), source, True)
-        if opened is not None and self._take_control(opened, counted):
+        if opened is not None and self._take_control(opened, now, counted):
             self.control_source = source
 
-    def _take_control(self, data: bytes, counted: Counter[str]) -> bool:
+    def _take_control(self, data: bytes, now: float, counted: Counter[str]) -> bool:
         """An RTCP packet of the peer: read for its figures, and forwarded as it is."""
         if not _RTCP_SMALLEST <= len(data) <= rtp.LONGEST or data[0] >> 6 != 2 or not control_packet(data[1]):
             counted["media.malformed"] += 1
@@ -313,6 +314,8 @@ class Endpoint:
         reports = rtcp.parse(data)
         if reports.blocks:
             self.far_lost, self.far_jitter = max(0, reports.blocks[0].lost), reports.blocks[0].jitter / 8
+        if reports.sent is not None:
+            self._reported = (reports.sent, now)
         peer = self.peer
         if peer is not None and self.forwards_control:
             peer.send_control(data, counted)
@@ -365,6 +368,13 @@ class Endpoint:
                 self.control.sendto(data, self.control_source or numeric(settings.control) or (host, port + 1))
         except (OSError, OverflowError):
             counted["media.send_failed"] += 1
+
+    def report(self, ssrc: int, name: str, sent: rtcp.Sent | None, now: float) -> None:
+        """A report of our own, for a stream whose peer hears us and not another party (RFC 3550 §6.4)."""
+        heard = self._reported
+        # RFC 3550 §6.4.1: LSR and DLSR, the latter in units of 1/65536 seconds
+        last, delay = (0, 0) if heard is None else (heard[0], int((now - heard[1]) * 65536))
+        self.send_control(rtcp.report(ssrc, name, sent, self.reception.block(last, delay)), self._counted)
 
     def _transmit(self, data: bytes, target: Address) -> None:
         """What the lane itself has to say."""

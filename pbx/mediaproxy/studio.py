@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pbx.mediaproxy import g711, protocol, rtp
+from pbx.mediaproxy import g711, protocol, rtcp, rtp
 from pbx.mediaproxy.digits import DigitSender
 from pbx.mediaproxy.endpoint import Endpoint
 from pbx.mediaproxy.framer import Framer
@@ -66,6 +66,8 @@ class Track:
         self.recorder: Recorder | None = None
         self.echo = False
         self.row = 0
+        self.packets = self.octets = 0  # of ours alone, without what the relay sent
+        self._told = 0
         self.quiet = True  # nothing was sent in the beat before: the next packet begins a talkspurt
 
     def configure(self) -> None:
@@ -90,7 +92,20 @@ class Track:
             packet = rtp.build(settings.codec, self.sequence, timestamp, self.ssrc, octets, marker=self.quiet)
             self.quiet = False
             self.sequence = (self.sequence + 1) & 0xFFFF
+            self.packets += 1
+            self.octets += len(octets)
             self.endpoint.send(packet, counted)
+
+    def report(self, name: str, now: float, wall: float) -> None:
+        """Each five seconds: what we sent and what we got (RFC 3550 §6.2), unless the relay passes on what the party
+        behind says."""
+        endpoint = self.endpoint
+        settings = endpoint.settings
+        if settings is None or settings.carriage != "audio" or endpoint.forwards_control or not endpoint.targets:
+            return
+        sent = rtcp.Sent(wall, self.framer.timestamp, self.packets, self.octets) if self.packets > self._told else None
+        self._told = self.packets
+        endpoint.report(self.ssrc, name, sent, now)
 
     def send_digits(self, counted: Counter[str]) -> bool:
         """The packet of a digit in progress, instead of sound; False when there is none."""

@@ -36,6 +36,7 @@ from pbx.mediaproxy.studio import BEAT, Studio, Track
 
 # Limit: beats made up for after a pause of the machine; more are left out.
 _CATCH_UP = 3
+_REPORT_EACH = 5  # seconds; RFC 3550 §6.2
 # Limit: events waiting for a main process that does not read; then recordings would be lost anyway.
 _MOST_WAITING = 64 << 20
 
@@ -54,11 +55,21 @@ class Settings(msgspec.Struct, frozen=True):
 class Worker:
     """The loop and its tables."""
 
-    def __init__(self, channel: socket.socket, settings: Settings, entropy: Entropy, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        settings: Settings,
+        entropy: Entropy,
+        now: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
         self._channel = channel
         self._settings = settings
         self._entropy = entropy
         self._now = now
+        self._wall = wall
+        self._name = entropy.token(8)  # RFC 7022 §4.2: a CNAME that tells nothing
+        self._seconds = 0
         self._ports = PortPairs(settings.address, range(settings.first_port, settings.last_port + 1))
         self._identity = Identity()
         self._counted: Counter[str] = Counter()
@@ -141,7 +152,7 @@ class Worker:
             size, source = endpoint.control.recvfrom_into(self._buffer)
         except OSError:
             return
-        endpoint.receive_control(self._view[:size], source[:2], self._counted)
+        endpoint.receive_control(self._view[:size], source[:2], self._now(), self._counted)
 
     # --- the control channel
 
@@ -302,6 +313,11 @@ class Worker:
     # --- once a second
 
     def _report(self, now: float) -> None:
+        self._seconds += 1
+        wall = self._wall()
+        for number, track in self._tracks.items():
+            if (number + self._seconds) % _REPORT_EACH == 0:
+                track.report(self._name, now, wall)
         figures: dict[int, protocol.Figures] = {}
         for number, endpoint in self._endpoints.items():
             endpoint.tick()
@@ -358,7 +374,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     settings = msgspec.json.decode(sys.argv[2], type=Settings)
     _allow_descriptors()
-    worker = Worker(channel, settings, SystemEntropy(), time.monotonic)
+    worker = Worker(channel, settings, SystemEntropy(), time.monotonic, time.time)
     if settings.priority:
         _hurry()
     gc.collect()

@@ -67,7 +67,9 @@ def passed_offer(
         section = each
         if each.kind == "audio" and each.is_rtp:
             section = _renumbered(_with_more(each, more), used or {})
-        sections.append(_moved(section, theirs, outlet, _unwanted(web)))
+        if web:
+            section = _spelled_out(section)
+        sections.append(_moved(section, theirs, outlet, _unwanted(web), [str(at)] if web else ()))
     if before is not None:
         sections += [each.rejected() for each in before.media[len(sections) : MAX_MEDIA]]
     return _assembled(theirs, origin, sections, outlets, web=web)
@@ -148,6 +150,18 @@ def _only(section: Media, kept: Sequence[str], renamed: Mapping[str, str]) -> Me
 def _with_number(line: str, old: str, new: str) -> str:
     head, colon, rest = line.partition(":")
     return f"{head}{colon}{new}{rest[len(old) :]}" if old != new else line
+
+
+def _spelled_out(section: Media) -> Media:
+    """Interop: browsers want an a=rtpmap of static numbers too (RFC 8829 §5.2.1)."""
+    named = {value.split(" ", 1)[0] for value in section.attributes("rtpmap")}
+    lines = [
+        line
+        for number, name in section.payload_types.items()
+        if str(number) not in named
+        for line in _mapped(number, name)
+    ]
+    return section.with_lines([*section.lines, *lines])
 
 
 def _with_more(section: Media, more: Iterable[str]) -> Media:
