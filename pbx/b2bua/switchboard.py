@@ -71,6 +71,10 @@ class Switchboard:
         call = self.exchange.proxied.get(call_id)
         if call is not None and call.bye_passed is not None:
             call.bye_passed()
+            return
+        for pending in self.exchange.calls.values():  # on a bad network the BYE may overtake the answer
+            if pending.record.call_id == call_id:
+                pending.bye_seen = True
 
     # --- CallControl
 
