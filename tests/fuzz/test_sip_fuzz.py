@@ -15,6 +15,7 @@ from pbx.sipcore.dialog import Dialog, next_hop
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.offer_answer import agree, answer, make_offer
+from pbx.sipcore.passing import Outlet, passed_answer, passed_offer
 from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.uri import NameAddress, Uri
 from tests.fuzz.mutations import spoilt
@@ -36,6 +37,7 @@ SDP = [
     b"v=0\r\no=x 2 3 IN IP6 ::1\r\ns= \r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\nm=audio 9 RTP/SAVPF 111 0\r\n"
     b"c=IN IP4 0.0.0.0\r\na=rtpmap:111 opus/48000/2\r\na=candidate:1 1 udp 1 1.2.3.4 5 typ host\r\na=inactive\r\n",
 ]
+GOOD = SessionDescription.parse(SDP[0])
 SDP_WORDS = [b"m=audio ", b"a=rtpmap:", b"c=IN IP4 ", b"/127/3", b"a=ptime:0", b"-1", b"65536", b"RTP/AVP"]
 CREDENTIALS = [
     b'Digest username="alice", realm="tandem.test", nonce="5", uri="sip:x", response="0123", algorithm=MD5, qop=auth, '
@@ -67,7 +69,7 @@ def test_sip_messages(data: bytes) -> None:
         with contextlib.suppress(SipSyntaxError):
             next_hop(message)
         dialog = Dialog.uas(message, "local", "<sip:us>")
-        assert parser.parse(_with_via(dialog.new_request("BYE")))
+        look_at(parser.parse(_with_via(dialog.new_request("BYE"))))
         look_at(response_to(message, 200, to_tag="t"))
 
 
@@ -125,8 +127,12 @@ def test_session_descriptions(data: bytes) -> None:
         return
     origin = Origin("-", 1, 1, "10.0.0.1")
     _ = theirs.origin, theirs.on_hold, theirs.with_direction("sendonly"), theirs.restrict(lambda name: name == "PCMU")
-    relayed = theirs.rewrite("10.0.0.1", 61_000, origin)
-    SessionDescription.parse(relayed.encode())
+    outlets = {at: Outlet("10.0.0.1", 61_000 + 2 * at, media.protocol) for at, media in enumerate(theirs.media)}
+    passed = passed_offer(theirs, origin, outlets, more=("PCMU/8000", "PCMA/8000"))
+    assert len(SessionDescription.parse(passed.encode()).media) == len(theirs.media)
+    for offer, found in ((theirs, GOOD), (GOOD, theirs), (passed, theirs)):
+        answered = passed_answer(offer, found, origin, outlets, speaks=("PCMU/8000",))
+        assert len(SessionDescription.parse(answered.encode()).media) == len(offer.media)
     with contextlib.suppress(NotAcceptable):
         ours, agreed = answer(theirs, origin, "10.0.0.1", 61_000)
         SessionDescription.parse(ours.encode())

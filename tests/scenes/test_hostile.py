@@ -302,9 +302,9 @@ async def test_a_forged_tag_is_481(site: Site, method: str) -> None:
             assert answer.status == 481
         forger.send(forger.text("ACK", f"sip:202@{DOMAIN}", tag="forged").encode())
         forger.send(forger.text("CANCEL", f"sip:202@{DOMAIN}").encode())
-        answer = parse(await asyncio.wait_for(forger.inbox.get(), 5))  # of the CANCEL: an ACK is never answered
-        assert isinstance(answer, Response)
-        assert (answer.status, answer.method) == (481, "CANCEL")
+        reply = parse(await asyncio.wait_for(forger.inbox.get(), 5))  # of the CANCEL: an ACK is never answered
+        assert isinstance(reply, Response)
+        assert (reply.status, reply.method) == (481, "CANCEL")
         assert forger.inbox.empty()
     assert await counter(site, "sip.acks.stray") == 1
 

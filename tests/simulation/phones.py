@@ -36,6 +36,9 @@ class Plan:
     talk: float | None = 5.0
     keys: tuple[tuple[float, str], ...] = ()
     late_offer: bool = False
+    holds: tuple[float, ...] = ()
+    """When, after the answer, the caller sends a re-INVITE: hold, resume, hold and so on."""
+    video: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ class SimPhone:
         self.press: Callable[[int, str], None] = lambda port, digit: None
         self.notified = 0
         self._ports = 4000
+        self._versions = 0
+        self._refused: set[str] = set()
         self._cseq = 0
         self._register_id = entropy.token(8)
 
@@ -183,10 +188,12 @@ class SimPhone:
         again.set("Proxy-Authorization" if proxy else "Authorization", value)
         return again
 
-    def _sdp(self, port: int) -> bytes:
+    def _sdp(self, port: int, direction: str = "sendrecv", video: bool = False) -> bytes:
+        self._versions += 1
+        seen = f"m=video {port + 200} RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n" if video else ""
         return (
-            f"v=0\r\no=- 1 1 IN IP4 {self.local[0]}\r\ns=-\r\nc=IN IP4 {self.local[0]}\r\nt=0 0\r\n"
-            f"m=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+            f"v=0\r\no=- 1 {self._versions} IN IP4 {self.local[0]}\r\ns=-\r\nc=IN IP4 {self.local[0]}\r\nt=0 0\r\n"
+            f"m=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n{seen}"
         ).encode()
 
     def _port(self) -> int:
@@ -201,7 +208,7 @@ class SimPhone:
         self.placed.append(placed)
         request = self._make("INVITE", uri, f"<{uri}>", placed.call_id)
         if not plan.late_offer:
-            request.set_body(self._sdp(placed.port), "application/sdp")
+            request.set_body(self._sdp(placed.port, video=plan.video), "application/sdp")
         self._invite(placed, request, True)
         if plan.cancel is not None:
             self.clock.call_later(plan.cancel, lambda: self._cancel(placed))
@@ -242,6 +249,9 @@ class SimPhone:
             self._over(placed)
 
     def _established(self, placed: Placed, request: Request, response: Response) -> None:
+        if placed.dialog is not None and placed.dialog.remote_tag != response.to_tag:
+            self._second(request, response)
+            return
         if placed.ack:
             self.socket.send(placed.ack, SERVER)
             return
@@ -261,8 +271,42 @@ class SimPhone:
             return
         for at, key in placed.plan.keys:
             self.clock.call_later(at, lambda key=key: self._key(placed, key))  # type: ignore[misc]
+        for number, at in enumerate(placed.plan.holds):
+            direction = "sendrecv" if number % 2 else "sendonly"
+            self.clock.call_later(at, lambda direction=direction: self._reinvite(placed, direction))  # type: ignore[misc]
         if placed.plan.talk is not None:
             self.clock.call_later(placed.plan.talk, lambda: self._hang_up(placed))
+
+    def _reinvite(self, placed: Placed, direction: str) -> None:
+        """Offer again inside the call; what is refused (491, 488) is left as it was."""
+        dialog = placed.dialog
+        if placed.ended_at is not None or dialog is None:
+            return
+        request = dialog.new_request("INVITE")
+        request.set_body(self._sdp(placed.port, direction, placed.plan.video), "application/sdp")
+        number = request.cseq.number
+
+        def answered(response: Response) -> None:
+            if response.is_success:
+                ack = dialog.ack(number)
+                ack.insert_first("Via", self.layer.via(self.flow))
+                self.socket.send(ack.encode(), SERVER)
+            elif response.is_final and response.status not in (408, 481, 487, 488, 491, 500, 503):
+                self.faults.append(f"re-INVITE got {response.status}")
+            if response.status in (408, 481):
+                self._hang_up(placed)
+
+        self.layer.request(request, self.flow, _User(answered, lambda cause: self._hang_up(placed)))
+
+    def _second(self, request: Request, response: Response) -> None:
+        """A further phone answered a call that a proxy forked: accept and hang up (RFC 3261 §13.2.2.4)."""
+        dialog = Dialog.uac(request, response)
+        ack = dialog.ack(request.cseq.number)
+        ack.insert_first("Via", self.layer.via(self.flow))
+        self.socket.send(ack.encode(), SERVER)
+        if response.to_tag not in self._refused:
+            self._refused.add(response.to_tag)
+            self._bye(dialog)
 
     def _key(self, placed: Placed, key: str) -> None:
         if placed.ended_at is None:
@@ -397,5 +441,6 @@ class SimPhone:
         """A 2xx that comes again after the transaction has gone."""
         for placed in self.placed:
             ours = response.is_success and response.method == "INVITE" and response.call_id == placed.call_id
+            # (that of a re-INVITE is acknowledged by its transaction, which outlives what repeats)
             if ours and placed.ack:
                 self.socket.send(placed.ack, SERVER)

@@ -126,6 +126,20 @@ class VirtualStream:
 
         self._studio.clock.call_later(0.02, close)
 
+    def lose(self) -> None:
+        """Its worker dies: what was recorded is closed as it is, then the stream is told lost."""
+        self.stop()
+        for taking in self.takings:
+            self._end(taking, "lost")
+        self.disconnect()
+        self._studio.clock.call_later(0.05, self._lost)
+
+    def _lost(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._studio.open_streams.discard(self)
+            self.listener.media_lost()
+
     def send_digit(self, digit: str, milliseconds: int = 100) -> None:
         self.heard.append(f"digit {digit}")
 
@@ -168,6 +182,11 @@ class VirtualStudio:
 
     def loaded(self) -> int:
         return len(self.open_streams)
+
+    def die(self) -> None:
+        """The media worker dies with all streams that it holds."""
+        for stream in list(self.open_streams):
+            stream.lose()
 
     def facing(self, port: int) -> VirtualStream | None:
         """The open stream that talks to a phone's RTP port (each phone call has its own)."""
