@@ -39,6 +39,7 @@ from pbx.messages.server import Messenger
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.room import Events
+from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
 from pbx.registrar.bindings import Bindings
@@ -200,6 +201,9 @@ class House:
         )
         self.switchboard.attach(self.host)
         self.switchboard.attach_proxy(self.proxy)
+        always = self.config.nat.media == "always"
+        anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
+        self.proxy.anchors = self.switchboard.exchange.anchors = anchors
         self.proxy.on_bye = self.switchboard.bye_passed
 
     # --- what meets across floors

@@ -21,6 +21,7 @@ from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.presence.lines import Lines
 from pbx.programs import Programs
+from pbx.proxy.anchors import Anchors
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
 from pbx.signal.signal import Limits
@@ -104,6 +105,8 @@ class Exchange:
     """Who is on the phone, for those who watch."""
     programs: Programs | None = None
     forwarder: Forwarder | None = None
+    anchors: Anchors | None = None
+    """Who relays the media of proxied calls where it must be."""
     proxied: dict[str, Call] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from base.failures import Failure
+from base.log import get_logger
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.phone_branch import where
+from pbx.proxy.anchors import Anchor
 from pbx.proxy.context import Outgoing
 from pbx.proxy.proxy import Target
 from pbx.signal.answer import Answer
@@ -21,6 +23,8 @@ from pbx.sipcore.transactions import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
+
+_log = get_logger("pbx.calls")
 
 
 class Forwarder(Protocol):
@@ -40,6 +44,7 @@ class ProxyBranch:
         self._forwarder = forwarder
         self._sent: ClientTransaction | None = None
         self._cancelled = False
+        self._anchor: Anchor | None = None
         self.response: Response | None = None
         """The last one that came."""
 
@@ -56,11 +61,38 @@ class ProxyBranch:
         except SipSyntaxError:
             self._tell(Answer(480))
             return
-        if self._cancelled:
-            self._tell(Answer(487))
+        if self._given_up():
             return
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes))
+        try:
+            await self._anchor_media(outgoing, place.uri)
+        except Failure as failure:
+            self._tell(Answer(status_of(failure)))
+            return
+        if self._given_up():
+            return
         self._sent = exchange.stack.request(outgoing.request, outgoing.flow, self)
+
+    def _given_up(self) -> bool:
+        """Cancelled before it was sent."""
+        if self._cancelled:
+            self._drop_anchor()
+            self._tell(Answer(487))
+        return self._cancelled
+
+    async def _anchor_media(self, outgoing: Outgoing, uri: str) -> None:
+        """Relay the media where the parties cannot reach each other. Raises Failure."""
+        anchors, near = self._call.exchange.anchors, self._transaction.flow
+        because = "" if anchors is None else anchors.wanted(outgoing.request, near, uri, outgoing.flow)
+        if anchors is not None and because:
+            _log.info("media relayed", call=self._call.id, because=because)
+            self._anchor = await anchors.begin(outgoing.request, near, outgoing.flow)
+
+    def _drop_anchor(self) -> None:
+        anchor, self._anchor = self._anchor, None
+        exchange, call_id = self._call.exchange, self._transaction.request.call_id
+        if anchor is not None and exchange.anchors is not None:
+            exchange.spawn(exchange.anchors.drop(call_id, anchor), f"drop anchor of {call_id}")
 
     def cancel(self, reason: str | None) -> None:
         self._cancelled = True
@@ -76,6 +108,8 @@ class ProxyBranch:
         if self.response is not None:
             copy = self.response.copy()
             copy.remove_first("Via")
+            if self._anchor is not None:
+                self._anchor.response(copy, to_caller=True)
             self._transaction.respond(copy)
 
     def _tell(self, answer: Answer) -> None:
@@ -84,10 +118,13 @@ class ProxyBranch:
     def on_response(self, response: Response) -> None:
         repeated = self.response is not None and self.response.is_success
         self.response = response
+        if response.status >= 300:
+            self._drop_anchor()
         if repeated:
             self.pass_back()
         elif response.status > 100:
             self._tell(Answer(response.status, response.reason))
 
     def on_failure(self, cause: str) -> None:
+        self._drop_anchor()
         self._tell(Answer(408 if cause == "timeout" else 503))

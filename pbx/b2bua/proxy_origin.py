@@ -85,6 +85,8 @@ class ProxyOrigin:
 
         def over(by: str, cause: str) -> None:
             exchange.proxied.pop(call_id, None)
+            if exchange.anchors is not None:
+                exchange.spawn(exchange.anchors.release(call_id), f"release anchors of {call_id}")
             limit.cancel()
             call.end(by, cause)
 

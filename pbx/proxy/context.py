@@ -64,8 +64,16 @@ class _Branch:
 class ResponseContext:
     """Forwards answers of its branches to one server transaction."""
 
-    def __init__(self, transaction: ServerTransaction, stack: Requests, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        transaction: ServerTransaction,
+        stack: Requests,
+        on_end: Callable[[], None],
+        passing: Callable[[Response], None] | None = None,
+    ) -> None:
+        """`passing` may change each response on its way back."""
         self._transaction = transaction
+        self._passing = passing
         self._stack = stack
         self._on_end = on_end
         self._branches: list[_Branch] = []
@@ -126,6 +134,8 @@ class ResponseContext:
         back = response.copy()
         back.remove("Via")
         back.copy_from(self.request, "Via")
+        if self._passing is not None:
+            self._passing(back)
         self._transaction.respond(back)
 
     def _cancelled(self, cancel: Request) -> None:

@@ -17,12 +17,13 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, ProgramRoute, Resolution, UnknownRoute
+from pbx.proxy.anchors import Anchor, Anchors
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
 from pbx.registrar.bindings import Bindings
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
-from pbx.sipcore.message import Request
+from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
 
@@ -63,6 +64,8 @@ class Proxy:
         self._seal = RouteSeal(key)
         self._contexts: set[ResponseContext] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.anchors: Anchors | None = None
+        """Who relays media of calls whose parties cannot reach each other."""
         self.on_bye: Callable[[str], None] | None = None
         """Told the Call-ID of each BYE that passes: the end of a call that was set up through us."""
         metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
@@ -79,7 +82,7 @@ class Proxy:
         """Send a request that is not a call where its address leads."""
         match resolution.route:
             case AccountRoute(account=account):
-                found = self._bindings.contacts(account.id)
+                found = self._bindings.ringable(account.id)
                 targets = [Target(binding.contact, binding.flow, binding.path) for binding in found]
                 self.fork(transaction, targets)
             case ForeignRoute():
@@ -158,10 +161,39 @@ class Proxy:
         if len(self._contexts) >= MAX_CONTEXTS:
             transaction.reply(503, headers=(("Retry-After", "10"),))
         else:
-            self._start(transaction, [Outgoing(request, flow)])
+            self._onwards(transaction, Outgoing(request, flow))
         if request.method == "BYE" and self.on_bye is not None:
             self.on_bye(request.call_id)
         return True
+
+    def _onwards(self, transaction: ServerTransaction, outgoing: Outgoing) -> None:
+        """A request inside a dialog, with our places in its description where we relay the media."""
+        found = self.anchors.in_dialog(outgoing.request) if self.anchors is not None else None
+        if found is None:
+            self._start(transaction, [outgoing])
+            return
+        anchor, passing = found
+        if anchor.wide_enough(outgoing.request):
+            anchor.request(outgoing.request)
+            self._start(transaction, [outgoing], passing)
+        else:
+            self._spawn(self._widened(transaction, outgoing, anchor, passing))
+
+    async def _widened(
+        self,
+        transaction: ServerTransaction,
+        outgoing: Outgoing,
+        anchor: Anchor,
+        passing: Callable[[Response], None],
+    ) -> None:
+        """More media than before: ports first. Without any, what is new is refused and the rest goes on."""
+        try:
+            await anchor.widen_for(outgoing.request)
+        except Failure as failure:
+            _log.warning("no ports for more media", cause=str(failure), call_id=outgoing.request.call_id)
+        if not transaction.is_answered:
+            anchor.request(outgoing.request)
+            self._start(transaction, [outgoing], passing)
 
     def ack(self, request: Request, flow: Flow) -> bool:
         """The ACK of a 2xx has no transaction: it is passed on as it is (RFC 3261 §16.11)."""
@@ -172,6 +204,9 @@ class Proxy:
             return False
         if onward is None or request.number("Max-Forwards") == 0:
             return False
+        found = self.anchors.in_dialog(copy) if self.anchors is not None else None
+        if found is not None:
+            found[0].request(copy)  # the answer to an offer in the 2xx (RFC 3261 §13.2.1)
         self._stack.send_message(copy, onward)
         return True
 
@@ -189,8 +224,13 @@ class Proxy:
 
     # --- both --------------------------------------------------------------------------------------------------------
 
-    def _start(self, transaction: ServerTransaction, outgoing: Sequence[Outgoing]) -> None:
-        context = ResponseContext(transaction, self._stack, lambda: self._contexts.discard(context))
+    def _start(
+        self,
+        transaction: ServerTransaction,
+        outgoing: Sequence[Outgoing],
+        passing: Callable[[Response], None] | None = None,
+    ) -> None:
+        context = ResponseContext(transaction, self._stack, lambda: self._contexts.discard(context), passing)
         self._contexts.add(context)
         self._metrics.count("pbx.proxy.forwarded", len(outgoing))
         context.start(outgoing)

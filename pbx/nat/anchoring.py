@@ -1,0 +1,81 @@
+"""When media of a call that we only proxy must pass through us all the same, and its description with our places in it.
+
+Pure. What is inside a section is nobody's business here: codecs, keys and payload numbers pass as they are. Left alone
+is what finds its way by itself (ICE with DTLS, RFC 8445 and RFC 5763) and streams over TCP (RFC 4145).
+
+RFC 3264 (an offer and its answer each say where their author listens), RFC 8866 §5.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pbx.nat.surroundings import Surroundings
+from pbx.sipcore.sdp import Media, SessionDescription, network
+
+_PASSING_BY = frozenset(
+    {
+        "candidate", "end-of-candidates", "ice-lite", "ice-mismatch", "ice-options", "ice-pwd", "ice-ufrag",
+        "remote-candidates", "rtcp",
+    }
+)  # fmt: skip
+"""Other ways to its author than the one through us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """`said`: the address where it says that it can be reached; `source`: where its signalling comes from."""
+
+    said: str
+    source: str
+
+
+def reason(where: Surroundings, caller: Party, callee: Party) -> str:
+    """Why these two cannot send media to each other; empty when they can."""
+    if (":" in caller.source) != (":" in callee.source):
+        return "IPv4 and IPv6"
+    if where.inside(caller.source) != where.inside(callee.source):
+        return "inside and outside"
+    if any(where.behind_nat(each.said, each.source) for each in (caller, callee)):
+        return "behind a router"
+    return ""
+
+
+def anchorable(section: Media) -> bool:
+    """RTP, plain or with keys in the description, and T.38."""
+    return section.port > 0 and (section.protocol.upper().startswith("RTP/") or section.protocol.lower() == "udptl")
+
+
+def first_address(description: SessionDescription) -> str:
+    """Where its author listens; empty when nowhere."""
+    for section in description.media:
+        if anchorable(section):
+            return description.address(section) or ""
+    return ""
+
+
+def anchored(theirs: SessionDescription, places: Mapping[int, tuple[str, int]]) -> SessionDescription:
+    """The description as the other party gets it. `places`: address and port of ours for each section; a section that
+    could be relayed and has none is refused, and what is held with 0.0.0.0 stays so (RFC 3264 §8.4)."""
+    lines = tuple(line for line in theirs.lines if not _passes_by(line))
+    return SessionDescription(lines, tuple(_moved(theirs, at, each, places) for at, each in enumerate(theirs.media)))
+
+
+def _moved(theirs: SessionDescription, at: int, section: Media, places: Mapping[int, tuple[str, int]]) -> Media:
+    if not anchorable(section):
+        return section
+    place = places.get(at)
+    if place is None:
+        return section.rejected()
+    said = theirs.address(section)
+    connection = f"c={network(said if said in ('0.0.0.0', '::') else place[0])}"
+    rest = [line for line in section.lines[1:] if not line.startswith("c=") and not _passes_by(line)]
+    titles = [line for line in rest if line.startswith("i=")]  # RFC 8866 §5: i= comes before c=
+    others = [line for line in rest if not line.startswith("i=")]
+    first = f"m={section.kind} {place[1]} {section.protocol} {' '.join(section.formats)}"
+    return section.with_lines([first, *titles, connection, *others])
+
+
+def _passes_by(line: str) -> bool:
+    return line.startswith("a=") and line[2:].partition(":")[0].strip().lower() in _PASSING_BY

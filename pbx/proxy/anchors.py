@@ -1,0 +1,231 @@
+"""Media of proxied calls that must pass through us: the ports, and the descriptions in whatever message passes.
+
+A call has no anchor unless its parties cannot reach each other (`pbx.nat.anchoring`); then each branch has its own. The
+dialog stays one from end to end, and packets pass unread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from base.failures import Failure
+from base.log import get_logger
+from base.metrics import Metrics
+from pbx.mediaproxy.engine import Carriage, MediaEngine, MediaStream, StreamSettings
+from pbx.nat.anchoring import Party, anchorable, anchored, first_address, reason
+from pbx.nat.surroundings import Surroundings, media_host
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Message, Request, Response
+from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription, is_numeric
+from pbx.sipcore.uri import Uri
+
+# Limit: media sections of a proxied call that are relayed; further ones are refused.
+MOST_SECTIONS = 4
+# Limit: early dialogs of one branch whose requests find their anchor.
+_TAGS = 16
+
+_log = get_logger("pbx.proxy")
+
+
+class Stack(Protocol):
+    """What is needed of the SIP stack."""
+
+    @property
+    def surroundings(self) -> Surroundings: ...
+
+    def advertised_host(self, flow: Flow) -> str: ...
+
+
+class _Side:
+    """The ports that face one party."""
+
+    def __init__(self, anchor: Anchor, flow: Flow) -> None:
+        self._anchor = anchor
+        self.flow = flow
+        self.streams: list[MediaStream] = []
+
+    def place(self, stack: Stack, at: int) -> tuple[str, int]:
+        """Where this party sends the media of that section to."""
+        host, port = self.streams[at].local
+        return media_host(stack, self.flow, host), port
+
+    def hear(self, stack: Stack, description: SessionDescription) -> None:
+        """What this party says of where it listens."""
+        for at, section in enumerate(description.media[: len(self.streams)]):
+            address = description.address(section)
+            if not anchorable(section) or address is None or not is_numeric(address):
+                continue
+            said = (address, section.port)
+            guess = stack.surroundings.media_guess(said, self.flow.remote[0])
+            carriage: Carriage = "raw" if section.protocol.lower() == "udptl" else "rtp"
+            self.streams[at].configure(StreamSettings(said, 0, {}, carriage=carriage, guess=guess))
+
+    # --- told by the streams: nothing of it concerns a relay that reads nothing
+
+    def media_digit(self, digit: str, milliseconds: int) -> None: ...
+
+    def media_played(self, play: int) -> None: ...
+
+    def media_recorded(self, record: int, cause: str, seconds: float) -> None: ...
+
+    def media_silent(self, seconds: float) -> None: ...
+
+    def media_lost(self) -> None:
+        self._anchor.lost = True
+
+
+class Anchor:
+    """The relay of one branch; `near` is the caller's side."""
+
+    def __init__(self, owner: Anchors, caller_tag: str, near: Flow, far: Flow) -> None:
+        self._owner = owner
+        self.caller_tag = caller_tag
+        self.callee_tags: set[str] = set()
+        self.near = _Side(self, near)
+        self.far = _Side(self, far)
+        self.lost = False
+        self.closed = False
+
+    async def widen(self, sections: int) -> None:
+        """Have ports for so many sections. Raises Failure."""
+        while len(self.far.streams) < min(sections, MOST_SECTIONS) and not self.closed:
+            near = await self._owner.open(self.near, self.near.flow)
+            try:
+                far = await self._owner.open(self.far, self.far.flow)
+            except Failure:
+                await near.close()
+                raise
+            near.connect(far)
+            self.near.streams.append(near)
+            self.far.streams.append(far)
+        if self.closed:
+            await self.close()
+
+    def wide_enough(self, message: Message) -> bool:
+        description = _description(message)
+        return description is None or min(len(description.media), MOST_SECTIONS) <= len(self.far.streams)
+
+    async def widen_for(self, message: Message) -> None:
+        """Have ports for all that its description names. Raises Failure."""
+        description = _description(message)
+        if description is not None:
+            await self.widen(len(description.media))
+
+    def request(self, request: Request) -> None:
+        """Put our places into a request that passes."""
+        self._pass(request, from_near=request.from_tag == self.caller_tag)
+
+    def response(self, response: Response, *, to_caller: bool) -> None:
+        """The same for a response, on its way to the caller of the call or to the callee."""
+        if to_caller and response.to_tag and len(self.callee_tags) < _TAGS:
+            self.callee_tags.add(response.to_tag)
+        self._pass(response, from_near=not to_caller)
+
+    def _pass(self, message: Message, *, from_near: bool) -> None:
+        description = _description(message)
+        if description is None or self.lost or self.closed:
+            return
+        speaks, hears = (self.near, self.far) if from_near else (self.far, self.near)
+        speaks.hear(self._owner.stack, description)
+        places = {at: hears.place(self._owner.stack, at) for at in range(len(hears.streams))}
+        message.set_body(anchored(description, places).encode(), CONTENT_TYPE)
+
+    async def close(self) -> None:
+        """Free the ports."""
+        self.closed = True
+        streams = [*self.near.streams, *self.far.streams]
+        self.near.streams, self.far.streams = [], []
+        for stream in streams:
+            await stream.close()
+
+
+class Anchors:
+    """All of them, by the Call-ID of their call."""
+
+    def __init__(self, media: MediaEngine, stack: Stack, metrics: Metrics, *, always: bool = False) -> None:
+        self.stack = stack
+        self._media = media
+        self._always = always
+        self._table: dict[str, list[Anchor]] = {}
+        metrics.gauge("pbx.proxy.anchored", lambda: len(self._table))
+
+    async def open(self, side: _Side, flow: Flow) -> MediaStream:
+        return await self._media.open(side, ipv6=":" in flow.remote[0])
+
+    def wanted(self, request: Request, near: Flow, uri: str, far: Flow) -> str:
+        """Why media between the caller on one flow and the callee `uri` on another must pass through us."""
+        if self._always:
+            return "always"
+        description = _description(request)
+        said = first_address(description) if description is not None else _host(_contact(request))
+        caller, callee = Party(said, near.remote[0]), Party(_host(uri), far.remote[0])
+        return reason(self.stack.surroundings, caller, callee)
+
+    async def begin(self, request: Request, near: Flow, far: Flow) -> Anchor:
+        """An anchor for one branch; the request is about to leave on `far`. Raises Failure when there are no ports."""
+        anchor = Anchor(self, request.from_tag or "", near, far)
+        try:
+            await anchor.widen(1 if _description(request) is None else 0)  # an offer may come back
+            await anchor.widen_for(request)
+        except Failure:
+            await anchor.close()
+            raise
+        self._table.setdefault(request.call_id, []).append(anchor)
+        anchor.request(request)
+        return anchor
+
+    def find(self, message: Message) -> Anchor | None:
+        """That of the dialog to which a request or response belongs."""
+        tags = {message.from_tag, message.to_tag}
+        for anchor in self._table.get(message.call_id, ()):
+            if anchor.caller_tag in tags and not anchor.callee_tags.isdisjoint(tags):
+                return anchor
+        return None
+
+    def in_dialog(self, request: Request) -> tuple[Anchor, Callable[[Response], None]] | None:
+        """The anchor for a request inside a dialog, and what its responses pass through."""
+        anchor = self.find(request)
+        if anchor is None:
+            return None
+        to_caller = request.from_tag == anchor.caller_tag
+        return anchor, lambda response: anchor.response(response, to_caller=to_caller)
+
+    async def drop(self, call_id: str, anchor: Anchor) -> None:
+        """A branch has come to nothing."""
+        anchors = self._table.get(call_id, [])
+        if anchor in anchors:
+            anchors.remove(anchor)
+        if not anchors:
+            self._table.pop(call_id, None)
+        await anchor.close()
+
+    async def release(self, call_id: str) -> None:
+        """The call is over."""
+        for anchor in self._table.pop(call_id, []):
+            await anchor.close()
+
+
+def _description(message: Message) -> SessionDescription | None:
+    """None as well for what cannot be read: it passes as it is."""
+    if not message.body or (message.content_type and message.content_type != CONTENT_TYPE):
+        return None
+    try:
+        return SessionDescription.parse(message.body)
+    except SipSyntaxError:
+        return None
+
+
+def _contact(request: Request) -> str:
+    try:
+        return str(request.contacts[0].uri) if request.contacts else ""
+    except SipSyntaxError:
+        return ""
+
+
+def _host(uri: str) -> str:
+    try:
+        return Uri.parse(uri).host
+    except SipSyntaxError:
+        return ""
