@@ -40,6 +40,7 @@ class MediaControl:
         self._metrics = metrics
         self._plan = plan or MediaPlan()
         self.advertised = self._plan.advertised or self._plan.address
+        self._closing = False
         self._numbers = itertools.count(1)
         self._streams: dict[int, WorkerStream] = {}
         self._opening: dict[int, asyncio.Future[int]] = {}
@@ -65,6 +66,7 @@ class MediaControl:
 
     async def close(self) -> None:
         """End the worker; recordings in progress are closed as they stand."""
+        self._closing = True
         await self._keeper.close()
         spool, self._spool = self._spool, None
         if spool is not None:
@@ -150,7 +152,7 @@ class MediaControl:
                 answer.set_exception(_unavailable("the media worker has died"))
         self._opening.clear()
         streams, self._streams = self._streams, {}
-        if streams:
+        if streams and not self._closing:
             _log.error("media worker lost", streams=len(streams))
         for stream in streams.values():
             self._safely(stream.lose)
