@@ -80,7 +80,13 @@ ACTS = (
         _add,
         (Parameter("name"), Parameter("alias_of", required=False)),
     ),
-    Act("domain.remove", "remove an empty domain, or one more name of a domain", Right.SETTINGS, _remove, (Parameter("name"),)),
+    Act(
+        "domain.remove",
+        "remove an empty domain, or one more name of a domain",
+        Right.SETTINGS,
+        _remove,
+        (Parameter("name"),),
+    ),
     Act(
         "route",
         "tell where an address leads, and why",

@@ -74,6 +74,8 @@ class RegistrationRow:
     source: str
     user_agent: str
     expires: int
+    state: str = ""  # reachable, unreachable; empty: never asked
+    rtt: int = 0  # milliseconds of the last answer
 
 
 class Monitor(Protocol):
