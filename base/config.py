@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -76,7 +76,7 @@ class NatConfig:
     lan: tuple[Network, ...] = ()  # networks without a router between them and us; none: all private ones
     nated: tuple[Network, ...] = ()  # networks whose telephones always count as behind a router
     public: tuple[str, ...] = ()  # our addresses as those outside see them, one of each family
-    keepalive: str = "empty"  # what keeps the way to UDP telephones behind routers open: off, empty, crlf, options
+    keepalive: Literal["off", "empty", "crlf"] = "crlf"  # what keeps the way to UDP telephones behind routers open
     interval: int = 20  # seconds between these
     media: str = "needed"  # whether audio of proxied calls passes through us: needed, always
 
@@ -227,7 +227,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "lan": _networks,
         "nated": _networks,
         "public": _addresses,
-        "keepalive": _one_of("off", "empty", "crlf", "options"),
+        "keepalive": _one_of("off", "empty", "crlf"),
         "interval": _within(1, 3600),
         "media": _one_of("needed", "always"),
     },

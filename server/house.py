@@ -36,6 +36,7 @@ from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.mediaproxy.wav import duration, repair_wav
 from pbx.messages.server import Messenger
+from pbx.nat.keepalive import KeepAlive
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.room import Events
@@ -237,6 +238,16 @@ class House:
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
         self.messenger.wake()
+        keepalive = KeepAlive(
+            self.ground.clock,
+            self.metrics,
+            self.stack,
+            self.bindings,
+            self.config.nat.keepalive,
+            self.config.nat.interval,
+        )
+        keepalive.start()
+        self._closing.callback(keepalive.close)
         self.monitor = HouseMonitor(
             self.version, self.ground.clock, self.metrics, self.directory, self.bindings, self.switchboard, self.book
         )

@@ -1,4 +1,4 @@
-"""Scenes: calls that are proxied end to end; media passes through us only where the telephones cannot reach each other."""
+"""Scenes: calls proxied end to end; media passes through us only where the telephones cannot reach each other."""
 
 from __future__ import annotations
 

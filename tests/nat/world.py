@@ -32,9 +32,8 @@ def lacking() -> str:
     if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode != 0:
         return "the kernel has no network namespaces"
     try:
-        return "" if _nft(name, "table ip t { chain c { type nat hook postrouting priority 100; masquerade; }; }") else (
-            "the kernel has no nftables with NAT"
-        )  # fmt: skip
+        can = _nft(name, "table ip t { chain c { type nat hook postrouting priority 100; masquerade; }; }")
+        return "" if can else "the kernel has no nftables with NAT"
     finally:
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
