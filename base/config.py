@@ -56,6 +56,7 @@ class SipConfig:
     listen: tuple[Listen, ...] = LISTEN
     advertised: str = ""  # our address as the outside sees it; empty: the local address that faces the peer
     trusted: tuple[Network, ...] = ()  # peers that need no password (decision 9: none)
+    qualify: int = 60  # seconds between two OPTIONS to UDP telephones behind a NAT; 0: off
     tls_verify: bool = True  # whether servers that we call over TLS must prove their name
     tls_authorities: str = ""  # a PEM file of authorities to trust besides the system's
 
@@ -132,6 +133,15 @@ def _within(low: int, high: int) -> Callable[[object], int]:
         return value
 
     return number
+
+
+def _qualify(value: object) -> int:
+    if value in ("off", 0) and not isinstance(value, bool):
+        return 0
+    try:
+        return _within(10, 3600)(value)
+    except _Wrong:
+        raise _Wrong('must be "off" or seconds from 10 to 3600') from None
 
 
 def _list(value: object) -> list[object]:
@@ -219,6 +229,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "listen": _listen,
         "advertised": _optional_address,
         "trusted": _networks,
+        "qualify": _qualify,
         "tls_verify": _flag,
         "tls_authorities": _text,
     },

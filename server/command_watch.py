@@ -40,6 +40,8 @@ def registrations(data: DataOption = None, as_json: JsonOption = False) -> None:
         "source": "FROM",
         "user_agent": "DEVICE",
         "expires": "EXPIRES",
+        "state": "STATE",
+        "rtt": "MS",
     }
     show_rows(rows(ask(data, "registrations")), columns, as_json=as_json, empty="no telephones")
 

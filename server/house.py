@@ -44,6 +44,7 @@ from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.qualify import Qualifier, Qualifying
 from pbx.registrar.server import Registrar
 from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.timers import Timers
@@ -238,6 +239,16 @@ class House:
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
         self.messenger.wake()
+        qualifier = Qualifier(
+            self.ground.clock,
+            self.ground.entropy,
+            self.metrics,
+            self.stack,
+            self.bindings,
+            Qualifying(self.config.sip.qualify),
+        )
+        qualifier.start()
+        self._closing.callback(qualifier.close)
         keepalive = KeepAlive(
             self.ground.clock,
             self.metrics,

@@ -13,7 +13,7 @@ from directory.directory import Directory
 from pbx.b2bua.switchboard import LiveCall
 from pbx.records.book import CallBook
 from pbx.records.record import CallRecord
-from pbx.registrar.bindings import Bindings
+from pbx.registrar.bindings import Bindings, Health
 
 
 class LiveCalls(Protocol):
@@ -59,7 +59,10 @@ class HouseMonitor:
             if account is not None:
                 source = f"{binding.flow.transport}:{binding.flow.remote[0]}:{binding.flow.remote[1]}"
                 left = max(0, round(binding.expires_at - now))
-                rows.append(RegistrationRow(account.address, binding.contact, source, binding.user_agent, left))
+                state, rtt = _health(self._bindings.health(binding))
+                rows.append(
+                    RegistrationRow(account.address, binding.contact, source, binding.user_agent, left, state, rtt)
+                )
         return sorted(rows, key=lambda row: (row.account, row.contact))
 
     def status(self) -> Mapping[str, Json]:
@@ -89,6 +92,12 @@ def _ended(record: CallRecord) -> CallRow:
         record.id, "ended", _time(record.started), record.caller, record.dialled, record.callee, record.program,
         record.outcome, record.status, round(record.duration), record.ended_by, record.codec,
     )  # fmt: skip
+
+
+def _health(health: Health | None) -> tuple[str, int]:
+    if health is None:
+        return "", 0
+    return "reachable" if health.reachable else "unreachable", round(1000 * (health.rtt or 0.0))
 
 
 def _time(wall: float) -> str:

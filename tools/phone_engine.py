@@ -151,7 +151,8 @@ class Phone:
 
     COMMANDS = (
         "start", "register", "unregister", "call", "ring", "answer", "hangup", "dtmf", "play", "stop_play",
-        "record", "stop_record", "hold", "resume", "transfer", "attended", "statistics", "watch", "message", "appear", "quit",
+        "record", "stop_record", "hold", "resume", "transfer", "attended", "statistics", "watch",
+        "message", "appear", "quit",
     )  # fmt: skip
 
     def __init__(self, out: TextIO) -> None:

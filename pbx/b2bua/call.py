@@ -108,7 +108,7 @@ class Call:
         return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
 
     def devices(self, account: Account) -> Sequence[str]:
-        return [binding.contact for binding in self.exchange.phones.contacts(account.id)]
+        return [binding.contact for binding in self.exchange.phones.ringable(account.id)]
 
     def rules(self, account: Account) -> Sequence[CallRule]:
         return self.exchange.people.call_rules(account.id)

@@ -74,6 +74,9 @@ class Phones(Protocol):
 
     def contacts(self, account_id: int) -> Sequence[Binding]: ...
 
+    def ringable(self, account_id: int) -> Sequence[Binding]:
+        """Those that answer, or all when none does."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:

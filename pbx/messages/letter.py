@@ -17,7 +17,7 @@ LARGEST = 64 * 1024
 LONGEST = 7 * 86_400
 """Limit: seconds that a message waits for a phone, whatever its sender asks."""
 
-_SHED = ("Via", "Route", "Record-Route", "Contact", "Authorization", "Proxy-Authorization")
+_SHED = ("Route", "Record-Route", "Contact", "Authorization", "Proxy-Authorization")
 _PASSING = frozenset({"application/im-iscomposing+xml"})
 """Kinds that mean something at once or never."""
 
@@ -33,7 +33,10 @@ class Letter:
 
 
 def prepare(request: Request, now: float) -> Request:
-    """The request as it goes on: Call-ID, CSeq and tags stay, so that a phone knows what it has seen already."""
+    """The request as it goes on, with the Vias of its way so far: loops show by them.
+
+    Call-ID, CSeq and tags stay, so that a phone knows what it has seen already.
+    """
     copy = request.copy()
     for name in _SHED:
         copy.remove(name)
@@ -54,6 +57,7 @@ def letter(request: Request, now: float) -> Letter:
     """The letter to store, of a request from `prepare`."""
     seconds = request.number("Expires")
     whole = request.copy()
+    whole.remove("Via")  # it was answered; from here on it is our own
     whole.insert_first("Via", "SIP/2.0/UDP stored.invalid;branch=z9hG4bK0")
     return Letter(whole.encode(), now, now + min(LONGEST if seconds is None else seconds, LONGEST))
 

@@ -40,6 +40,15 @@ class Binding:
     registered_at: float = field(default=0.0, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What asking a phone told: how often in a row it did not answer, and the last round-trip time in seconds."""
+
+    failures: int
+    reachable: bool
+    rtt: float | None = None
+
+
 class Bindings:
     """All bindings, by account. Reads are from memory; expired ones are never given out.
 
@@ -55,6 +64,7 @@ class Bindings:
         self._due: dict[BindingKey, float] = {}
         self._listeners: list[Listener] = []
         self._watchers: list[Listener] = []
+        self._health: dict[BindingKey, Health] = {}
         self._timer: Timer | None = None
         self._wake_at = float("inf")
         self.on_expired: Callable[[Sequence[Binding]], None] | None = None
@@ -64,6 +74,29 @@ class Bindings:
         now = self._clock.wall()
         live = [binding for binding in self._table.get(account_id, {}).values() if binding.expires_at > now]
         return live if len(live) < 2 else sorted(live, key=lambda binding: -binding.q)
+
+    def ringable(self, account_id: int) -> Sequence[Binding]:
+        """The bindings to ring: those known to be unreachable only when there are no others."""
+        live = self.contacts(account_id)
+        if len(live) < 2 or not self._health:
+            return live
+        return [binding for binding in live if self._answers(binding)] or live
+
+    def _answers(self, binding: Binding) -> bool:
+        health = self.health(binding)
+        return health is None or health.reachable
+
+    def health(self, binding: Binding) -> Health | None:
+        """What is known of it; None when it was never asked since it registered."""
+        return self._health.get((binding.account_id, binding.key))
+
+    def judge(self, binding: Binding, health: Health) -> None:
+        """Note what asking a phone told."""
+        self._health[binding.account_id, binding.key] = health
+
+    @property
+    def unreachable(self) -> int:
+        return sum(1 for health in self._health.values() if not health.reachable)
 
     def all(self) -> Sequence[Binding]:
         """Every live binding, for listings."""
@@ -80,6 +113,8 @@ class Bindings:
         before = contacts.get(binding.key)
         self._unlink(before)
         contacts[binding.key] = binding
+        if self._health and not self._answers(binding):
+            del self._health[key]  # it has just spoken
         if binding.flow.reliable:
             self._by_flow.setdefault(binding.flow, set()).add(key)
         if binding.expires_at < self._due.get(key, float("inf")):
@@ -94,6 +129,7 @@ class Bindings:
         if contacts is not None:
             before = contacts.pop(key, None)
             self._unlink(before)
+            self._health.pop((account_id, key), None)
             if not contacts:
                 del self._table[account_id]
             if before is not None:

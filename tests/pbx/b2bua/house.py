@@ -135,6 +135,9 @@ class Town:
     def contacts(self, account_id: int) -> Sequence[Binding]:
         return self.bindings.get(account_id, [])
 
+    def ringable(self, account_id: int) -> Sequence[Binding]:
+        return self.contacts(account_id)
+
     def setting(self, account_id: int, key: str) -> object:
         return self.settings.get((account_id, key))
 

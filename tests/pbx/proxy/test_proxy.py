@@ -33,6 +33,13 @@ class ProxyWay(Switchboard):
         return False
 
 
+class Straight:
+    """MESSAGEs that are forwarded and nothing else: the proxy's own way with what is no call."""
+
+    def __init__(self, house: Exchange) -> None:
+        self.message = house.proxy.forward
+
+
 async def ringing(house: Exchange, *names: str) -> list[Phone]:
     """Registered phones that answer nothing by themselves; their unasked lamps have been answered."""
     phones = [house.phone(name) for name in names]
@@ -43,7 +50,7 @@ async def ringing(house: Exchange, *names: str) -> list[Phone]:
         phone.answers = None
     house.calls = ProxyWay(house)
     house.policy._rooms = type(house.policy._rooms)(
-        house.calls, house.events, house.registrar, house.proxy, house.messenger
+        house.calls, house.events, house.registrar, house.proxy, Straight(house)
     )
     return phones
 
@@ -87,6 +94,7 @@ def test_the_best_answer_comes_back(answers: tuple[int, int], expected: int) -> 
 
 def test_nobody_there_is_480_and_nobody_at_all_404() -> None:
     async def scene(house: Exchange) -> None:
+        await ringing(house)
         sender = house.phone("alice")
         assert (await sender.prove(sender.request("MESSAGE", f"sip:bob@{DOMAIN}"))).status == 480
         assert (await sender.prove(sender.request("MESSAGE", f"sip:zoe@{DOMAIN}"))).status == 404
