@@ -108,6 +108,7 @@ async def test_zero_reaches_the_operator(site: Site) -> None:
         ringing = await bob.wait_incoming(timeout=20)
         await bob.answer(ringing)
         await bob.wait_state("confirmed", ringing)
+        await bob.listen(0.3)  # Alice's own sound: they are joined, before that a hang-up only brings the menu back
         await bob.hangup(ringing)
         await alice.wait_state("disconnected", call, timeout=15)
 
