@@ -46,7 +46,7 @@ class Telephone:
     ) -> None:
         """Start the process, and register unless told not to (then waits for the 200).
 
-        `settings`: transport "udp"|"tcp", bind (own address), user (login, default: local part), expires, lamp
+        `settings`: transport "udp"|"tcp"|"tls", bind (own address), user (login, default: local part), expires, lamp
         (subscribe to message-summary), codecs (list, best first), ptime, log (file for the SIP trace), sound, agent,
         naive (never mend its own addresses behind a router, nor keep the way open), srtp ("optional" or "required",
         with `:SUITE,SUITE` behind it only those).

@@ -246,8 +246,9 @@ class Phone:
         self.endpoint.libInit(config)
         way = pj.TransportConfig()
         way.boundAddress, way.port = bind, local_port
-        kind = pj.PJSIP_TRANSPORT_TCP if transport == "tcp" else pj.PJSIP_TRANSPORT_UDP
-        self.endpoint.transportCreate(kind, way)
+        way.tlsConfig.method = pj.PJSIP_TLSV1_2_METHOD
+        kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP, "tls": pj.PJSIP_TRANSPORT_TLS}
+        self.endpoint.transportCreate(kinds[transport], way)
         devices = self.endpoint.audDevManager()
         self.sound = sound and devices.getDevCount() > 0
         if not self.sound:

@@ -17,7 +17,7 @@ import dns.resolver
 from base.log import get_logger
 from pbx.transport.network import Naptr, Srv
 
-LIMIT = 5.0
+LIMIT = 3.0
 NONE_LIFE = 30.0
 LONGEST_LIFE = 3600.0
 CACHED = 1024
@@ -54,8 +54,8 @@ class NameService:
         return tuple(Srv(each.priority, each.weight, each.port, _name(each.target)) for each in records)
 
     async def addresses(self, host: str) -> Sequence[str]:
-        found = [*await self._ask(host, "A"), *await self._ask(host, "AAAA")]
-        return tuple(str(each.address) for each in found)
+        four, six = await asyncio.gather(self._ask(host, "A"), self._ask(host, "AAAA"))
+        return tuple(str(each.address) for each in (*four, *six))
 
     async def _ask(self, name: str, kind: str) -> Sequence[Any]:
         now = asyncio.get_running_loop().time()

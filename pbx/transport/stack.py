@@ -391,7 +391,7 @@ class SipStack:
     def passes(self, request: Request) -> int:
         """How often this request has left us already: the branches in its Vias that bear our mark."""
         ours = f"branch={MAGIC}{self._mark}"
-        return sum(value.count(ours) for kind, value in request.headers() if kind == "via")
+        return sum(value.count(ours) for value in request.get_all("Via"))
 
     async def flow_to(self, uri: Uri) -> Flow:
         """A flow to a SIP address: an open connection, a new one, or a datagram flow; the first place that takes one

@@ -85,7 +85,7 @@ async def open_site(
 ) -> AsyncIterator[Site]:
     metrics, core = Metrics(), Core()
     certificates = Certificates(folder / "tls", [NAME], time.time)
-    here = ((host, 0),)
+    here = ((host, 0),)  # any free port
     settings = StackSettings(
         here, here, tls=here, ws=here, wss=here,
         server_tls=certificates.context,
