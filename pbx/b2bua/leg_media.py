@@ -39,8 +39,9 @@ from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Pro
 
 # Limit: streams besides the audio that one leg may have; a video phone with slides and chat needs three.
 MOST_STREAMS = 4
-TRANSLATED = ("PCMU/8000", "PCMA/8000")
+TRANSLATED = ("PCMU/8000", "PCMA/8000", "G722/8000", "OPUS/48000/2", "GSM/8000")
 """Codecs that the media engine turns into each other, the cheapest first."""
+_WIDE = ("G722/8000", "OPUS/48000/2")
 
 
 class Party(MediaListener, Protocol):
@@ -360,13 +361,16 @@ def _settings(
 
 
 def _translated(description: SessionDescription) -> Sequence[str]:
-    """Codecs to offer behind theirs."""
+    """Codecs to offer behind theirs: wide ones first to who has a wide one."""
     audio = description.audio
-    return () if audio is None else TRANSLATED
+    if audio is None:
+        return ()
+    wide = any(name in _WIDE for name in audio.payload_types.values())
+    return sorted(TRANSLATED, key=lambda name: name not in _WIDE) if wide else TRANSLATED
 
 
 def _favourite(offer: SessionDescription) -> Sequence[str]:
-    """The first codec of an offer that programs can speak."""
-    audio = offer.audio
-    known = [] if audio is None else [name for name in audio.payload_types.values() if name in STUDIO]
+    """The first codec of an offer that programs can speak; one that costs work only when there is no other."""
+    names = [] if offer.audio is None else list(offer.audio.payload_types.values())
+    known = [name for name in names if name in STUDIO] or [name for name in names if name in TRANSLATED]
     return known[:1] or STUDIO

@@ -11,7 +11,9 @@ import socket
 from collections import Counter
 from dataclasses import dataclass
 
+from base.entropy import Entropy
 from pbx.mediaproxy import g711, protocol, rtcp, rtp
+from pbx.mediaproxy.codecs import CODECS
 from pbx.mediaproxy.digits import Digit, DigitReceiver
 from pbx.mediaproxy.dtls import Identity
 from pbx.mediaproxy.engine import StreamSettings
@@ -20,6 +22,8 @@ from pbx.mediaproxy.jitter import JitterBuffer
 from pbx.mediaproxy.lane import Lane, control_packet
 from pbx.mediaproxy.latch import Address, Latch
 from pbx.mediaproxy.reception import Reception
+from pbx.mediaproxy.transcoder import Transcoder
+from pbx.mediaproxy.voice import Voice
 
 # Limit: packets a second that one stream may bring; 10 ms frames are 100. Ends a loop of streams as well as a flood.
 MOST_PACKETS = 400
@@ -27,6 +31,7 @@ MOST_PACKETS = 400
 MOST_UNREAD = 4000
 DTMF = "TELEPHONE-EVENT/8000"
 _RTCP_SMALLEST = 8
+_NOT_SOUND = ("TELEPHONE-EVENT/", "CN/", "RED/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,22 @@ def translations(inward: dict[int, str], outward: dict[int, str], dtmf: int | No
     return plan
 
 
+def understood(
+    inward: dict[int, str], outward: dict[int, str], sent: int, plan: dict[int, Translation]
+) -> tuple[str, str] | None:
+    """The last resort: the codecs to turn into each other, when the plan forwards no sound at all. None: not needed,
+    or not possible."""
+    target = outward.get(sent, "")
+    if (
+        any(not inward[number].startswith(_NOT_SOUND) for number in plan)
+        or target not in CODECS
+        or not CODECS[target].both_ways
+    ):
+        return None
+    source = next((name for name in inward.values() if name in CODECS and name not in outward.values()), None)
+    return None if source is None else (source, target)
+
+
 def numeric(address: Address | None) -> Address | None:
     """An address that may be sent to: a unicast number and a port; else None (on hold, a name, a broadcast)."""
     if address is None or not 0 < address[1] < 65536:
@@ -78,9 +99,16 @@ class Endpoint:
     """One stream."""
 
     def __init__(
-        self, number: int, media: socket.socket, control: socket.socket, identity: Identity, counted: Counter[str]
+        self,
+        number: int,
+        media: socket.socket,
+        control: socket.socket,
+        identity: Identity,
+        entropy: Entropy,
+        counted: Counter[str],
     ) -> None:
         self.number = number
+        self._entropy = entropy
         self._identity = identity
         self._counted = counted
         self.media = media
@@ -92,6 +120,9 @@ class Endpoint:
         self.buffer = JitterBuffer()
         self.peer: Endpoint | None = None
         self.plan: dict[int, Translation] = {}
+        self.transcoder: Transcoder | None = None
+        self.spoken = ""  # the codec that the studio needs for this stream; empty: G.711 will do
+        self._voice: Voice | None = None
         self.names: dict[int, str] = {}
         self.targets: tuple[Address, ...] = ()
         self.control_source: Address | None = None
@@ -117,10 +148,22 @@ class Endpoint:
         self.most = MOST_PACKETS if settings.carriage == "audio" else MOST_UNREAD
         self._aim()
         self._secure(settings)
+        self._find_voice()
         self.special = self.lane is not None or settings.mux or settings.carriage != "audio"
         self.plan_relay()
         if self.peer is not None:
             self.peer.plan_relay()
+
+    def _find_voice(self) -> None:
+        name = "" if self.settings is None else self.names.get(self.settings.codec, "")
+        self.spoken = "" if name in LAWS or name not in CODECS or not CODECS[name].both_ways else name
+
+    @property
+    def voice(self) -> Voice:
+        """The studio's way into `spoken`, begun when the studio first has something to do with this stream."""
+        if self._voice is None or self._voice.name != self.spoken:
+            self._voice = Voice(self.spoken)
+        return self._voice
 
     def _secure(self, settings: StreamSettings) -> None:
         if settings.srtp is None and settings.dtls is None and settings.ice is None:
@@ -136,9 +179,20 @@ class Endpoint:
         peer = self.peer
         self.plan = {}
         if peer is None or peer.settings is None or self.settings is None:
+            self.transcoder = None
             return
         if self.settings.receive and peer.settings.send:
             self.plan = translations(self.names, peer.names, peer.settings.dtmf)
+            self._plan_transcoding(peer.names, peer.settings.codec)
+
+    def _plan_transcoding(self, outward: dict[int, str], sent: int) -> None:
+        names = understood(self.names, outward, sent, self.plan)
+        if names is None:
+            self.transcoder = None
+        elif self.transcoder is None or self.transcoder.names != (*names, sent):
+            draw = self._entropy.number  # RFC 3550 §5.1
+            self.transcoder = Transcoder(*names, sent, draw(1, 0xFFFFFFFF), draw(0, 0x7FFF), draw(0, 0xFFFFFFFF))
+            self._counted["media.transcoded"] += 1
 
     def _aim(self) -> None:
         settings = self.settings
@@ -190,13 +244,24 @@ class Endpoint:
             packet = rtp.parse(buffer[:size])
             return self.keys.receive(timestamp, packet.payload, now) if packet is not None else None
         self.reception.timing(timestamp, now)
-        if self.listening and name in LAWS:
-            self._keep(buffer[:size], LAWS[name], now)
+        if self.listening:
+            if name in LAWS:
+                self._keep(buffer[:size], LAWS[name], now)
+            elif name == self.spoken:
+                self._understand(buffer[:size], self.voice, now)
         return None
+
+    def _understand(self, data: memoryview, voice: Voice, now: float) -> None:
+        packet = rtp.parse(data)
+        if packet is not None:
+            self.buffer.put(packet.timestamp // voice.scale, packet.ssrc, voice.hear(packet.payload), now)
 
     def _relay(self, buffer: memoryview, size: int, number: int, counted: Counter[str]) -> None:
         """Forward as it is, but for the payload number (and the law) where the far side has another."""
         peer = self.peer
+        if self.transcoder is not None:
+            self._transcode(buffer[:size], number, self.transcoder, counted)
+            return
         translation = self.plan.get(number)
         if peer is None or translation is None or peer.playing:
             counted["media.not_forwarded"] += 1
@@ -218,6 +283,18 @@ class Endpoint:
         elif translation.payload_type != number:
             buffer[1] = (buffer[1] & 0x80) | translation.payload_type
         peer.send(data, counted)
+
+    def _transcode(self, data: memoryview, number: int, transcoder: Transcoder, counted: Counter[str]) -> None:
+        peer, packet = self.peer, rtp.parse(data)
+        if peer is None or packet is None or peer.playing:
+            counted["media.not_forwarded"] += 1
+            return
+        name, event = self.names.get(number), self.plan.get(number)
+        if name == transcoder.names[0]:
+            for made in transcoder.feed(packet):
+                peer.send(made, counted)
+        elif name == DTMF and event is not None:
+            peer.send(transcoder.event(packet, event.payload_type), counted)
 
     def _keep(self, data: memoryview, law: Law, now: float) -> None:
         packet = rtp.parse(data)
@@ -327,7 +404,9 @@ class Endpoint:
         settings, peer = self.settings, self.peer
         if settings is None or peer is None:
             return False
-        return bool(self.plan) if settings.carriage == "audio" else settings.carriage == "rtp"
+        if settings.carriage != "audio":
+            return settings.carriage == "rtp"
+        return bool(self.plan) and self.transcoder is None
 
     # --- sending
 

@@ -245,7 +245,7 @@ class Worker:
             if pair is None:
                 self._tell(protocol.Refused(stream, "ports"))
                 return
-            endpoint = self._add(Endpoint(stream, *pair, self._identity, self._counted))
+            endpoint = self._add(Endpoint(stream, *pair, self._identity, self._entropy, self._counted))
         self._tell(protocol.Opened(stream, endpoint.port))
 
     def _add(self, endpoint: Endpoint) -> Endpoint:

@@ -1,0 +1,132 @@
+"""Codecs, turned into each other as the last resort, and understood by the studio: by measured tones."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pbx.mediaproxy import rtp
+from pbx.mediaproxy.codecs import CODECS, decoder, encoder
+from pbx.mediaproxy.endpoint import translations, understood
+from pbx.mediaproxy.engine import StreamSettings
+from pbx.mediaproxy.g711 import Law
+from pbx.mediaproxy.transcoder import Transcoder
+from tests.pbx.mediaproxy.desk import Ear, FakePhone, engine
+from tests.tones import seconds_heard, share
+
+BOTH = [name for name, codec in CODECS.items() if codec.both_ways]
+EVENT = {101: "TELEPHONE-EVENT/8000"}
+
+
+def spoken(name: str, seconds: float, hertz: float = 440.0) -> list[rtp.Packet]:
+    """A tone as packets of 20 ms."""
+    codec, made, packets = CODECS[name], encoder(name), []
+    for number in range(round(seconds * 50)):
+        time = (np.arange(codec.frame) + number * codec.frame) / codec.rate
+        payload = made.encode((8000 * np.sin(2 * np.pi * hertz * time)).astype(np.int16))
+        packets.append(rtp.Packet(96, number == 0, number, number * codec.clock // 50, 7, payload))
+    return [packet for packet in packets if packet.payload]
+
+
+def heard(name: str, packets: list[bytes]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    ear = decoder(name)
+    pieces = [ear.decode(packet.payload) for data in packets if (packet := rtp.parse(data)) is not None]
+    return np.concatenate(pieces).astype(np.float64)
+
+
+@pytest.mark.parametrize("inward", BOTH)
+@pytest.mark.parametrize("outward", BOTH)
+def test_each_codec_is_turned_into_each_other_one(inward: str, outward: str) -> None:
+    machine = Transcoder(inward, outward, 97, 1, 2, 3)
+    made = [data for packet in spoken(inward, 1.0) for data in machine.feed(packet)]
+    packets = [packet for data in made if (packet := rtp.parse(data))]
+    assert 94 <= 2 * len(packets) <= 100
+    assert {(packet.payload_type, packet.ssrc) for packet in packets} == {(97, 1)}
+    steps = {rtp.ahead(b.timestamp, a.timestamp, 32) for a, b in itertools.pairwise(packets)}
+    assert steps == {CODECS[outward].clock // 50}
+    sound = heard(outward, made)
+    assert share(sound[len(sound) // 4 :], CODECS[outward].rate, 440) > 0.98
+
+
+def test_loss_and_pauses_stay_what_they_are() -> None:
+    machine = Transcoder("G722/8000", "PCMA/8000", 8, 1, 2, 3)
+    packets = spoken("G722/8000", 1.0)
+    made = [data for packet in [*packets[:20], *packets[30:]] for data in machine.feed(packet)]
+    stamps = [packet.timestamp for data in made if (packet := rtp.parse(data))]
+    steps = [b - a for a, b in itertools.pairwise(stamps)]
+    assert sum(step > 160 for step in steps) == 1
+    assert max(steps) in range(10 * 160, 13 * 160)
+    assert machine.feed(packets[5]) == []  # far too late
+    digit = rtp.Packet(101, True, 9, 4711, 7, bytes.fromhex("050a0320"))
+    stamped = [rtp.parse(machine.event(digit, 96)) for _ in range(3)]
+    assert len({packet.timestamp for packet in stamped if packet}) == 1
+
+
+@given(st.sampled_from(sorted(CODECS)), st.lists(st.binary(max_size=200), max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_garbage_is_at_most_noise(name: str, payloads: list[bytes]) -> None:
+    machine = Transcoder(name, "PCMU/8000", 0, 1, 2, 3)
+    for number, payload in enumerate(payloads):
+        for data in machine.feed(rtp.Packet(0, False, number, number * 160, 7, payload)):
+            assert rtp.parse(data) is not None
+
+
+def test_it_is_the_last_resort() -> None:
+    opus, law, wide = {96: "OPUS/48000/2", **EVENT}, {0: "PCMU/8000", **EVENT}, {9: "G722/8000", 0: "PCMU/8000"}
+    for inward, outward, sent, found in [
+        (opus, law, 0, ("OPUS/48000/2", "PCMU/8000")),
+        (law, opus, 96, ("PCMU/8000", "OPUS/48000/2")),
+        (wide, law, 0, None),  # PCMU goes through
+        (law, {8: "PCMA/8000"}, 8, None),  # a table will do
+        ({18: "G729/8000"}, law, 0, ("G729/8000", "PCMU/8000")),
+        (law, {18: "G729/8000"}, 18, None),  # which we only decode
+        ({97: "SPEEX/16000"}, law, 0, None),
+    ]:
+        assert understood(inward, outward, sent, translations(inward, outward, 101)) == found
+
+
+async def test_two_phones_without_a_common_codec_hear_each_other_and_digits_pass() -> None:
+    async with engine() as media:
+        wide, plain = await FakePhone.make(), await FakePhone.make()
+        ears = Ear(), Ear()
+        left, right = await media.open(ears[0]), await media.open(ears[1])
+        left.configure(StreamSettings(wide.address, 9, {9: "G722/8000", **EVENT}, 101))
+        right.configure(StreamSettings(plain.address, 8, {8: "PCMA/8000", 96: EVENT[101]}, 96))
+        left.connect(right)
+        for packet in spoken("G722/8000", 1.0):
+            wide.send(left.local, packet.payload, 9)
+        wide.send(left.local, bytes.fromhex("058a0320"), 101)
+        assert await ears[0].wait("digit") == ("digit", "5", 100)
+        while not any(data[1] & 0x7F == 96 for data in plain.got):
+            await plain.wait(len(plain.got) + 1)
+        assert share(plain.sound(Law.ALAW, 8)[2000:], 8000, 440) > 0.95
+        events = [packet for data in plain.got if (packet := rtp.parse(data)) and packet.payload_type == 96]
+        assert len(events) == 1
+        for each in (wide, plain):
+            each.close()
+
+
+@pytest.mark.parametrize("name", ["G722/8000", "OPUS/48000/2", "GSM/8000"])
+async def test_programs_hear_and_speak_other_codecs_too(name: str, tmp_path: Path) -> None:
+    async with engine() as media:
+        phone, ear = await FakePhone.make(), Ear()
+        stream = await media.open(ear)
+        stream.configure(StreamSettings(phone.address, 96, {96: name}))
+        stream.tone(620, 30)
+        await phone.wait(60)
+        assert share(heard(name, phone.got)[-CODECS[name].rate // 2 :], CODECS[name].rate, 620) > 0.95
+        stream.record(tmp_path / "said.wav", limit=10, silence=1.0)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number, packet in enumerate(spoken(name, 1.2)):
+            phone.transport.sendto(rtp.build(96, number, packet.timestamp, 5, packet.payload), stream.local)
+            await asyncio.sleep(max(0.0, begun + number * 0.02 - loop.time()))
+        await ear.wait("recorded")
+        assert seconds_heard(tmp_path / "said.wav", 440) > 0.6
+        phone.close()
