@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +15,24 @@ from tests.scenes.site import DOMAIN, Site
 from tests.tones import make_tone, seconds_heard
 
 CALLER, CALLEE = 440.0, 620.0
+
+_READ_SOUND = """
+import email, imaplib, sys, time
+port, name, password, path = sys.argv[1:]
+until = time.monotonic() + 15
+while time.monotonic() < until:
+    with imaplib.IMAP4("127.0.0.1", int(port), timeout=10) as client:
+        client.login(name, password)
+        client.select("INBOX", readonly=True)
+        found = client.search(None, "ALL")[1][0].split()
+        body = client.fetch(found[-1].decode(), "(BODY.PEEK[])")[1][0][1] if found else b""
+    for part in email.message_from_bytes(body).walk():
+        if part.get_content_type() == "audio/wav":
+            open(path, "wb").write(part.get_payload(decode=True))
+            sys.exit(0)
+    time.sleep(0.2)
+sys.exit(1)
+"""
 
 
 class NatSite(Site):
@@ -39,6 +59,13 @@ class NatSite(Site):
             **{"naive": True, **settings},
         )
         return phone
+
+    async def save_message(self, name: str, password: str, path: Path) -> None:
+        """The sound of the newest message of an account, once there is one; read where the server is."""
+        process = await asyncio.create_subprocess_exec(
+            *self.before, sys.executable, "-c", _READ_SOUND, str(self.imap_port), name, password, str(path)
+        )
+        assert await asyncio.wait_for(process.wait(), 30) == 0, "no message came"
 
 
 @dataclass(slots=True)
