@@ -59,9 +59,9 @@ def register(user: str, password: str) -> str:
     uri, to = f"sip:{DOMAIN}", f"<sip:{user}@{DOMAIN}>"
     return "\n".join(
         (
-            request(user, "REGISTER", uri, to, 1, "Expires: 300\nContent-Length: 0\n"),
+            request(user, "REGISTER", uri, to, 1, "Expires: 3600\nContent-Length: 0\n"),
             '<recv response="401" auth="true"/>',
-            request(user, "REGISTER", uri, to, 2, f"{proof(user, password)}Expires: 300\nContent-Length: 0\n"),
+            request(user, "REGISTER", uri, to, 2, f"{proof(user, password)}Expires: 3600\nContent-Length: 0\n"),
             '<recv response="200"/>',
         )
     )
@@ -261,9 +261,9 @@ def sipp(site: Site, tmp_path: Path) -> Sipp:
 BOB_PORT = 25_062
 
 
-async def let_bob_register(site: Site, sipp: Sipp, password: str) -> None:
-    """SIPp registers bob; the lamp's NOTIFY that follows is answered here, as no scenario of a callee expects it."""
-    await sipp.run(register("bob", password), port=BOB_PORT)
+async def let_register(site: Site, sipp: Sipp, user: str, password: str) -> None:
+    """SIPp registers somebody; the NOTIFY of the lamp is answered here: no scenario of a callee expects it."""
+    await sipp.run(register(user, password), port=BOB_PORT)
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lamp:
         lamp.bind((site.host, BOB_PORT))
@@ -300,7 +300,7 @@ async def settled(site: Site) -> None:
 async def test_a_hundred_calls_to_a_registered_callee(site: Site, sipp: Sipp, transport: str) -> None:
     """Callers over one UDP socket, one TCP connection, and a TCP connection for each call."""
     alice, bob = await site.password("alice"), await site.password("bob")
-    await let_bob_register(site, sipp, bob)
+    await let_register(site, sipp, "bob", bob)
     async with sipp.serving(callee(50), BOB_PORT, CALLS):
         await sipp.run(caller("alice", alice, "202", 400), "-r", "20", "-l", "30", calls=CALLS, transport=transport)
     assert await outcomes(site, CALLS) == {("answered", ""): CALLS}
@@ -309,7 +309,7 @@ async def test_a_hundred_calls_to_a_registered_callee(site: Site, sipp: Sipp, tr
 
 async def test_180_and_200_back_to_back_lose_nothing(site: Site, sipp: Sipp) -> None:
     alice, bob = await site.password("alice"), await site.password("bob")
-    await let_bob_register(site, sipp, bob)
+    await let_register(site, sipp, "bob", bob)
     async with sipp.serving(callee(0), BOB_PORT, CALLS):
         await sipp.run(caller("alice", alice, "202", 0), "-r", "50", "-l", "20", calls=CALLS)
     assert await outcomes(site, CALLS) == {("answered", ""): CALLS}
@@ -318,7 +318,7 @@ async def test_180_and_200_back_to_back_lose_nothing(site: Site, sipp: Sipp) -> 
 
 async def test_callers_who_give_up(site: Site, sipp: Sipp) -> None:
     alice, bob = await site.password("alice"), await site.password("bob")
-    await let_bob_register(site, sipp, bob)
+    await let_register(site, sipp, "bob", bob)
     async with sipp.serving(ringing_callee(), BOB_PORT, 30):
         await sipp.run(canceller("alice", alice, "202"), "-r", "10", calls=30)
     assert await outcomes(site, 30) == {("cancelled", ""): 30}
