@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 from typing import Protocol
@@ -29,10 +30,10 @@ class SystemEntropy:
     """The operating system's generator."""
 
     def token(self, octets: int = 12) -> str:
-        return secrets.token_hex(octets)
+        return os.urandom(octets).hex()
 
     def octets(self, count: int) -> bytes:
-        return secrets.token_bytes(count)
+        return os.urandom(count)
 
     def number(self, low: int, high: int) -> int:
         return low + secrets.randbelow(high - low + 1)

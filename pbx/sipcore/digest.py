@@ -27,7 +27,8 @@ NONCE_LIFE = 300
 MAX_COUNTED = 20_000
 """Limit: nonces whose use is counted. When one is forgotten, it and all older ones are stale."""
 
-_PAIR = re.compile(r'\s*([A-Za-z0-9\-_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)')
+_PAIR = re.compile(r'\s*([A-Za-z0-9\-_]+)\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^\s,"]*))\s*(?:,|$)')
+_ESCAPED = re.compile(r"\\(.)")
 _COUNT = re.compile(r"[0-9a-fA-F]{1,8}")
 _STAMP = re.compile(r"([0-9a-f]{1,12})\.([0-9a-f]{12})\.([0-9a-f]{32})")
 
@@ -210,7 +211,7 @@ class DigestServer:
         return int(self._clock.now() * 1000)
 
     def _seal(self, stamp: str) -> str:
-        return hmac.new(self._key, stamp.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self._key, stamp.encode(), "sha256").hex()[:32]
 
 
 def _algorithm(name: str) -> Algorithm | None:
@@ -241,9 +242,12 @@ def _pairs(text: str) -> dict[str, str]:
         if match is None:
             raise SipSyntaxError("Malformed authentication header")
         name, quoted, bare = match.groups()
-        value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-        if name.lower() in pairs:
+        name = name.lower()
+        if name in pairs:
             raise SipSyntaxError("Authentication parameter given twice")
-        pairs[name.lower()] = value
+        if quoted is None:
+            pairs[name] = bare
+        else:
+            pairs[name] = _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
         position = match.end()
     return pairs

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pbx.sipcore.failures import SipSyntaxError
-from pbx.sipcore.uri import Params, parse_params, written_params
+from pbx.sipcore.uri import REMEMBERED, Params, parse_params, written_params
 
 MAGIC = "z9hG4bK"
 """What a branch of an RFC 3261 element starts with (§8.1.1.7)."""
@@ -132,15 +133,7 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Via:
         """Read one value. Raises SipSyntaxError."""
-        match = _VIA.fullmatch(text)
-        if match is None:
-            raise SipSyntaxError("Malformed Via")
-        transport, host, port, params = match.groups()
-        if port is not None and not 0 < int(port) < 65536:
-            raise SipSyntaxError("Port out of range in Via")
-        if host[0] == "[":
-            host = host[1:-1]
-        return cls(transport.upper(), host, None if port is None else int(port), parse_params(params) if params else {})
+        return _known_via(text) if len(text) <= REMEMBERED else _read_via(text)
 
     @property
     def branch(self) -> str:
@@ -172,12 +165,27 @@ class Via:
             params["rport"] = str(source[1])
         if asked or self.host.lower() != source[0].lower():
             params["received"] = source[0]
-        return self if params == self.params else replace(self, params=params)
+        return self if params == self.params else Via(self.transport, self.host, self.port, params)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port is None else f":{self.port}"
         return f"SIP/2.0/{self.transport} {host}{port}{written_params(self.params)}"
+
+
+def _read_via(text: str) -> Via:
+    match = _VIA.fullmatch(text)
+    if match is None:
+        raise SipSyntaxError("Malformed Via")
+    transport, host, port, params = match.groups()
+    if port is not None and not 0 < int(port) < 65536:
+        raise SipSyntaxError("Port out of range in Via")
+    if host[0] == "[":
+        host = host[1:-1]
+    return Via(transport.upper(), host, None if port is None else int(port), parse_params(params) if params else {})
+
+
+_known_via = lru_cache(maxsize=2048)(_read_via)
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,11 @@ class Message:
         self.remove_first(name)
         self.insert_first(name, value)
 
+    def stamp_via(self, via: Via) -> None:
+        """Write the first Via anew; it needs not be read again."""
+        self.replace_first("Via", str(via))
+        self._via = via
+
     def copy_from(self, other: Message, *names: str) -> None:
         """Append the lines of these names as they stand in `other`."""
         for name in names:

@@ -183,7 +183,7 @@ class TransactionLayer:
         via = request.top_via
         stamped = via.stamped(flow.remote)
         if stamped is not via:
-            request.replace_first("Via", str(stamped))
+            request.stamp_via(stamped)
 
 
 def _key(request: Request) -> Key:
