@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from directory.directory import Change as DirectoryChange
+from directory.directory import Directory
 from mail.store import Change, MailStore
 from mail.store.feed import Subscription
 
@@ -19,3 +21,19 @@ def lamp(store: MailStore, changed: Callable[[int], None]) -> Subscription:
             changed(change.account_id)
 
     return store.feed.subscribe(None, take_note)
+
+
+def watchers(
+    directory: Directory,
+    review: Callable[[int | None], None],
+    gone: Callable[[int], None],
+) -> Callable[[], None]:
+    """Tell the event packages when an account is removed, or who may watch it was changed. Returns what ends it."""
+
+    def take_note(change: DirectoryChange) -> None:
+        if change.what == "setting" and change.key == "WatchedBy":
+            review(change.account_id)
+        elif change.what == "removed" and change.account_id is not None:
+            gone(change.account_id)
+
+    return directory.subscribe(take_note)

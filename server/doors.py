@@ -51,7 +51,7 @@ class Doors:
             house.directory,
             EnvironmentPrompts(house.environment, convert_prompt),
             house.monitor,
-            _Mailboxes(house.store.remove_account, house.registrar.unregister_all),
+            _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget),
             _Process(shutdown),
             self._certificates(),
         )
@@ -113,9 +113,11 @@ class _Mailboxes:
 
     remove: Callable[[int], Awaitable[None]]
     unregister: Callable[[int], None]
+    forget: Callable[[int], Awaitable[None]]
 
     async def remove_mail(self, account_id: int) -> None:
         self.unregister(account_id)
+        await self.forget(account_id)
         await self.remove(account_id)
 
 

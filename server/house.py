@@ -213,6 +213,7 @@ class House:
     async def _join(self) -> None:
         feed = bridges.lamp(self.store, self.events.lamps.changed)
         self._closing.callback(feed.close)
+        self._closing.callback(bridges.watchers(self.directory, self.events.review, self.events.gone))
         policy = Policy(
             self.ground.clock,
             self.ground.entropy,

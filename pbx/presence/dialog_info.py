@@ -7,7 +7,7 @@ RFC 4235 §3.4 (state), §3.10 (rate), §4.1 (dialog-info), §4.3 (full and part
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from xml.etree.ElementTree import Element
 
 from directory.model import Account, AccountRoute, Caller, Resolution
@@ -41,7 +41,7 @@ class DialogPackage:
         return self._watchers.may_watch(caller, account)
 
     def open(self, caller: Caller, account: Account) -> DialogView:
-        return DialogView(self._lines, account, peers=self._watchers.may_see_peers(caller, account))
+        return DialogView(self._lines, account, lambda: self._watchers.may_see_peers(caller, account))
 
     async def close(self) -> None: ...
 
@@ -49,7 +49,7 @@ class DialogPackage:
 class DialogView:
     """What one subscriber knows of an account's calls. Implements `View`."""
 
-    def __init__(self, lines: Lines, account: Account, *, peers: bool) -> None:
+    def __init__(self, lines: Lines, account: Account, peers: Callable[[], bool]) -> None:
         self._lines = lines
         self._account = account
         self._peers = peers
@@ -84,15 +84,16 @@ class DialogView:
             },
         )
         self._version += 1
+        peers = self._peers()
         for line in lines:
-            self._dialog(root, line, line.state)
+            self._dialog(root, line, peers, line.state)
         for line in gone:
-            self._dialog(root, line, "terminated", self._lines.ending(line.id))
+            self._dialog(root, line, peers, "terminated", self._lines.ending(line.id))
         return Document(DialogPackage.content_type, xml.write(root))
 
-    def _dialog(self, root: Element, line: Line, state: str, ending: str = "") -> None:
+    def _dialog(self, root: Element, line: Line, peers: bool, state: str, ending: str = "") -> None:
         dialog = xml.child(root, "dialog", id=line.id)
-        if self._peers and line.call_id:
+        if peers and line.call_id:
             dialog.set("call-id", xml.clean(line.call_id))
         dialog.set("direction", line.direction)
         made = xml.child(dialog, "state", state)
@@ -102,7 +103,7 @@ class DialogView:
         local = xml.child(dialog, "local")
         xml.child(local, "identity", own)
         xml.child(local, "target", uri=own)
-        if self._peers and line.peer:
+        if peers and line.peer:
             remote = xml.child(dialog, "remote")
             identity = xml.child(remote, "identity", line.peer)
             if line.peer_name:

@@ -63,8 +63,13 @@ class _Kept:
 
     subscription: Subscription
     event: str
-    watcher: str
+    caller: Caller
+    account: Account | None
     first: tuple[str, str, int]
+
+    @property
+    def watcher(self) -> str:
+        return _name(self.caller)
 
 
 class Notifier:
@@ -104,6 +109,24 @@ class Notifier:
         for kept in list(self._kept.values()):
             kept.subscription.end("probation", retry_after=self._bounds.comeback)
 
+    def review(self, account_id: int | None) -> None:
+        """Who may watch this account (None: anybody) was changed: end what is allowed no more (RFC 6665 §4.1.3)."""
+        for kept in list(self._kept.values()):
+            if account_id is not None and account_id not in kept.subscription.view.accounts:
+                continue
+            if kept.account is None:
+                kept.subscription.end("deactivated")  # a list: the phone comes again, and is shown what it may see
+            elif not self._packages[kept.event].permits(kept.caller, kept.account):
+                kept.subscription.end("rejected")
+
+    def gone(self, account_id: int) -> None:
+        """The account was removed: nobody watches it, and it watches nobody."""
+        for kept in list(self._kept.values()):
+            if kept.caller.account is not None and kept.caller.account.id == account_id:
+                kept.subscription.end("rejected")
+            elif account_id in kept.subscription.view.accounts:
+                kept.subscription.end("deactivated" if kept.account is None else "noresource")
+
     # --- news
 
     def changed(self, event: str, account_id: int) -> None:
@@ -137,7 +160,7 @@ class Notifier:
             transaction.reply(406)
         else:
             view = package.open(caller, account)
-            self._begin(transaction, caller, package, view, account.name)
+            self._begin(transaction, caller, package, view, account)
 
     def _refusal(self, request: Request, caller: Caller) -> tuple[int, tuple[tuple[str, str], ...]] | None:
         """What is wrong with a new subscription, whatever its package."""
@@ -162,7 +185,7 @@ class Notifier:
 
         uri = f"sip:{Uri.parse(transaction.request.uri).user}@{transaction.request.to.uri.host}"
         view = open_list(uri, route, caller, package, find, self._entropy)
-        self._begin(transaction, caller, package, view, route.name, (("Require", "eventlist"),))
+        self._begin(transaction, caller, package, view, None, (("Require", "eventlist"),))
 
     def _begin(
         self,
@@ -170,16 +193,18 @@ class Notifier:
         caller: Caller,
         package: Package,
         view: View,
-        user: str,
+        account: Account | None,
         extras: tuple[tuple[str, str], ...] = (),
     ) -> None:
         request, flow = transaction.request, transaction.flow
-        dialog = Dialog.uas(request, transaction.local_tag, f"<{self._stack.contact_for(flow, user)}>")
+        dialog = Dialog.uas(
+            request, transaction.local_tag, f"<{self._stack.contact_for(flow, Uri.parse(request.uri).user)}>"
+        )
         subscription = Subscription(
             self._clock, self._stack, dialog, flow, _event_value(request, package.event), view, self._ended,
             gap=package.gap, extras=extras,
         )  # fmt: skip
-        kept = _Kept(subscription, package.event, _name(caller), _first(request))
+        kept = _Kept(subscription, package.event, caller, account, _first(request))
         self._kept[dialog.id] = kept
         self._first.add(kept.first)
         self._watchers[kept.watcher] += 1

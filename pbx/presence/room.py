@@ -78,6 +78,14 @@ class Events:
     def publish(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         self._publisher.publish(transaction, caller, resolution)
 
+    def review(self, account_id: int | None) -> None:
+        """Who may watch an account, or any, was changed."""
+        self._notifier.review(account_id)
+
+    def gone(self, account_id: int) -> None:
+        """The account was removed."""
+        self._notifier.gone(account_id)
+
     def farewell(self) -> None:
         """Before the doors close: subscribers are told to come again."""
         self._notifier.farewell()

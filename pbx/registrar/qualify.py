@@ -128,7 +128,8 @@ class Qualifier:
             return
         before = self._bindings.health(binding)
         failures = 0 if rtt is not None else 1 + (0 if before is None else before.failures)
-        now = Health(failures, failures < self._settings.failures, rtt if before is None or rtt is not None else before.rtt)
+        last = rtt if before is None or rtt is not None else before.rtt
+        now = Health(failures, failures < self._settings.failures, last)
         self._bindings.judge(binding, now)
         was = before is None or before.reachable
         if was != now.reachable:

@@ -204,3 +204,12 @@ def test_a_stranger_sends_nothing() -> None:
         assert (await phone.ask(request)).status == 401
 
     simulate(play(scene))
+
+
+def test_what_waited_for_a_removed_account_is_gone() -> None:
+    async def scene(house: Exchange) -> None:
+        await send(house.phone("alice"), "bob", "x")
+        await house.messenger.forget(house.account_id("bob"))
+        assert await waiting(house, "bob") == []
+
+    simulate(play(scene))

@@ -9,6 +9,7 @@ import pytest
 from directory.settings import SETTINGS
 from pbx.presence import xml
 from pbx.sipcore import digest
+from server.bridges import watchers
 from tests.pbx.exchange import Exchange, play
 from tests.pbx.presence.watching import DIALOG, again, calls, line, state, subscribe, version
 from tests.simulation.virtual import simulate
@@ -216,6 +217,29 @@ def test_when_the_server_stops_phones_are_told_to_come_again() -> None:
         await phone.next_request(1)
         house.events.farewell()
         assert state(await phone.next_request(1)) == "terminated;reason=probation;retry-after=10"
+        await asyncio.sleep(1)
+        assert house.metrics.snapshot()["pbx.presence.subscriptions"] == 0
+
+    simulate(play(scene))
+
+
+def test_rights_that_are_taken_away_end_what_they_allowed() -> None:
+    """RFC 6665 §4.1.3: rejected; noresource once the watched is no more."""
+
+    async def scene(house: Exchange) -> None:
+        watchers(house.directory, house.events.review, house.events.gone)
+        bob = house.account_id("bob")
+        phone = house.phone("alice")
+        await subscribe(phone, "dialog", "bob")
+        await phone.next_request(1)
+        await house.directory.set_setting(bob, "WatchedBy", "nobody")
+        assert state(await phone.next_request(1)) == "terminated;reason=rejected"
+        await house.directory.set_setting(bob, "WatchedBy", None)
+        again_phone = house.phone("alice")
+        await subscribe(again_phone, "presence", "bob")
+        await again_phone.next_request(1)
+        await house.directory.remove_account(bob)
+        assert state(await again_phone.next_request(1)) == "terminated;reason=noresource"
         await asyncio.sleep(1)
         assert house.metrics.snapshot()["pbx.presence.subscriptions"] == 0
 
