@@ -47,9 +47,11 @@ class NatSite(Site):
     def _configuration(self) -> str:
         return super()._configuration().replace(self.host, "0.0.0.0")
 
-    async def phone_at(self, name: str, machine: Host, *, server: str = "", **settings: object) -> TestPhone:
+    async def phone_at(
+        self, name: str, machine: Host, *, server: str = "", timeout: float = 10.0, **settings: object
+    ) -> TestPhone:
         """A telephone on a machine that knows nothing of routers, registered here with its demo account."""
-        phone = TestPhone(name, netns=machine.name)
+        phone = TestPhone(name, netns=machine.name, timeout=timeout)
         await phone.start(
             f"{name}@{DOMAIN}",
             await self.password(name),
