@@ -85,6 +85,16 @@ class Site:
         main, worker = self._process.pid, self._worker
         return Usage(cpu(main), cpu(worker), resident(main), resident(worker))
 
+    def settle(self, limit: float = 8.0) -> None:
+        """Wait until the server has nothing left to do: what one load began shall not count for the next."""
+        end, before = time.monotonic() + limit, self.usage()
+        while time.monotonic() < end:
+            time.sleep(0.4)
+            after = self.usage()
+            if after.main - before.main <= 0.01:
+                return
+            before = after
+
     def act(self, act: str, /, **arguments: Json) -> Json:
         """What the `tandem` command would have done."""
         return call(self._data / "control.sock", act, arguments)

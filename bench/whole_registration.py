@@ -27,6 +27,7 @@ def run() -> list[Figure]:
             site.account(f"u{number}")
         few = [registration(f"u{number}", f"warm{number}", PASSWORD) for number in range(ACCOUNTS)]
         _load(site, folder, few, ACCOUNTS)
+        site.settle()  # the mailboxes of all accounts are opened once, to count what their lamps show
         refresh_cost, refresh = _load(site, folder, few, effort(2000, 600))
         if not quick():
             time.sleep(FORGOTTEN)
