@@ -76,7 +76,7 @@ def _circumstances(*, quick: bool) -> list[str]:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
         "CPU is user and system time of the server's processes alone, the load generators outside. Compare figures "
-        "only with others of the same run, machine and rate: the rarer the work, the colder the processor's caches (see "
+        "only with others of the same run, machine and rate: the rarer the work, the colder the caches (see "
         "`parse and forward INVITE` with and without rest), and other programs on the machine chill them further.",
         "",
         f"- machine: {os.cpu_count()} × {_processor()}, Linux {platform.release()}, load average at the end {load}",
