@@ -66,6 +66,8 @@ class LegMedia:
         self.theirs: SessionDescription | None = None
         self.ours: SessionDescription | None = None
         self.agreed: AgreedAudio | None = None
+        self.translating = False
+        """Offer codecs that we translate from as well: the peer has refused the other party's own."""
         self.closed = False
 
     # --- ports
@@ -163,7 +165,7 @@ class LegMedia:
             self._next_origin(),
             outlets,
             web=self._web,
-            more=_translated(description),
+            more=_translated(description) if self.translating else (),
             used=self._numbers,
             before=self.ours,
         )

@@ -29,6 +29,31 @@ class PortPairs:
                 return _bind(address, port)
         return None
 
+    def listen(self, *, ipv6: bool = False) -> socket.socket | None:
+        """A listening TCP socket on a port of the range, or None."""
+        address = self._address if ipv6 == (":" in self._address) else "::" if ipv6 else "0.0.0.0"
+        for _ in range(len(self._ports)):
+            port = self._ports[self._next]
+            self._next = (self._next + 1) % len(self._ports)
+            with contextlib.suppress(OSError):
+                return _listening(address, port)
+        return None
+
+
+def _listening(address: str, port: int) -> socket.socket:
+    ipv6 = ":" in address
+    sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(4)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
 
 def _bind(address: str, port: int) -> tuple[socket.socket, socket.socket]:
     media = _open(address, port)

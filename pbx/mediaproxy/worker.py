@@ -30,6 +30,7 @@ from pbx.mediaproxy import protocol
 from pbx.mediaproxy.clips import Clips
 from pbx.mediaproxy.dtls import Identity
 from pbx.mediaproxy.endpoint import Endpoint
+from pbx.mediaproxy.pipe import Pipe
 from pbx.mediaproxy.player import Clip, Player
 from pbx.mediaproxy.ports import PortPairs
 from pbx.mediaproxy.studio import BEAT, Studio, Track
@@ -75,6 +76,8 @@ class Worker:
         self._counted: Counter[str] = Counter()
         self._endpoints: dict[int, Endpoint] = {}
         self._tracks: dict[int, Track] = {}
+        self._pipes: dict[int, Pipe] = {}
+        self._heeded: dict[int, Callable[[int], None]] = {}  # by descriptor
         self._media: dict[int, Endpoint] = {}  # by descriptor
         self._control: dict[int, Endpoint] = {}
         self._studio = Studio(self._tell, self._counted)
@@ -105,9 +108,9 @@ class Worker:
         second = beat + 1.0
         while self._running:
             wait = beat - self._now()
-            for descriptor, _ in self._poll.poll(max(0.0, wait), 256):
+            for descriptor, events in self._poll.poll(max(0.0, wait), 256):
                 try:
-                    self._ready(descriptor)
+                    self._ready(descriptor, events)
                 except Exception:  # one packet's or command's fault must not cost a thousand calls
                     self._counted["media.worker_faults"] += 1
                     traceback.print_exc()
@@ -124,7 +127,7 @@ class Worker:
                     self._report(now)
             self._flush()
 
-    def _ready(self, descriptor: int) -> None:
+    def _ready(self, descriptor: int, events: int) -> None:
         endpoint = self._media.get(descriptor)
         if endpoint is not None:
             self._receive(endpoint)
@@ -135,6 +138,18 @@ class Worker:
             self._clips.collect()
         elif (endpoint := self._control.get(descriptor)) is not None:
             self._receive_control(endpoint)
+        elif (work := self._heeded.get(descriptor)) is not None:
+            work(events)
+
+    def heed(self, sock: socket.socket, events: int, work: Callable[[int], None]) -> None:
+        """Call `work` with the events of a socket (`pipe.Poll`)."""
+        known = sock.fileno() in self._heeded
+        self._heeded[sock.fileno()] = work
+        (self._poll.modify if known else self._poll.register)(sock, events)
+
+    def forget(self, sock: socket.socket) -> None:
+        if self._heeded.pop(sock.fileno(), None) is not None:
+            self._poll.unregister(sock)
 
     def _receive(self, endpoint: Endpoint) -> None:
         try:
@@ -206,6 +221,7 @@ class Worker:
                 return
         track = self._tracks.get(command.stream)
         if track is None:
+            self._command_pipe(command)
             return
         endpoint = track.endpoint
         match command:
@@ -234,7 +250,31 @@ class Worker:
             case _:
                 assert_never(command)
 
+    def _command_pipe(self, command: protocol.Command) -> None:
+        """The few things that a stream over TCP can be told."""
+        match command:
+            case protocol.Configure() if command.stream in self._pipes:
+                self._pipes[command.stream].configure(command.settings)
+            case protocol.Connect() if command.stream in self._pipes and command.other in self._pipes:
+                self._pipes[command.stream].connect(self._pipes[command.other])
+            case protocol.Disconnect() if command.stream in self._pipes:
+                self._pipes[command.stream].disconnect()
+
+    def _open_pipe(self, command: protocol.Open) -> None:
+        pipe = self._pipes.get(command.stream)
+        if pipe is None:
+            full = len(self._pipes) >= self._settings.limit
+            listener = None if full else self._ports.listen(ipv6=command.ipv6)
+            if listener is None:
+                self._tell(protocol.Refused(command.stream, "ports"))
+                return
+            pipe = self._pipes[command.stream] = Pipe(command.stream, listener, self, self._counted)
+        self._tell(protocol.Opened(command.stream, pipe.port))
+
     def _open(self, command: protocol.Open) -> None:
+        if command.tcp:
+            self._open_pipe(command)
+            return
         stream = command.stream
         endpoint = self._endpoints.get(stream)
         if endpoint is None:
@@ -263,6 +303,11 @@ class Worker:
         return endpoint
 
     def _close(self, stream: int) -> None:
+        pipe = self._pipes.pop(stream, None)
+        if pipe is not None:
+            pipe.close()
+            self._tell(protocol.Closed(stream, protocol.Figures(0, 0, pipe.octets_in, pipe.octets_out, 0, 0.0, 0)))
+            return
         endpoint = self._endpoints.pop(stream, None)
         if endpoint is None:
             self._tell(protocol.Closed(stream, protocol.Figures(0, 0, 0, 0, 0, 0.0, 0)))

@@ -20,6 +20,7 @@ _ENDED = frozenset(
         "identity",
     }
 )  # fmt: skip
+_OUTER = frozenset({"candidate", "end-of-candidates", "ice-pwd", "ice-ufrag", "remote-candidates", "mid", "rtcp"})
 # What only browsers have a use for; a hundred lines of it do not fit a datagram
 _WEB = frozenset(
     {
@@ -228,6 +229,8 @@ def _moved(
     held = theirs.address(section) == "0.0.0.0"
     ours = f"c={network('0.0.0.0' if held else outlet.address)}"
     first = f"m={section.kind} {outlet.port} {outlet.protocol} {' '.join(section.formats)}"
+    if not section.is_rtp:
+        unwanted = _OUTER  # who connects to whom, and over what certificate, is between the two
     lines = [ours if line.startswith("c=") else line for line in section.lines[1:] if not _named(line, unwanted)]
     return section.with_lines([first, *lines, *(f"a=mid:{value}" for value in mid[:1]), *outlet.lines])
 

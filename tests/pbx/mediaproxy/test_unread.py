@@ -1,0 +1,70 @@
+"""What is relayed unread: video, T.38, and octets over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pbx.mediaproxy import rtp
+from pbx.mediaproxy.engine import StreamSettings
+from tests.pbx.mediaproxy.desk import ADDRESS, Ear, FakePhone, engine
+
+
+@pytest.mark.parametrize("carriage", ["rtp", "raw"])
+async def test_datagrams_go_both_ways_unchanged_and_strangers_nowhere(carriage: str) -> None:
+    async with engine() as media:
+        phones = await FakePhone.make(), await FakePhone.make()
+        stranger = await FakePhone.make()
+        streams = await media.open(Ear()), await media.open(Ear())
+        for stream, phone in zip(streams, phones, strict=True):
+            stream.configure(StreamSettings(phone.address, 0, {}, carriage=carriage))  # type: ignore[arg-type]
+        streams[0].connect(streams[1])
+        head = rtp.build(97, 5, 90000, 77, b"") if carriage == "rtp" else b"\x00\x07fax"
+        there, back = head + bytes(1000), head + b"back"
+        for _ in range(10):
+            phones[0].transport.sendto(there, streams[0].local)
+            await asyncio.sleep(0.01)
+        assert set(await phones[1].wait(5)) == {there}
+        for _ in range(3):
+            stranger.transport.sendto(b"\x80stranger" + bytes(20), streams[0].local)
+            phones[1].transport.sendto(back, streams[1].local)
+        assert set(await phones[0].wait(3)) == {back}
+        assert set(phones[1].got) == {there}
+        for each in (*phones, stranger):
+            each.close()
+
+
+async def test_octets_over_tcp_go_through_the_ports_that_were_named() -> None:
+    async with engine() as media:
+        heard: list[bytes] = []
+        done = asyncio.Event()
+
+        async def passive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.readexactly(300_000))
+            writer.write(b"thanks")
+            heard.append(await reader.read())
+            writer.close()
+            done.set()
+
+        server = await asyncio.start_server(passive, ADDRESS, 0)
+        near, far = await media.open(Ear(), tcp=True), await media.open(Ear(), tcp=True)
+        near.configure(StreamSettings((ADDRESS, 9), 0, {}, carriage="raw"))
+        far.configure(StreamSettings(server.sockets[0].getsockname(), 0, {}, carriage="raw"))
+        near.connect(far)
+        stranger_reader, stranger = await asyncio.open_connection(*near.local, local_addr=("127.77.0.99", 0))
+        assert await stranger_reader.read() == b""
+        stranger.close()
+        reader, writer = await asyncio.open_connection(*near.local, local_addr=(ADDRESS, 0))
+        writer.write(bytes(300_000))
+        assert await reader.readexactly(6) == b"thanks"
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            await done.wait()
+            assert await reader.read() == b""
+        assert heard == [bytes(300_000), b""]
+        writer.close()
+        server.close()
+        await server.wait_closed()
+        figures = await far.close()
+        assert figures.octets_sent == 300_000
