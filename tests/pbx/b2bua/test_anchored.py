@@ -1,0 +1,132 @@
+"""Proxied calls whose media must pass through us: all descriptions name our places, and all ports are freed.
+
+Played on the in-memory network: bob says an address that he does not send from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from pbx.proxy.anchors import Anchors
+from pbx.sipcore.sdp import SessionDescription
+from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, SERVER, House, Phone
+
+VIDEO = b"m=video 5000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
+
+@asynccontextmanager
+async def hidden_bob() -> AsyncIterator[tuple[House, Phone, Phone]]:
+    async with House() as house:
+        house.proxy.anchors = house.exchange.anchors = Anchors(house.studio, house.stack, house.metrics)
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        (binding,) = house.town.bindings[BOB.id]
+        house.town.bindings[BOB.id] = [replace(binding, contact="sip:bob@192.168.1.2:5060")]
+        yield house, alice, bob
+
+
+def places(body: bytes) -> list[tuple[str | None, int]]:
+    description = SessionDescription.parse(body)
+    return [(description.address(each), each.port) for each in description.media]
+
+
+def port(house: House, number: int) -> tuple[str, int]:
+    return SERVER[0], house.studio.streams[number].local[1]
+
+
+async def all_freed(house: House) -> None:
+    async with asyncio.timeout(3):
+        while house.studio.loaded():
+            await asyncio.sleep(0.01)
+
+
+async def connected(house: House, alice: Phone, bob: Phone) -> None:
+    alice.call(f"sip:bob@{DOMAIN}")
+    invite = await bob.request("INVITE")
+    bob.answer(invite, 200, bob.sdp())
+    await alice.response(200)
+    alice.send("ACK")
+    await bob.request("ACK")
+    bob.takes(invite)
+
+
+async def test_offer_answer_and_reinvite_name_our_places() -> None:
+    async with hidden_bob() as (house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        near, far = house.studio.streams
+        assert places(invite.body) == [port(house, 1)]
+        assert near.other is far
+        assert near.settings is not None
+        assert (near.settings.remote, near.settings.guess) == ((alice.local[0], 4000), None)
+        bob.answer(invite, 183, bob.sdp(4400).replace(bob.local[0].encode(), b"192.168.1.2"))
+        assert places((await alice.response(183)).body) == [port(house, 0)]
+        assert far.settings is not None
+        assert (far.settings.remote, far.settings.guess) == (("192.168.1.2", 4400), (bob.local[0], 4400))
+        bob.answer(invite, 200, bob.sdp())
+        assert places((await alice.response(200)).body) == [port(house, 0)]
+        alice.send("ACK")
+        await bob.request("ACK")
+        bob.takes(invite)
+
+        alice.send("INVITE", alice.sdp(4002, "sendonly"))
+        held = await bob.request("INVITE")
+        assert places(held.body) == [port(house, 1)]
+        assert near.settings.remote == (alice.local[0], 4002)
+        routes = alice.routes
+        bob.answer(held, 200, bob.sdp(direction="recvonly"))
+        assert places((await alice.response(200)).body) == [port(house, 0)]
+        alice.routes = routes  # RFC 3261 §12.2: a re-INVITE does not change them
+        alice.send("ACK")
+        alice.send("BYE")
+        bob.answer(await bob.request("BYE"), 200)
+        await alice.response(200, "BYE")
+        await all_freed(house)
+
+
+async def test_more_media_gets_more_ports() -> None:
+    async with hidden_bob() as (house, alice, bob):
+        await connected(house, alice, bob)
+        alice.send("INVITE", alice.sdp() + VIDEO)
+        more = await bob.request("INVITE")
+        assert places(more.body) == [port(house, 1), port(house, 3)]
+        assert len(house.studio.streams) == 4
+        alice.send("BYE")
+        await all_freed(house)
+
+
+async def test_an_offer_that_comes_back_is_answered_in_the_ack() -> None:
+    async with hidden_bob() as (house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}", b"")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp())
+        assert places((await alice.response(200)).body) == [port(house, 0)]
+        alice.send("ACK", alice.sdp())
+        assert places((await bob.request("ACK")).body) == [port(house, 1)]
+
+
+async def test_a_refused_or_cancelled_call_frees_its_ports() -> None:
+    async with hidden_bob() as (house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}")
+        bob.answer(await bob.request("INVITE"), 486)
+        await alice.response(486)
+        await all_freed(house)
+    async with hidden_bob() as (house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 180)
+        await alice.response(180)
+        alice.cancel()
+        bob.answer(await bob.request("CANCEL"), 200)
+        bob.answer(invite, 487)
+        await alice.response(487)
+        await all_freed(house)
+
+
+async def test_a_body_that_is_no_description_passes_as_it_is() -> None:
+    async with hidden_bob() as (_house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}", b"not a description")
+        assert (await bob.request("INVITE")).body == b"not a description"
