@@ -24,7 +24,7 @@ from tools.microphone import Microphone, NoSoundCard
 from tools.phone import PhoneError, Telephone
 
 app = typer.Typer(
-    help="A desk telephone: call, answer, record prompts. Needs the extra `phone`: pip install 'tandem-pbx[phone]'.",
+    help="A desk telephone: call, answer, record prompts. Needs the extra `phone`: pip install 'tandem-pbx\\[phone]'.",
     no_args_is_help=True,
 )
 _out = Console()
