@@ -10,8 +10,9 @@ import asyncio
 import json
 import sqlite3
 from collections import deque
-from dataclasses import asdict
 from typing import Protocol
+
+import msgspec
 
 from base.failures import Failure
 from base.log import get_logger
@@ -121,7 +122,7 @@ Row = tuple[str | int | float | None, ...]
 
 def _row(record: CallRecord) -> Row:
     r = record
-    near, far = json.dumps(asdict(r.near)), json.dumps(asdict(r.far))
+    near, far = msgspec.json.encode(r.near).decode(), msgspec.json.encode(r.far).decode()
     return (
         *(r.id, r.call_id, r.started, r.answered, r.ended, r.duration, r.caller, r.caller_account, r.dialled),
         *(r.callee, r.callee_account, r.program, r.outcome, r.status, r.ended_by, r.cause, r.codec, near, far),
