@@ -340,6 +340,9 @@ class SipStack:
     def _udp_for(self, host: str) -> Datagrams | None:
         """A socket that can reach `host`: of its address family; a stored flow may name a port we no longer have."""
         family = [socket for local, socket in self._udp.items() if (":" in local[0]) == (":" in host)]
+        if len(family) > 1:  # bound to addresses of several networks: that one which faces the host
+            facing = self._network.facing(host)
+            family.sort(key=lambda socket: socket.local[0] != facing)
         return family[0] if family else None
 
     # --- names -------------------------------------------------------------------------------------------------------
