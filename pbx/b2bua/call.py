@@ -82,8 +82,8 @@ class Call:
         """The account whose number of calls this one counts for."""
         self.parties: list[Leg] = []
         self.hang_up_all: Callable[[int], None] | None = None
-        self.bye_passed: Callable[[], None] | None = None
-        self.bye_seen = False
+        self.bye_passed: Callable[[frozenset[str]], None] | None = None
+        self.byes_seen: frozenset[str] = frozenset()
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
@@ -155,8 +155,8 @@ class Call:
         _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
         if not isinstance(branch.target, Program):
             self.origin.connect(self, self._runners[branch])
-        if self.bye_seen and self.bye_passed is not None:
-            self.bye_passed()
+        if self.byes_seen and self.bye_passed is not None:
+            self.bye_passed(self.byes_seen)
 
     def failed(self, answer: Answer) -> None:
         self.record.status = answer.status

@@ -78,9 +78,10 @@ class ProxyOrigin:
     def connect(self, call: Call, runner: BranchRunner) -> None:
         if isinstance(runner, ProxyBranch):
             runner.pass_back()
-            self._watch(call)
+            self._watch(call, "" if runner.response is None else runner.response.to_tag)
 
-    def _watch(self, call: Call) -> None:
+    def _watch(self, call: Call, tag: str) -> None:
+        """Until the BYE of the winner's dialog: those of phones that answered too late are no end of the call."""
         exchange, call_id = call.exchange, call.record.call_id
 
         def over(by: str, cause: str) -> None:
@@ -93,7 +94,7 @@ class ProxyOrigin:
         limit = exchange.clock.call_later(_LONGEST, lambda: over("", "no BYE seen"))
         exchange.proxied[call_id] = call
         call.hang_up_all = lambda _status: over("server", "shutdown")
-        call.bye_passed = lambda: over("", "BYE")
+        call.bye_passed = lambda tags: over("", "BYE") if tag in tags else None
 
     def refuse(self, call: Call, answer: Answer) -> None:
         if self._program is not None:

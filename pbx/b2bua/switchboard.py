@@ -66,15 +66,15 @@ class Switchboard:
         """Who forwards the calls that go the proxy way; without one all calls go the B2BUA way."""
         self.exchange.forwarder = forwarder
 
-    def bye_passed(self, call_id: str) -> None:
-        """Told by the proxy: the end of a proxied call came by."""
+    def bye_passed(self, call_id: str, tags: frozenset[str]) -> None:
+        """Told by the proxy: the end of a dialog of a proxied call came by."""
         call = self.exchange.proxied.get(call_id)
         if call is not None and call.bye_passed is not None:
-            call.bye_passed()
+            call.bye_passed(tags)
             return
         for pending in self.exchange.calls.values():  # on a bad network the BYE may overtake the answer
             if pending.record.call_id == call_id:
-                pending.bye_seen = True
+                pending.byes_seen |= tags
 
     # --- CallControl
 

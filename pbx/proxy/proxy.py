@@ -66,8 +66,8 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.anchors: Anchors | None = None
         """Who relays media of calls whose parties cannot reach each other."""
-        self.on_bye: Callable[[str], None] | None = None
-        """Told the Call-ID of each BYE that passes: the end of a call that was set up through us."""
+        self.on_bye: Callable[[str, frozenset[str]], None] | None = None
+        """Told the Call-ID and both tags of each BYE that passes: the end of a dialog that was set up through us."""
         metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
 
     async def close(self) -> None:
@@ -163,7 +163,7 @@ class Proxy:
         else:
             self._onwards(transaction, Outgoing(request, flow))
         if request.method == "BYE" and self.on_bye is not None:
-            self.on_bye(request.call_id)
+            self.on_bye(request.call_id, frozenset((request.from_tag, request.to_tag)))
         return True
 
     def _onwards(self, transaction: ServerTransaction, outgoing: Outgoing) -> None:

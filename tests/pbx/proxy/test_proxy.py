@@ -157,13 +157,13 @@ def test_a_proxied_call_keeps_one_dialog_and_its_requests_pass_both_ways() -> No
         bob.respond(info, 200)
         assert (await asking).status == 200
         bob.call_id = invite.call_id
-        ended: list[str] = []
-        house.proxy.on_bye = ended.append
+        ended: list[tuple[str, frozenset[str]]] = []
+        house.proxy.on_bye = lambda call_id, tags: ended.append((call_id, tags))
         asking = asyncio.ensure_future(bob.ask(in_dialog(bob, "BYE", invite, answer, reverse=True)))
         alice.answers = 200
         assert (await alice.next_request(1)).method == "BYE"
         assert (await asking).status == 200
-        assert ended == [invite.call_id]
+        assert ended == [(invite.call_id, frozenset((invite.from_tag, answer.to_tag)))]
 
     simulate(play(scene))
 
