@@ -104,3 +104,17 @@ async def test_a_message_is_recorded(world: World, site: NatSite, tmp_path: Path
         await alice.wait_state("disconnected", call)
         await site.save_message("bob", password, tmp_path / "message.wav")
     assert seconds_heard(tmp_path / "message.wav", CALLER) > 1.0
+
+
+async def test_a_router_gets_another_address_in_a_call(world: World, site: NatSite, tmp_path: Path) -> None:
+    """The audio is believed from its new source, for it is the same stream; and hanging up still works."""
+    home = world.router("r1", world.public, 21, kind="symmetric")
+    alice = await site.phone_at("alice", world.host("alice", home, 2))
+    bob = await site.phone_at("bob", world.host("bob", world.public, 32))
+    async with conversation(alice, bob, tmp_path) as talk:
+        await talk.hear(1.0)
+        world.renumber(home, world.public, 21, 23)
+        before = talk.heard_by_alice(), talk.heard_by_bob()
+        await talk.hear(2.0)
+    assert talk.heard_by_alice() > before[0] + 1.0
+    assert talk.heard_by_bob() > before[1] + 1.0
