@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -76,6 +76,12 @@ class Phones(Protocol):
 
     def ringable(self, account_id: int) -> Sequence[Binding]:
         """Those that answer, or all when none does."""
+
+    async def reach(self, account_id: int, contact: str) -> Binding | None:
+        """The binding of a contact; for a phone that has lost its connection, once it is back, or None."""
+
+    def other_flow(self, account_id: int, tried: Collection[Flow], instance: str) -> Binding | None:
+        """Another way to the same phone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
-from directory.model import Caller
+from directory.model import Account, Caller
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
+from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program, Target
 from pbx.sipcore.failures import SipSyntaxError
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from pbx.b2bua.call import Call
 
 
+MOST_FLOWS = 4
+"""Limit: places that one branch tries, one after another."""
+
+
 class PhoneBranch:
     """Owns its leg until the call takes it over."""
 
@@ -32,23 +38,33 @@ class PhoneBranch:
         self._branch = branch
         self._exchange = call.exchange
         self._cancelled = False
+        self._tried: list[Flow] = []
+        self._instance = ""
+        self._heard = False
+        self._looking: asyncio.Task[None] | None = None
         self.leg: OutgoingLeg | None = None
 
     def start(self) -> None:
-        self._exchange.spawn(self._run(), f"branch {self._branch.number} of {self._call.id}")
+        self._looking = self._exchange.spawn(self._run(), f"branch {self._branch.number} of {self._call.id}")
 
     async def _run(self) -> None:
         try:
             flow, invitation = await self._place()
-            leg = OutgoingLeg(self._exchange, flow, invitation, self)
-            self.leg = leg
+        except Failure as failure:
+            self._give_up(status_of(failure))
+        except SipSyntaxError:
+            self._give_up(480)
+        else:
+            await self._go(flow, invitation)
+
+    async def _go(self, flow: Flow, invitation: Invitation) -> None:
+        leg = OutgoingLeg(self._exchange, flow, invitation, self)
+        self.leg = leg
+        try:
             await leg.open()
             await leg.prepare(self._call.origin.asked)
         except Failure as failure:
             self._give_up(status_of(failure))
-            return
-        except SipSyntaxError:
-            self._give_up(480)
             return
         if self._cancelled:
             self._give_up(487)
@@ -62,7 +78,9 @@ class PhoneBranch:
 
     async def _place(self) -> tuple[Flow, Invitation]:
         origin = self._call.origin
-        place = await where(self._exchange, self._branch.target)
+        place = await self._somewhere()
+        self._tried.append(place.flow)
+        self._instance = place.instance
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
             place.uri,
@@ -74,10 +92,42 @@ class PhoneBranch:
             account=place.account,
         )
 
+    async def _somewhere(self) -> Place:
+        """Where the branch goes; after a failure, another flow to the same phone. Raises as `where` does."""
+        target = self._branch.target
+        if self._tried and isinstance(target, Device):
+            other = self._exchange.phones.other_flow(target.account.id, self._tried, self._instance)
+            if other is None:
+                raise Failure("unavailable", "No other flow")
+            return device(target.account, other)
+        place = await where(self._exchange, target)
+        if place.flow in self._tried:
+            raise Failure("unavailable", "No other server")
+        return place
+
+    def _may_go_elsewhere(self, status: int, response: Response | None) -> bool:
+        """RFC 3263 §4.3 (no answer, a broken connection, 503), RFC 5626 §5.3 (430); not once it has rung there."""
+        if self._cancelled or self._heard or len(self._tried) > MOST_FLOWS:
+            return False
+        return response is None or status in (430, 503)
+
+    async def _elsewhere(self, status: int, response: Response | None) -> None:
+        try:
+            flow, invitation = await self._place()
+        except (Failure, SipSyntaxError):
+            if self._cancelled:
+                self._tell(Answer(487))
+            else:
+                self._final(status, response)
+            return
+        await self._go(flow, invitation)
+
     def cancel(self, reason: str | None) -> None:
         self._cancelled = True
         if self.leg is not None:
             self.leg.cancel(reason)
+        elif self._looking is not None and self._looking.cancel():  # it may wait for a phone to come back
+            self._tell(Answer(487))
 
     def discard(self) -> None:
         if self.leg is not None:
@@ -89,6 +139,7 @@ class PhoneBranch:
     # --- told by the leg
 
     def leg_progress(self, leg: OutgoingLeg, response: Response) -> None:
+        self._heard = self._heard or response.status > 100
         try:
             leg.theirs = read_description(response) or leg.theirs
         except SipSyntaxError:
@@ -99,6 +150,12 @@ class PhoneBranch:
         self._tell(Answer(response.status, response.reason))
 
     def leg_failed(self, leg: OutgoingLeg, status: int, response: Response | None) -> None:
+        if self._may_go_elsewhere(status, response):
+            self._exchange.spawn(self._elsewhere(status, response), f"branch {self._branch.number} elsewhere")
+        else:
+            self._final(status, response)
+
+    def _final(self, status: int, response: Response | None) -> None:
         if status in (401, 407):
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
@@ -131,22 +188,27 @@ class Place:
     address: str
     routes: tuple[str, ...] = ()
     account: int | None = None
+    instance: str = ""
 
 
 async def where(exchange: Exchange, target: Target) -> Place:
     """Raises Failure("unavailable") when it cannot be reached, SipSyntaxError for an address that is none."""
     match target:
         case Device(account, contact):
-            found = exchange.phones.contacts(account.id)
-            binding = next((each for each in found if each.contact == contact), None)
+            binding = await exchange.phones.reach(account.id, contact)
             if binding is None:
-                raise Failure("unavailable", "The phone has gone")
-            return Place(binding.contact, binding.flow, account.address, tuple(binding.path), account.id)
+                raise Failure("unavailable", "The phone has gone", temporary=True)
+            return device(account, binding)
         case Foreign(address):
             uri = Uri(user=address.local, host=address.domain)
             return Place(str(uri), await exchange.stack.flow_to(Uri.parse(str(uri))), str(address))
         case Program():
             raise Failure("invalid", "A program is no phone")
+
+
+def device(account: Account, binding: Binding) -> Place:
+    """The place of a registered phone."""
+    return Place(binding.contact, binding.flow, account.address, tuple(binding.path), account.id, binding.instance)
 
 
 def leg_of(runner: object) -> OutgoingLeg | None:

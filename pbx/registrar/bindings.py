@@ -6,8 +6,9 @@ RFC 5626 §6 (instances), RFC 3327 (Path).
 
 from __future__ import annotations
 
+import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from base.clock import Clock, Timer
@@ -38,6 +39,8 @@ class Binding:
     instance: str = ""
     q: float = 1.0
     registered_at: float = field(default=0.0, compare=False)
+    reg_id: int = 0
+    """Which of several flows to one instance (RFC 5626); 0 when the phone did not ask for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,33 @@ class Health:
     failures: int
     reachable: bool
     rtt: float | None = None
+
+
+EXPECTED = 30.0
+PATIENCE = 8.0
+"""Seconds after the loss of a connection in which its phone is expected back, and that a request waits for it."""
+
+
+def one_of_each(bindings: Iterable[Binding], away: Callable[[Binding], bool]) -> Sequence[Binding]:
+    """Of several flows to one instance only that which is there and registered last (RFC 5626 §5.3)."""
+    best: dict[str, Binding] = {}
+    for binding in bindings:
+        device = binding.instance if binding.reg_id else binding.key
+        other = best.get(device)
+        if other is None or (not away(binding), binding.expires_at) > (not away(other), other.expires_at):
+            best[device] = binding
+    return list(best.values())
+
+
+def same_device(one: Binding, other: Binding) -> bool:
+    """Whether two bindings are of the same phone: by instance, or, as it does not say, by all else that it shows."""
+    if one.instance or other.instance:
+        return one.instance == other.instance
+    return one.key == other.key or (one.flow.remote[0], one.user_agent, one.flow.transport) == (
+        other.flow.remote[0],
+        other.user_agent,
+        other.flow.transport,
+    )
 
 
 class Bindings:
@@ -65,22 +95,90 @@ class Bindings:
         self._listeners: list[Listener] = []
         self._watchers: list[Listener] = []
         self._health: dict[BindingKey, Health] = {}
+        self._away: dict[BindingKey, float] = {}
+        self._waiting: dict[int, set[asyncio.Future[Binding]]] = {}
         self._timer: Timer | None = None
         self._wake_at = float("inf")
         self.on_expired: Callable[[Sequence[Binding]], None] | None = None
 
     def contacts(self, account_id: int) -> Sequence[Binding]:
-        """The live bindings of one account, those preferred (higher q) first."""
+        """The bindings of one account that can be reached, those preferred (higher q) first."""
+        known = self.known(account_id)
+        if not self._away:
+            return known
+        return [binding for binding in known if (account_id, binding.key) not in self._away]
+
+    def known(self, account_id: int) -> Sequence[Binding]:
+        """The bindings that have not expired, also those whose connection is gone: their phones may come back."""
         now = self._clock.wall()
         live = [binding for binding in self._table.get(account_id, {}).values() if binding.expires_at > now]
         return live if len(live) < 2 else sorted(live, key=lambda binding: -binding.q)
 
+    def away(self, account_id: int) -> frozenset[str]:
+        """The keys of bindings whose connection is gone."""
+        return frozenset(key for owner, key in self._away if owner == account_id)
+
     def ringable(self, account_id: int) -> Sequence[Binding]:
-        """The bindings to ring: those known to be unreachable only when there are no others."""
+        """The bindings to ring: one flow for each phone; those known to be unreachable only when there are no others;
+        and phones that have just lost their connection, as they are on their way back (`reach` waits for them)."""
         live = self.contacts(account_id)
-        if len(live) < 2 or not self._health:
+        if self._away:
+            live = [*live, *self._coming(account_id)]
+        if len(live) < 2:
             return live
+        live = one_of_each(live, self.is_away)
         return [binding for binding in live if self._answers(binding)] or live
+
+    def _coming(self, account_id: int) -> Sequence[Binding]:
+        now = self._clock.now()
+        return [
+            binding
+            for binding in self.known(account_id)
+            if now - self._away.get((account_id, binding.key), -EXPECTED) < EXPECTED
+        ]
+
+    def is_away(self, binding: Binding) -> bool:
+        return (binding.account_id, binding.key) in self._away
+
+    async def reach(self, account_id: int, contact: str) -> Binding | None:
+        """The binding of a contact that `ringable` gave. For a phone that has lost its connection: the one with which
+        it comes back within `PATIENCE` seconds (requests to it wait so long), else None."""
+        found = [binding for binding in self.known(account_id) if binding.contact == contact]
+        live = one_of_each((binding for binding in found if not self.is_away(binding)), self.is_away)
+        if live or not found:
+            return live[0] if live else None
+        return await self._back(found[0])
+
+    async def _back(self, lost: Binding) -> Binding | None:
+        waiting: asyncio.Future[Binding] = asyncio.get_running_loop().create_future()
+        futures = self._waiting.setdefault(lost.account_id, set())
+        futures.add(waiting)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    back = await asyncio.shield(waiting)
+                    if same_device(lost, back):
+                        return back
+                    futures.discard(waiting)
+                    waiting = asyncio.get_running_loop().create_future()
+                    futures.add(waiting)
+        except TimeoutError:
+            return None
+        finally:
+            futures.discard(waiting)
+            if not futures:
+                self._waiting.pop(lost.account_id, None)
+
+    def other_flow(self, account_id: int, tried: Collection[Flow], instance: str) -> Binding | None:
+        """Another flow to the same phone, when one has failed (RFC 5626 §5.3)."""
+        if not instance:
+            return None
+        found = [
+            binding
+            for binding in self.contacts(account_id)
+            if binding.reg_id and binding.instance == instance and binding.flow not in tried
+        ]
+        return max(found, key=lambda binding: binding.expires_at, default=None)
 
     def _answers(self, binding: Binding) -> bool:
         health = self.health(binding)
@@ -112,6 +210,7 @@ class Bindings:
         key = (binding.account_id, binding.key)
         before = contacts.get(binding.key)
         self._unlink(before)
+        self._away.pop(key, None)
         contacts[binding.key] = binding
         if self._health and not self._answers(binding):
             del self._health[key]  # it has just spoken
@@ -130,6 +229,7 @@ class Bindings:
             before = contacts.pop(key, None)
             self._unlink(before)
             self._health.pop((account_id, key), None)
+            self._away.pop((account_id, key), None)
             if not contacts:
                 del self._table[account_id]
             if before is not None:
@@ -143,20 +243,22 @@ class Bindings:
         if not keys:
             self._by_flow.pop(binding.flow, None)
 
-    def drop_flow(self, flow: Flow) -> Sequence[Binding]:
-        """Forget what was reached over a connection that is gone; gives what was dropped (RFC 5626 §4.2.2)."""
-        lost = [self._table[account_id][key] for account_id, key in self._by_flow.get(flow, set())]
-        for binding in lost:
-            self.drop(binding.account_id, binding.key)
-        return lost
+    def lose_flow(self, flow: Flow) -> None:
+        """A connection is gone: what was reached over it cannot be, until its phone comes back (RFC 5626 §4.2.2)."""
+        for account_id, key in self._by_flow.pop(flow, set()):
+            self._away[account_id, key] = self._clock.now()
+            self._moved(account_id)
 
     def drop_account(self, account_id: int) -> None:
         for key in list(self._table.get(account_id, {})):
             self.drop(account_id, key)
 
     def load(self, bindings: Iterable[Binding]) -> None:
+        """Take up what a former process knew; the connections among them are gone."""
         for binding in bindings:
             self.put(binding)
+        for flow in list(self._by_flow):
+            self.lose_flow(flow)
 
     def __len__(self) -> int:
         return sum(len(contacts) for contacts in self._table.values())
@@ -164,6 +266,13 @@ class Bindings:
     def listen(self, callback: Listener) -> None:
         """Be told the account whenever a contact registers anew or after an absence, once it is safely stored."""
         self._listeners.append(callback)
+
+    def welcome(self, bindings: Iterable[Binding]) -> None:
+        """These have registered, and it is safely stored: requests that wait for them may go."""
+        for binding in bindings if self._waiting else ():
+            for waiting in self._waiting.get(binding.account_id, ()):
+                if not waiting.done():
+                    waiting.set_result(binding)
 
     def announce(self, account_id: int) -> None:
         for listener in self._listeners:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pbx.nat.detection import behind_nat, numeric
-from pbx.registrar.bindings import Binding
+from pbx.registrar import outbound
+from pbx.registrar.bindings import Binding, same_device
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
@@ -61,6 +62,8 @@ class Registration:
     account_id: int
     now: float
     limits: Limits
+    away: frozenset[str] = frozenset()
+    """Keys of bindings whose connection is gone."""
 
 
 def decide(registration: Registration, known: Sequence[Binding]) -> Decision:
@@ -96,6 +99,10 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
         if 0 < seconds < registration.limits.shortest:
             return Decision(423, headers=(("Min-Expires", str(registration.limits.shortest)),))
         binding = _binding(registration, value, address, seconds)
+        if binding.reg_id and outbound.lacks_first_hop(registration.request):
+            return Decision(439)  # RFC 5626 §6
+        if binding.reg_id and len(values) > 1:
+            return Decision(400, "One contact with a reg-id at a time")  # RFC 5626 §4.2
         before = known.get(binding.key)
         if before is not None:
             binding = replace(binding, registered_at=before.registered_at)
@@ -112,13 +119,26 @@ def _settle(
     registration: Registration, known: dict[str, Binding], put: dict[str, Binding], drop: dict[str, Binding]
 ) -> Decision:
     """Make room by dropping the oldest: a phone that changes its port at each start must not lock its owner out."""
+    for key, lost in known.items():
+        # A phone that comes back replaces what it lost, also under a new address
+        over = key in registration.away and key not in put and not lost.reg_id
+        if over and any(same_device(lost, binding) for binding in put.values()):
+            drop[key] = lost
     kept = [binding for key, binding in known.items() if key not in put and key not in drop]
     surplus = len(kept) + len(put) - registration.limits.contacts
     for binding in sorted(kept, key=lambda one: one.expires_at)[: max(0, surplus)]:
         drop[binding.key] = binding
-    fresh = any(key not in known for key in put)
+    fresh = any(key not in known or key in registration.away for key in put)
     changed = any(not _same_but_expiry(binding, known.get(key)) for key, binding in put.items())
-    return Decision(200, put=tuple(put.values()), drop=tuple(drop.values()), lasting=changed or bool(drop), fresh=fresh)
+    headers = outbound.answer_headers(registration.flow) if any(one.reg_id for one in put.values()) else ()
+    return Decision(
+        200,
+        headers=headers,
+        put=tuple(put.values()),
+        drop=tuple(drop.values()),
+        lasting=changed or bool(drop),
+        fresh=fresh,
+    )
 
 
 def _out_of_order(request: Request, binding: Binding) -> bool:
@@ -147,9 +167,10 @@ def _lifetime(registration: Registration, address: NameAddress) -> int:
 def _binding(registration: Registration, value: str, address: NameAddress, seconds: int) -> Binding:
     request, limits = registration.request, registration.limits
     instance = address.params.get("+sip.instance") or ""
+    reg_id = outbound.reg_id(request, address)
     return Binding(
         account_id=registration.account_id,
-        key=contact_key(address, registration.flow),
+        key=contact_key(address, registration.flow, reg_id),
         contact=address.text or str(address.uri),
         header=without_expires(value),
         flow=way_back(request, address.uri, registration.flow),
@@ -161,18 +182,20 @@ def _binding(registration: Registration, value: str, address: NameAddress, secon
         instance=instance[:256],
         q=_preference(address.params.get("q")),
         registered_at=registration.now,
+        reg_id=reg_id,
     )
 
 
-def contact_key(address: NameAddress, flow: Flow) -> str:
-    """What makes two contacts the same: instance and reg-id (RFC 5626 §6), else the address (RFC 3261 §19.1.4).
+def contact_key(address: NameAddress, flow: Flow, reg_id: int = 0) -> str:
+    """What makes two contacts the same: instance and reg-id (RFC 5626 §6; 0 without outbound: one phone is one), else
+    the address (RFC 3261 §19.1.4).
 
     Deviation: a private address seen through a NAT counts together with the NAT's address, as two homes both have a
     192.168.1.2.
     """
     instance = address.params.get("+sip.instance")
     if instance:
-        return f"i:{instance[:256]}|{address.params.get('reg-id') or ''}"
+        return f"i:{instance[:256]}|{reg_id or ''}"
     uri = address.uri
     key = f"u:{uri.scheme}:{uri.user}@{uri.host.lower()}:{uri.port or ''};{(uri.params.get('transport') or '').lower()}"
     return f"{key}|{flow.remote[0]}" if behind_nat(uri.host, flow.remote[0]) else key

@@ -80,8 +80,15 @@ class Registrar:
     def register(self, transaction: ServerTransaction, account: Account) -> None:
         """Carry out an authenticated REGISTER."""
         limits = self._limits_of(account)
-        registration = Registration(transaction.request, transaction.flow, account.id, self._clock.wall(), limits)
-        decision = decide(registration, self.bindings.contacts(account.id))
+        registration = Registration(
+            transaction.request,
+            transaction.flow,
+            account.id,
+            self._clock.wall(),
+            limits,
+            self.bindings.away(account.id),
+        )
+        decision = decide(registration, self.bindings.known(account.id))
         self._metrics.count(f"pbx.registrar.{decision.status}")
         if decision.status != 200:
             self._answer(transaction, account, decision)
@@ -91,6 +98,7 @@ class Registrar:
             self._apply(decision)
             self._remember(decision.put)
             self._answer(transaction, account, decision)
+            self.bindings.welcome(decision.put)
 
     def _limits_of(self, account: Account) -> Limits:
         if self._contacts is None:
@@ -99,11 +107,11 @@ class Registrar:
 
     def unregister_all(self, account_id: int) -> None:
         """The account is gone: nobody rings for it any more."""
-        self._forget(self.bindings.contacts(account_id))
+        self._forget(self.bindings.known(account_id))
 
     def flow_ended(self, flow: Flow) -> None:
-        """A connection closed: what was registered over it cannot be reached."""
-        self._later_gone(self.bindings.drop_flow(flow))
+        """A connection closed: what was registered over it cannot be reached until its phone comes back."""
+        self.bindings.lose_flow(flow)
 
     def _apply(self, decision: Decision) -> None:
         for binding in decision.drop:
@@ -112,7 +120,7 @@ class Registrar:
             self.bindings.put(binding)
 
     async def _store_then_answer(self, transaction: ServerTransaction, account: Account, decision: Decision) -> None:
-        before = self.bindings.contacts(account.id)
+        before = self.bindings.known(account.id)
         self._apply(decision)
         self._accounts_storing[account.id] = self._accounts_storing.get(account.id, 0) + 1
         for binding in (*decision.put, *decision.drop):
@@ -127,6 +135,8 @@ class Registrar:
         finally:
             self._stored(account.id)
         self._answer(transaction, account, decision)
+        if decision.status == 200:
+            self.bindings.welcome(decision.put)
         if decision.fresh:
             self.bindings.announce(account.id)
 

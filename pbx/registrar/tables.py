@@ -34,13 +34,14 @@ MIGRATIONS = (
         PRIMARY KEY (account_id, contact_key)
     );
     """,
+    "ALTER TABLE bindings ADD COLUMN reg_id INTEGER NOT NULL DEFAULT 0;",
 )
 
 _COLUMNS = (
     "account_id, contact_key, contact, header, call_id, cseq, expires_at, registered_at, q, instance, user_agent, path,"
-    " transport, local_host, local_port, remote_host, remote_port"
+    " transport, local_host, local_port, remote_host, remote_port, reg_id"
 )
-_MARKS = ", ".join("?" * 17)
+_MARKS = ", ".join("?" * 18)
 
 
 def save(connection: sqlite3.Connection, put: Sequence[Binding], drop: Sequence[Binding]) -> None:
@@ -53,8 +54,8 @@ def save(connection: sqlite3.Connection, put: Sequence[Binding], drop: Sequence[
 
 
 def load(connection: sqlite3.Connection, now: float) -> list[Binding]:
-    """The bindings that still hold. Those of connections died with the server that held them."""
-    connection.execute("DELETE FROM bindings WHERE expires_at <= ? OR transport <> 'udp'", (now,))
+    """The bindings that still hold. Of connections only the memory is left: their phones come back."""
+    connection.execute("DELETE FROM bindings WHERE expires_at <= ?", (now,))
     return [_binding(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM bindings")]
 
 
@@ -75,12 +76,13 @@ def _row(binding: Binding) -> tuple[object, ...]:
         binding.flow.transport,
         *binding.flow.local,
         *binding.flow.remote,
+        binding.reg_id,
     )
 
 
 def _binding(row: tuple[Any, ...]) -> Binding:
     account_id, key, contact, header, call_id, cseq, expires_at, registered_at, q, instance, user_agent, path = row[:12]
-    transport, local_host, local_port, remote_host, remote_port = row[12:]
+    transport, local_host, local_port, remote_host, remote_port, reg_id = row[12:]
     return Binding(
         account_id=account_id,
         key=key,
@@ -95,4 +97,5 @@ def _binding(row: tuple[Any, ...]) -> Binding:
         instance=instance,
         q=q,
         registered_at=registered_at,
+        reg_id=reg_id,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from base.clock import LoopClock
@@ -137,6 +137,13 @@ class Town:
 
     def ringable(self, account_id: int) -> Sequence[Binding]:
         return self.contacts(account_id)
+
+    async def reach(self, account_id: int, contact: str) -> Binding | None:
+        return next((each for each in self.contacts(account_id) if each.contact == contact), None)
+
+    def other_flow(self, account_id: int, tried: Collection[Flow], instance: str) -> Binding | None:
+        found = [each for each in self.contacts(account_id) if each.reg_id and each.instance == instance]
+        return next((each for each in found if each.flow not in tried), None)
 
     def setting(self, account_id: int, key: str) -> object:
         return self.settings.get((account_id, key))
