@@ -14,7 +14,8 @@ from tests.tones import make_tone
 
 @pytest.fixture(scope="session")
 def namespaces() -> None:
-    """Skip where they cannot be had; `tests/nat/test_virtual.py` plays the same on the virtual network."""
+    """Skip where they cannot be had; `tests/pbx/b2bua/test_anchored.py` plays on a virtual network what is behind a
+    router."""
     reason = lacking()
     if reason:
         pytest.skip(reason)

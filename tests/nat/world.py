@@ -141,6 +141,20 @@ class World:
             raise RuntimeError(f"nft refuses the rules of {label}:\n{rules}")
         return behind
 
+    def meddling_router(self, label: str, outer: Segment, number: int) -> tuple[Segment, bool]:
+        """A router with the kernel's SIP helper on port 5060, or one without when the kernel has none."""
+        probe = self._namespace(f"{label}-probe")
+        helped = _nft(probe, 'table ip t { ct helper meddler { type "sip" protocol udp; }\n }')
+        if not helped:
+            print("stand-in: this kernel has no SIP helper, a plain router is used")
+        return self.router(label, outer, number, alg=5060 if helped else 0), helped
+
+    def renumber(self, segment: Segment, outer: Segment, before: int, after: int) -> None:
+        """The router before a segment gets another address outside, and so forgets every way (a nightly reconnect)."""
+        old, new = f"{outer.prefix}{before}", f"{outer.prefix}{after}"
+        self.run(segment.name, f"ip addr del {old}/24 dev wan && ip link set wan down && ip link set wan up")
+        self.run(segment.name, f"ip addr add {new}/24 dev wan")
+
     def router_says(self, segment: Segment, command: str) -> str:
         """What a command prints in the router before a segment."""
         return self.run(segment.name, command)
