@@ -23,13 +23,13 @@ CASES = (
     Case("audio", "whole_audio", "whole server: relayed and played packets, memory of calls", 60),
     Case("voicemail", "whole_voicemail", "whole server: from hang-up to the mail client", 40),
     Case("sip", "sip_messages", "SIP messages and transactions alone"),
-    Case("doors", "registration", "registrar and sockets alone, one phone at a time"),
-    Case("switchboard", "calls", "calls without a media engine", 40, needs_sipp=True),
-    Case("media", "media", "the media worker alone", 40),
+    Case("directory", "directory", "look-ups and changes of accounts"),
     Case("language", "language", "CG/PL"),
     Case("programs", "apps", "programs without signalling and audio"),
     Case("mail", "mail", "delivery and store", 40),
-    Case("directory", "directory", "look-ups and changes of accounts"),
+    Case("media", "media", "the media worker alone", 40),
+    Case("doors", "registration", "registrar and sockets alone, one phone at a time"),
+    Case("switchboard", "calls", "calls without a media engine", 40, needs_sipp=True),
 )
 
 
