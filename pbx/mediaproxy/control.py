@@ -20,7 +20,7 @@ from base.log import get_logger
 from base.metrics import Metrics
 from pbx.mediaproxy import protocol
 from pbx.mediaproxy.engine import MediaListener, MediaStream, StreamStatistics
-from pbx.mediaproxy.keeper import MediaPlan, WorkerKeeper
+from pbx.mediaproxy.keeper import LONGEST_START, MediaPlan, WorkerKeeper
 from pbx.mediaproxy.spool import Recording, Report, Spool, Trouble
 from pbx.mediaproxy.stream import WorkerStream
 
@@ -59,7 +59,7 @@ class MediaControl:
         self._spool.start()
         self._keeper.start()
         try:
-            await asyncio.wait_for(self._keeper.ready.wait(), 2 * _PATIENCE)
+            await asyncio.wait_for(self._keeper.ready.wait(), LONGEST_START)
         except TimeoutError:
             await self.close()
             raise Failure("unavailable", "the media worker does not start") from None

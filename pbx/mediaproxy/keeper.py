@@ -27,6 +27,8 @@ _HEARTBEAT = 1.0
 # Limit: pauses before a dead worker is started again; the first one is short, since calls wait.
 _PAUSES = (0.05, 0.2, 1.0, 2.0, 5.0)
 _HEALTHY_AFTER = 30.0
+# Limit: seconds that a worker may take to begin; on a machine that boots, loading the code alone takes many.
+LONGEST_START = 40.0
 # Limit: commands waiting for a worker that does not read.
 _MOST_WAITING = 16 << 20
 
@@ -180,7 +182,8 @@ class WorkerKeeper:
                     self._owner.worker_event(numbered.event)
 
     def _beat(self) -> None:
-        if self._clock.now() - self._answered > self._plan.hung_after:
+        patience = self._plan.hung_after if self.ready.is_set() else max(self._plan.hung_after, LONGEST_START)
+        if self._clock.now() - self._answered > patience:
             self._kill("it does not answer")
             return
         self._pulses += 1
