@@ -40,9 +40,12 @@ class Surroundings:
         return self._of(self.public_media, host) or self._of(self.public, host)
 
     def _of(self, public: tuple[str, ...], host: str) -> str:
-        if not public or self.inside(host):
+        named = next((each for each in public if (":" in each) == (":" in host)), "")
+        if not named or _loopback(host):
             return ""
-        return next((each for each in public if (":" in each) == (":" in host)), "")
+        if not self.lan and private(named):  # a container in an office: private to private, and yet not reachable
+            return named
+        return "" if self.inside(host) else named
 
     def behind_nat(self, said: str, source: str) -> bool:
         """A peer that calls itself `said` and sends from `source`: is there a router in between?"""
@@ -74,6 +77,11 @@ def media_host(stack: Standing, flow: Flow, bound: str) -> str:
         return public
     unlike = (":" in bound) != (":" in peer)
     return stack.advertised_host(flow) if bound in ("", "0.0.0.0", "::") or unlike else bound
+
+
+def _loopback(host: str) -> bool:
+    text = numeric(host)
+    return text is not None and ipaddress.ip_address(text).is_loopback
 
 
 def _within(host: str, networks: tuple[Network, ...]) -> bool:

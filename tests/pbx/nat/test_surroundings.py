@@ -9,6 +9,7 @@ import pytest
 from pbx.nat.surroundings import Surroundings
 
 CLOUD = Surroundings(public=("11.22.33.10", "2a00::10"))
+CONTAINER = Surroundings(public=("192.168.1.10",))
 OFFICE = Surroundings(lan=(ip_network("10.9.0.0/24"),), nated=(ip_network("44.0.0.0/8"),), public=("11.22.33.10",))
 
 
@@ -24,6 +25,10 @@ OFFICE = Surroundings(lan=(ip_network("10.9.0.0/24"),), nated=(ip_network("44.0.
         (OFFICE, "10.8.0.7", "11.22.33.10"),  # another private network, such as a customer's
         (OFFICE, "2a00::4", ""),  # no public address of that family
         (Surroundings(), "11.22.33.4", ""),
+        (CONTAINER, "192.168.1.7", "192.168.1.10"),
+        (CONTAINER, "11.22.33.4", "192.168.1.10"),
+        (CONTAINER, "127.0.0.1", ""),
+        (Surroundings(lan=(ip_network("192.168.1.0/24"),), public=("192.168.1.10",)), "192.168.1.7", ""),
     ],
 )
 def test_what_a_peer_is_told(where, peer, told):
@@ -42,6 +47,14 @@ def test_what_a_peer_is_told(where, peer, told):
 )
 def test_where_audio_may_come_from(said, source, guess):
     assert OFFICE.media_guess(said, source) == guess
+
+
+def test_audio_may_have_an_address_of_its_own():
+    where = Surroundings(public=("11.22.33.10",), public_media=("11.22.33.11",))
+
+    assert where.public_for("11.22.33.4") == "11.22.33.10"
+    assert where.public_media_for("11.22.33.4") == "11.22.33.11"
+    assert OFFICE.public_media_for("11.22.33.4") == "11.22.33.10"
 
 
 def test_a_listed_network_is_always_behind_a_router():
