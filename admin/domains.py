@@ -43,13 +43,13 @@ async def _remove(desk: Desk, arguments: Arguments) -> Json:
 async def _route(desk: Desk, arguments: Arguments) -> Json:
     """As a call would be routed: from a proved account, or from a stranger."""
     directory = desk.directory
-    address = names.parse_target(arguments.text("address"), directory.main_domain)
-    if address is None:
-        return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
-    caller = Caller("")
+    caller, domain = Caller(""), directory.main_domain
     if arguments.text("from"):
         account = desk.account(arguments.text("from"))
-        caller = Caller(f"sip:{account.address}", account.real_name, account)
+        caller, domain = Caller(f"sip:{account.address}", account.real_name, account), account.domain
+    address = names.parse_target(arguments.text("address"), domain)  # as its telephone completes it
+    if address is None:
+        return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
     resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"))
     kind, leads_to = describe(resolution.route)
     return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps)}

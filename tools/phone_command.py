@@ -124,7 +124,8 @@ def call(
             await _connect(phone, address, password, server, port, transport, register)
             if record is not None:
                 await phone.record(record.resolve())
-            uri = f"sip:{number}" if "@" in number else f"sip:{number}@{domain}"
+            target = number.removeprefix("sip:")
+            uri = f"sip:{target}" if "@" in target else f"sip:{target}@{domain}"
             placed = await phone.call(uri)
             _out.print(f"calling {uri}", highlight=False)
             event = await phone.wait("call", timeout=120, where=lambda e: e["state"] in ("confirmed", "disconnected"))

@@ -151,6 +151,15 @@ async def test_domains_and_route(stage: Stage) -> None:
     }
 
 
+async def test_a_number_is_routed_in_the_domain_of_the_caller(stage: Stage) -> None:
+    await stage.do("domain.add", name="other.test")
+    await stage.do("account.add", name="dora@other.test", password="x", extension="201")
+    await stage.do("account.add", name="emil@other.test", password="x")
+    answer = await stage.do("route", address="201", from_="emil@other.test")
+    assert isinstance(answer, dict)
+    assert answer["leads_to"] == "dora@other.test"
+
+
 async def test_settings(stage: Stage) -> None:
     await stage.do("setting.set", key="voicemailafter", value="45")
     await stage.do("setting.set", domain=DOMAIN, key="VoicemailAfter", value="40")

@@ -75,7 +75,7 @@ async def test_the_command_calls_plays_and_records(tmp_path: Path) -> None:
         files = ["--play", str(speech), "--record", str(tmp_path / "got.wav")]
         command = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", "from tools.phone_command import app; app()", "call", f"alice@{ADDRESS}"),
-            *(f"bob@{ADDRESS}:{port}", *options, *files),
+            *(f"sip:bob@{ADDRESS}:{port}", *options, *files),
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
         )
