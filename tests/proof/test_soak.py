@@ -18,7 +18,8 @@ from tests.scenes.test_sipp import BOB_PORT, Sipp, callee, caller, canceller, le
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
 
 SECONDS = float(os.environ.get("TANDEM_SOAK", "300"))
-ROUNDS_BEFORE = 3
+ROUNDS_BEFORE = 15
+"""Nearly 2,000 calls: until the bounded memories of headers, addresses and nonces are full."""
 SLACK = 8192
 """Kilobytes that wait for the next full collection of circles."""
 
