@@ -68,6 +68,7 @@ class MediaConfig:
     ports: tuple[int, int] = (61000, 64999)  # decision 14: above the ephemeral range
     address: str = "0.0.0.0"
     advertised: str = ""
+    security: str = "optional"  # of calls from and to those who are no accounts; accounts have MediaSecurity
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,13 @@ def _port_range(value: object) -> tuple[int, int]:
     return low, high
 
 
+def _security(value: object) -> str:
+    security = _text(value).lower()
+    if security not in ("off", "optional", "required"):
+        raise _Wrong("must be off, optional or required")
+    return security
+
+
 def _level(value: object) -> str:
     level = _text(value).lower()
     if level not in ("debug", "info", "warning", "error"):
@@ -233,7 +241,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "tls_verify": _flag,
         "tls_authorities": _text,
     },
-    "media": {"ports": _port_range, "address": _address, "advertised": _optional_address},
+    "media": {"ports": _port_range, "address": _address, "advertised": _optional_address, "security": _security},
     "nat": {
         "lan": _networks,
         "nated": _networks,

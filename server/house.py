@@ -46,6 +46,7 @@ from pbx.records.book import CallBook
 from pbx.registrar.bindings import Bindings
 from pbx.registrar.qualify import Qualifier, Qualifying
 from pbx.registrar.server import Registrar
+from pbx.sipcore.section_guard import media_security
 from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
@@ -170,7 +171,7 @@ class House:
                 self.bindings,
                 ground.media,
                 self.book,
-                CallSettings(timers=timers),
+                CallSettings(timers=timers, security=media_security(self.config.media.security)),
                 self.events.lines,
             )
         )

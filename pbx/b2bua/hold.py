@@ -76,11 +76,12 @@ class Renegotiation:
             self._accept(self._leg.relay(theirs))
             return
         session.acknowledge(number)
-        self._leg.theirs = self._offer
+        before, self._leg.theirs = self._leg.theirs, self._offer
         try:
             description = self._leg.relay_answer(theirs)
             _settle(self._leg, self._other)
         except NotAcceptable:
+            self._leg.theirs = before  # RFC 3261 §14.1: a refused change leaves the session as it was
             self._refuse(488)
             return
         self._accept(description)

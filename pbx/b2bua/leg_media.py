@@ -362,6 +362,12 @@ def _settings(
     )
 
 
+def translatable(description: SessionDescription) -> bool:
+    """Whether its audio has a codec that we can turn into others."""
+    audio = description.audio
+    return audio is not None and any(name in TRANSLATED for name in audio.payload_types.values())
+
+
 def _translated(description: SessionDescription) -> Sequence[str]:
     """Codecs to offer behind theirs: wide ones first to who has a wide one."""
     audio = description.audio

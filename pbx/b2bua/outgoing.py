@@ -54,6 +54,10 @@ class OutgoingLeg(Leg):
         exchange.register(self)
 
     @property
+    def invitation(self) -> Invitation:
+        return self._invitation
+
+    @property
     def remote_uri(self) -> str:
         return self._invitation.to
 

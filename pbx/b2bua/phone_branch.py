@@ -12,6 +12,7 @@ from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.leg_media import translatable
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
@@ -41,6 +42,7 @@ class PhoneBranch:
         self._tried: list[Flow] = []
         self._instance = ""
         self._heard = False
+        self._translating = False
         self._looking: asyncio.Task[None] | None = None
         self.leg: OutgoingLeg | None = None
 
@@ -59,6 +61,7 @@ class PhoneBranch:
 
     async def _go(self, flow: Flow, invitation: Invitation) -> None:
         leg = OutgoingLeg(self._exchange, flow, invitation, self)
+        leg.media.translating = self._translating
         self.leg = leg
         try:
             await leg.open()
@@ -111,6 +114,14 @@ class PhoneBranch:
             return False
         return response is None or status in (430, 503)
 
+    def _may_translate(self, status: int) -> bool:
+        """The last resort: a phone that takes none of the caller's codecs is asked again with those that we translate
+        into as well (RFC 3261 §21.4.26)."""
+        asked = self._call.origin.asked
+        if self._cancelled or self._translating or status not in (488, 606) or asked is None:
+            return False
+        return translatable(asked)
+
     async def _elsewhere(self, status: int, response: Response | None) -> None:
         try:
             flow, invitation = await self._place()
@@ -152,6 +163,9 @@ class PhoneBranch:
     def leg_failed(self, leg: OutgoingLeg, status: int, response: Response | None) -> None:
         if self._may_go_elsewhere(status, response):
             self._exchange.spawn(self._elsewhere(status, response), f"branch {self._branch.number} elsewhere")
+        elif self._may_translate(status):
+            self._translating = True
+            self._exchange.spawn(self._go(leg.flow, leg.invitation), f"branch {self._branch.number} in our codecs")
         else:
             self._final(status, response)
 

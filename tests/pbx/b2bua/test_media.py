@@ -1,0 +1,157 @@
+"""What B2BUA calls do with pictures, facsimile, encryption, and phones without a common codec."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from pbx.sipcore.sdp import SessionDescription
+from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, House, Phone, Stream
+
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\r\n"
+
+
+def body(phone: Phone, *sections: str) -> bytes:
+    head = f"v=0\r\no=- 1 1 IN IP4 {phone.local[0]}\r\ns=-\r\nc=IN IP4 {phone.local[0]}\r\nt=0 0\r\n"
+    return (head + "".join(f"{section}\r\n" for section in sections)).encode()
+
+
+def sections(message: bytes) -> list[tuple[str, bool, str]]:
+    return [(each.kind, each.port > 0, each.protocol) for each in SessionDescription.parse(message).media]
+
+
+async def connected(alice: Phone, bob: Phone, offer: bytes, answer: bytes) -> tuple[bytes, bytes]:
+    """Alice calls Bob; returns what Bob was offered and what Alice was answered."""
+    alice.call(f"sip:bob@{DOMAIN}", offer)
+    invite = await bob.request("INVITE")
+    bob.answer(invite, 200, answer)
+    ok = await alice.response(200)
+    alice.send("ACK")
+    await bob.request("ACK")
+    bob.takes(invite)
+    return invite.body, ok.body
+
+
+def joined(house: House, kind: str) -> list[Stream]:
+    """Streams of that carriage that are joined with another."""
+    streams = cast("list[Stream]", house.studio.streams)
+    return [each for each in streams if each.other is not None and each.settings and each.settings.carriage == kind]
+
+
+async def test_a_picture_goes_with_the_voice_and_what_is_not_answered_is_refused() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        picture = "m=video 4002 RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\na=rtcp-fb:97 nack pli"
+        chat = "m=message 4004 TCP/MSRP *\r\na=setup:active\r\na=path:msrp://10.0.1.1:4004/x;tcp"
+        offered, answered = await connected(
+            alice,
+            bob,
+            body(alice, "m=audio 4000 RTP/AVP 0", picture, chat, "m=application 9 UDP/DTLS/SCTP x"),
+            body(
+                bob, "m=audio 5000 RTP/AVP 0", "m=video 5002 RTP/AVP 97\r\na=rtpmap:97 H264/90000",
+                "m=message 0 TCP/MSRP *", "m=application 0 UDP/DTLS/SCTP x",
+            ),
+        )  # fmt: skip
+        assert sections(offered) == [
+            ("audio", True, "RTP/AVP"), ("video", True, "RTP/AVP"), ("message", True, "TCP/MSRP"),
+            ("application", False, "UDP/DTLS/SCTP"),
+        ]  # fmt: skip
+        assert b"a=setup:active" in offered
+        assert b"nack pli" in offered
+        assert [port for _, port, _ in sections(answered)] == [True, True, False, False]
+        assert {each.settings.remote for each in joined(house, "rtp") if each.settings} == {
+            (alice.local[0], 4002), (bob.local[0], 5002)
+        }  # fmt: skip
+        alice.send("BYE")
+        await alice.response(200, "BYE")
+        bob.answer(await bob.request("BYE"), 200)
+        await house.record()
+    assert house.studio.loaded() == 0
+
+
+async def test_a_facsimile_takes_the_place_of_the_voice_and_gives_it_back() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        await connected(alice, bob, alice.sdp(), bob.sdp(5000))
+        bob.send("INVITE", body(bob, "m=image 5010 udptl t38\r\na=T38FaxVersion:0"))
+        again = await alice.request("INVITE")
+        assert sections(again.body) == [("image", True, "udptl")]
+        alice.answer(again, 200, body(alice, "m=image 4010 udptl t38"))
+        ok = await bob.response(200)
+        assert sections(ok.body) == [("image", True, "udptl")]
+        bob.send("ACK")
+        await alice.request("ACK")
+        assert {each.settings.remote for each in joined(house, "raw") if each.settings} == {
+            (alice.local[0], 4010), (bob.local[0], 5010)
+        }  # fmt: skip
+        bob.send("INVITE", bob.sdp(5000))
+        again = await alice.request("INVITE")
+        assert sections(again.body) == [("audio", True, "RTP/AVP")]
+        alice.answer(again, 200, alice.sdp())
+        assert sections((await bob.response(200)).body) == [("audio", True, "RTP/AVP")]
+        bob.send("ACK")
+
+
+async def test_phones_without_a_common_codec_are_asked_again() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="9 101"))
+        first = await bob.request("INVITE")
+        assert b"m=audio 61002 RTP/AVP 9 101\r\n" in first.body
+        bob.answer(first, 488)
+        await bob.request("ACK")
+        second = await bob.request("INVITE")
+        offered = SessionDescription.parse(second.body).audio
+        assert offered is not None
+        assert {"G722/8000", "PCMA/8000", "PCMU/8000"} <= set(offered.payload_types.values())
+        bob.answer(second, 200, bob.sdp(5000, codecs="8 101"))
+        answered = SessionDescription.parse((await alice.response(200)).body).audio
+        assert answered is not None
+        assert answered.payload_types == {9: "G722/8000", 101: "TELEPHONE-EVENT/8000"}
+        near, far = joined(house, "audio")
+        assert near.settings is not None
+        assert far.settings is not None
+        assert (near.settings.codec, far.settings.codec) == (9, 8)
+
+
+async def test_a_second_refusal_is_the_caller_s() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp())
+        for _ in range(2):
+            bob.answer(await bob.request("INVITE"), 488)
+        await alice.response(488)
+
+
+async def test_an_encrypted_call_is_not_made_plain_by_a_later_offer() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        offered, answered = await connected(
+            alice, bob, body(alice, f"m=audio 4000 RTP/SAVP 0\r\n{KEY.strip()}"), bob.sdp(5000)
+        )
+        assert sections(offered) == [("audio", True, "RTP/AVP")]
+        assert b"a=crypto" not in offered
+        assert sections(answered) == [("audio", True, "RTP/SAVP")]
+        near, far = joined(house, "audio")
+        assert near.settings is not None
+        assert far.settings is not None
+        assert near.settings.srtp is not None
+        assert near.settings.srtp.receive == b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcd"
+        assert far.settings.srtp is None
+        alice.send("INVITE", alice.sdp())
+        again = await bob.request("INVITE")
+        bob.answer(again, 200, bob.sdp(5000))
+        await alice.response(488)
+        alice.send("ACK")
+
+
+async def test_the_setting_of_the_callee_decides_what_he_is_offered() -> None:
+    async with House() as house:
+        house.town.settings[BOB.id, "MediaSecurity"] = "required"
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        assert sections(invite.body) == [("audio", True, "RTP/SAVP")]
+        bob.answer(invite, 200, bob.sdp(5000))  # plain all the same
+        await alice.response(488)
+        await bob.request("ACK")
+        bob.answer(await bob.request("BYE"), 200)
