@@ -1,6 +1,6 @@
 """What a call says of the lines of the accounts in it: told to `pbx.presence.lines` whenever its Signal has moved.
 
-It decides nothing about the call. RFC 4235 §3.7.1 (trying, early, confirmed), §4.1.3 (why a line ended).
+It decides nothing about the call. RFC 4235 §3.7.1 (trying, early, confirmed), §4.1 (why a line ended).
 """
 
 from __future__ import annotations

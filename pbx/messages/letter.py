@@ -1,6 +1,6 @@
 """One MESSAGE as we carry it: what goes on to a phone, whether it may wait, and how long. Pure.
 
-RFC 3428 §4 (no Contact), §8 (Expires, Date), RFC 3261 §16.6 (what a request sheds on its way), RFC 3994 (is-composing).
+RFC 3428 §4 (no Contact; Expires, Date), RFC 3261 §16.6 (what a request sheds on its way), RFC 3994 (is-composing).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def prepare(request: Request, now: float) -> Request:
 
 
 def may_wait(request: Request) -> bool:
-    """RFC 3428 §8: Expires 0 is for now only; so is the news that somebody types."""
+    """RFC 3428 §4: Expires 0 is for now only; so is the news that somebody types."""
     kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
     return kind not in _PASSING and request.number("Expires") != 0
 

@@ -3,7 +3,7 @@
 What waits is sent in the order of its coming when a phone registers, and deleted once a phone has accepted it. A crash
 between a phone's 200 and our commit sends a message again, with the same Call-ID and CSeq.
 
-RFC 3428 §6 (proxies), §7 (200 and 202), §8.
+RFC 3428 §6 (proxies), §7 (200 and 202).
 """
 
 from __future__ import annotations

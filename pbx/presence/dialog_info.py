@@ -2,7 +2,7 @@
 
 The state comes from `Lines`. With whom somebody speaks is told only to those who may know it.
 
-RFC 4235 §3.4 (state), §3.10 (rate), §4.1 (dialog-info), §4.3 (full and partial, versions).
+RFC 4235 §3.10 (rate), §4.1 (dialog-info), §4.3 (full and partial, versions).
 """
 
 from __future__ import annotations

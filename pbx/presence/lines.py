@@ -53,7 +53,7 @@ class Lines:
         return any(line.state == "confirmed" for line in self._by_account.get(account_id, {}).values())
 
     def ending(self, line_id: str) -> str:
-        """Why a line has ended, in the words of RFC 4235 §4.1.3; empty when that is not known."""
+        """Why a line has ended, in the words of RFC 4235 §4.1; empty when that is not known."""
         return self._endings.get(line_id, "")
 
     def update(self, call: str, lines: Sequence[Line], endings: Mapping[Direction, str] | None = None) -> None:

@@ -24,7 +24,7 @@ MEMBERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One resource of the list. Without a view it is not watched, for that reason (RFC 4662 §5.3)."""
+    """One resource of the list. Without a view it is not watched, for that reason (RFC 4662 §5)."""
 
     uri: str
     name: str
@@ -63,7 +63,7 @@ class ListView:
         return self._document(changed, whole=False) if changed else None
 
     def _document(self, shown: Iterable[tuple[Member, Document | None]], *, whole: bool) -> Document:
-        """RFC 4662 §5.2: the RLMI part first, then one part for each instance that it names."""
+        """RFC 4662 §5: the RLMI part first, then one part for each instance that it names."""
         root = Element(
             "list",
             {

@@ -125,7 +125,7 @@ def _write_tuple(root: Element, one: Tuple, number: int) -> None:
 
 
 def joined(sources: Sequence[Presence]) -> Presence:
-    """Several publications as one (RFC 3903 §7.2 leaves the composition to us): each keeps its tuples."""
+    """Several publications as one (RFC 3903 leaves the composition to us): each keeps its tuples."""
     return Presence(
         tuple(one for source in sources for one in source.tuples),
         tuple(dict.fromkeys(note for source in sources for note in source.notes)),

@@ -108,7 +108,7 @@ class RegistrationView:
 
 
 def _change(before: Binding | None, now: Binding) -> str:
-    """The event of RFC 3680 §5.3 for a contact that is there; empty when it has nothing to tell."""
+    """The event of RFC 3680 §5 for a contact that is there; empty when it has nothing to tell."""
     if before is None or before.registered_at != now.registered_at:
         return "created"
     return "refreshed" if (before.contact, before.flow) != (now.contact, now.flow) else ""

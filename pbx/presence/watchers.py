@@ -1,6 +1,6 @@
 """Who may watch whom: an account's settings, read each time somebody subscribes.
 
-RFC 3856 §6.6 (authorisation of watchers); RFC 4235 §3.6, §5 (what a watcher of calls may learn).
+RFC 3856 §6.6 (authorisation of watchers); RFC 4235 §3.6 (what a watcher of calls may learn).
 """
 
 from __future__ import annotations
