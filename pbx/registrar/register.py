@@ -3,6 +3,9 @@
 Pure: it changes nothing and stores nothing; `server.py` does. Authentication is done before.
 
 RFC 3261 §10.3, RFC 3327 §5.3 (Path), RFC 5626 §6 (instances), RFC 3581.
+
+Deviation: no GRUU is given out (RFC 5627) and no Service-Route (RFC 3608): phones reach others through us by their
+account's address, and send all requests to us anyway.
 """
 
 from __future__ import annotations
