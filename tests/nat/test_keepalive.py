@@ -20,6 +20,7 @@ def _ways(world: World, home: Segment) -> list[str]:
     return [row for row in rows if "dport=5060" in row]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["crlf", "empty"])
 async def test_a_telephone_is_reached_long_after_its_router_would_have_forgotten(
     world: World, tmp_path: Path, kind: str
@@ -38,6 +39,7 @@ async def test_a_telephone_is_reached_long_after_its_router_would_have_forgotten
             await talk.hear(0.5)
 
 
+@pytest.mark.proof
 async def test_without_it_the_router_forgets(world: World, tmp_path: Path) -> None:
     """The other scene proves something: this router does forget."""
     home = world.router("r1", world.public, 21, forget=FORGET)

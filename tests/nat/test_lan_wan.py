@@ -29,6 +29,7 @@ async def test_the_office_talks_with_a_home_behind_a_router(world: World, tmp_pa
     assert min(talk.heard_by_alice(), talk.heard_by_bob()) > 1.0
 
 
+@pytest.mark.proof
 async def test_a_server_behind_a_router_has_two_names(world: World, tmp_path: Path) -> None:
     """As in a cloud or a container: its router hands all UDP on, and outside only the public address can be used."""
     cloud = world.router("gate", world.public, 10, kind="full-cone", prefix="10.9.0.", inner=2)

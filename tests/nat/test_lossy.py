@@ -27,6 +27,7 @@ async def test_a_call_survives_a_tenth_of_all_packets_lost(world: World, site: N
     assert min(talk.heard_by_alice(), talk.heard_by_bob()) > 1.0
 
 
+@pytest.mark.proof
 async def test_datagrams_that_overtake_each_other(world: World, site: NatSite, tmp_path: Path) -> None:
     """A relay between alice and the server swaps each fourth datagram of SIP with the one after it, and doubles each
     fifth: a telephone then seems to sit behind a NAT that renumbers ports."""
