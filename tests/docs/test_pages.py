@@ -107,7 +107,8 @@ def test_settings_that_are_set_exist(page: Path) -> None:
 @each()
 def test_files_that_are_named_exist(page: Path) -> None:
     named = re.findall(  # but mail/3 and mail/ID.db: these are in the data folder
-        r"`(?!mail/(?:\d|ID))((?:base|directory|pbx|mail|cgpl|admin|apps|server|tools|tests|examples)/[\w/.-]+)`", page.read_text("utf-8")
+        r"`(?!mail/(?:\d|ID))((?:base|directory|pbx|mail|cgpl|admin|apps|server|tools|tests|examples)/[\w/.-]+)`",
+        page.read_text("utf-8"),
     )
     for name in named:
         assert (ROOT / name).exists(), f"{page.name} names {name}"
