@@ -28,6 +28,7 @@ from pbx.signal.way import WayKind, choose
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.session_timer import SMALLEST, too_small
 from pbx.sipcore.transactions import ServerTransaction
 
 _log = get_logger("pbx.calls")
@@ -117,6 +118,9 @@ class Switchboard:
         return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
+        if too_small(transaction.request):  # RFC 4028 §9
+            self._refuse(call, transaction, 422, "session interval too small", ("Min-SE", str(SMALLEST)))
+            return
         try:
             leg = IncomingLeg(self.exchange, transaction, origin.caller, origin)
         except SipSyntaxError as error:
@@ -144,8 +148,10 @@ class Switchboard:
                 return
         call.begin(route, _expires(leg.request))
 
-    def _refuse(self, call: Call, transaction: ServerTransaction, status: int, cause: str) -> None:
-        transaction.reply(status)
+    def _refuse(
+        self, call: Call, transaction: ServerTransaction, status: int, cause: str, *headers: tuple[str, str]
+    ) -> None:
+        transaction.reply(status, headers=headers)
         call.record.status = status
         call.end("server", cause)
 

@@ -28,7 +28,7 @@ class PolicySettings:
     trusted: tuple[str, ...] = ()
     strangers: bool = False
     allowed: tuple[str, ...] = ALLOWED
-    extensions: frozenset[str] = frozenset({"path"})
+    extensions: frozenset[str] = frozenset({"path", "timer"})
     modern_agents: tuple[str, ...] = ("Linphone", "Tandem")
     free_attempts: int = 5
     longest_delay: float = 8.0

@@ -16,6 +16,7 @@ from base.clock import Clock, Timer
 from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
+from pbx.sipcore.session_timer import SMALLEST, SessionTimer, too_small
 from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransaction
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, REFER, NOTIFY, MESSAGE"
@@ -25,11 +26,13 @@ _WITH_CONTACT = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
 
 @dataclass(frozen=True, slots=True)
 class SessionTimers:
-    """Seconds; T1 and T2 of RFC 3261 §17.1.1.1, and how often a long ringing is told again (§13.3.1.1)."""
+    """Seconds; T1 and T2 of RFC 3261 §17.1.1.1, and how often a long ringing is told again (§13.3.1.1).
+    `expires`: the session interval that we ask for (RFC 4028 §4); 0: no session timer of ours."""
 
     t1: float = 0.5
     t2: float = 4.0
     ringing: float = 60.0
+    expires: int = 1800
 
     @property
     def patience(self) -> float:
@@ -132,6 +135,8 @@ class Session:
         self._last_ack: Request | None = None
         self._bye_reason: str | None = None
         self._bye_waits = False
+        self._described: tuple[bytes, str] = (b"", "")
+        self.timer = SessionTimer(clock, timers.expires, self._refresh, self._expired)
 
     # --- responses of ours
 
@@ -154,6 +159,7 @@ class Session:
             response.set("Contact", self.contact)
             if request.method == "INVITE":
                 response.set("Allow", ALLOW)
+            self.timer.answer(request, response)
         return response
 
     def answer_invite(self, transaction: ServerTransaction, response: Response) -> None:
@@ -166,6 +172,7 @@ class Session:
         if not response.is_success:
             transaction.respond(response)
             return
+        self.described(response.body, response.content_type)
         if self.state is SessionState.EARLY:
             self.state = SessionState.CONFIRMED
         self._accepted = Accepted(self._clock, self._timers, transaction, response)
@@ -200,6 +207,8 @@ class Session:
         self.flow = transaction.flow
         if self.state is SessionState.ENDED:
             self.answer(transaction, 481)
+        elif request.method in ("INVITE", "UPDATE") and too_small(request):
+            self.answer(transaction, 422, Min_SE=str(SMALLEST))  # RFC 4028 §9
         elif request.method == "BYE":
             self._receive_bye(transaction)
         elif request.method == "INVITE":
@@ -270,6 +279,8 @@ class Session:
         else:
             request = self.new_request("INVITE", body, content_type)
             request.set("Allow", ALLOW)
+            self.timer.ask(request)
+            self.described(body, content_type)
             self._outgoing = _Reinvite(self, request.cseq.number, user)
             self._port.request(request, self.flow, self._outgoing)
 
@@ -282,6 +293,7 @@ class Session:
         ack = self.dialog.ack(number)
         if body:
             ack.set_body(body, content_type)
+            self.described(body, content_type)
         self._last_ack = ack
         self._port.send_message(ack.copy(), self.flow)
 
@@ -299,6 +311,7 @@ class Session:
         """Hang up. The user is told nothing more. `reason` is a Reason header's value."""
         if self.state is SessionState.ENDED:
             return
+        self.timer.stop()
         self.state = SessionState.ENDED
         self._bye_reason = reason
         if self._accepted is not None:
@@ -322,13 +335,43 @@ class Session:
     def drop(self) -> None:
         """Forget an early dialog that lost; nothing is sent."""
         self._settle_accepted()
+        self.timer.stop()
         self.state = SessionState.ENDED
 
     def _end(self, cause: str) -> None:
         self._settle_accepted()
+        self.timer.stop()
         if self.state is not SessionState.ENDED:
             self.state = SessionState.ENDED
             self.user.session_ended(self, cause)
+
+    # --- the session timer
+
+    def described(self, body: bytes, content_type: str) -> None:
+        """The description that we sent last: what a refresh by re-INVITE repeats (RFC 4028 §7.4)."""
+        if body:
+            self._described = (body, content_type)
+
+    def _refresh(self) -> None:
+        if self.state is not SessionState.CONFIRMED:
+            return
+        if self.timer.update:
+            request = self.new_request("UPDATE")
+            self.timer.ask(request)
+            self.request(request, _Refresh(self))
+        else:
+            self.reinvite(*self._described, _Refresh(self))
+
+    def refresh_failed(self, status: int) -> None:
+        """RFC 4028 §10: only 408 and 481 end it at once; anything else is tried again until the interval ends."""
+        if status in _GONE:
+            self.lost("no answer")
+        elif self.state is SessionState.CONFIRMED:
+            self.timer.again()
+
+    def _expired(self) -> None:
+        if self.state is SessionState.CONFIRMED:
+            self.lost("session expired")
 
 
 class _Unheard:
@@ -337,6 +380,33 @@ class _Unheard:
     def on_response(self, response: Response) -> None: ...
 
     def on_failure(self, cause: str) -> None: ...
+
+
+class _Refresh:
+    """Waits for the answer to a refresh, by UPDATE or by re-INVITE."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def on_response(self, response: Response) -> None:
+        if response.is_provisional:
+            return
+        timer = self._session.timer
+        if response.is_success:
+            self._session.dialog.take(response)
+            timer.answered(response)
+        else:
+            timer.update = timer.update and response.status not in (405, 501)
+            self.reinvite_refused(self._session, response.status)
+
+    def on_failure(self, cause: str) -> None:
+        self.reinvite_refused(self._session, 408)
+
+    def reinvite_answered(self, session: Session, response: Response) -> None:
+        session.acknowledge(response.cseq.number)
+
+    def reinvite_refused(self, session: Session, status: int) -> None:
+        session.refresh_failed(status)
 
 
 class _Reinvite:
@@ -359,6 +429,7 @@ class _Reinvite:
         self._session.reinvite_done(self)
         if response.is_success:
             self._session.dialog.take(response)
+            self._session.timer.answered(response)
             self._user.reinvite_answered(self._session, response)
         else:
             self._refused(response.status)

@@ -12,6 +12,7 @@ from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.session import Session, SessionPort, SessionTimers, SessionUser
+from pbx.sipcore.session_timer import SMALLEST, ask, longer
 from pbx.sipcore.transactions import ClientTransaction
 
 _EARLY_DIALOGS = 10
@@ -53,11 +54,14 @@ class OutgoingInvite:
         self._transaction: ClientTransaction | None = None
         self._sessions: dict[str, Session] = {}
         self._answered: Session | None = None
+        self._smallest = SMALLEST
         self.request = request
         self.number = request.cseq.number
         self.final = False
+        self._cancelled = False
 
     def start(self) -> None:
+        ask(self.request, self._timers.expires, self._smallest)
         self._transaction = self._port.request(self.request, self._flow, self)
 
     @property
@@ -68,6 +72,7 @@ class OutgoingInvite:
     def cancel(self, reason: str | None = None) -> None:
         """Send CANCEL as soon as it may be sent; the final response still comes to the user."""
         if not self.final and self._transaction is not None:
+            self._cancelled = True
             self._transaction.cancel(reason)
 
     def on_response(self, response: Response) -> None:
@@ -76,9 +81,20 @@ class OutgoingInvite:
                 self._user.invite_progress(self, response)
         elif response.is_success:
             self._accept(response)
-        elif not self.final:
+        elif not self.final and not self._asks_for_longer(response):
             self._finish(None)
             self._user.invite_failed(self, response.status, response)
+
+    def _asks_for_longer(self, response: Response) -> bool:
+        """RFC 4028 §7.3: a 422 is asked again, with its Min-SE and a higher CSeq."""
+        least = longer(response, self._smallest)
+        if least is None or response.cseq.number != self.number or self._cancelled:
+            return False
+        self._smallest = least
+        self.number += 1
+        self.request.set("CSeq", f"{self.number} INVITE")
+        self.start()
+        return True
 
     def on_failure(self, cause: str) -> None:
         if not self.final:
@@ -96,6 +112,9 @@ class OutgoingInvite:
             self._finish(session)
             session.confirm()
             session.dialog.take(response)
+            session.described(self.request.body, self.request.content_type)
+            session.timer.smallest = self._smallest
+            session.timer.answered(response)
             self._user.invite_answered(self, session, response)
         elif session is self._answered:
             session.repeat_ack(self.number)
