@@ -131,7 +131,8 @@ class Caller:
     """Who calls, and what was proved of him.
 
     `account` is set only when a digest proved it; `trusted` for a peer in the list of trusted addresses;
-    `uri` and `name` are what the From header says.
+    `uri` and `name` are what the From header says; `asserted` is what a trusted peer asserts of him beyond it, and
+    `private` that he wants not to be shown to the callee.
     """
 
     uri: str
@@ -139,3 +140,5 @@ class Caller:
     account: Account | None = None
     trusted: bool = False
     source: tuple[str, int] = field(default=("", 0))
+    asserted: str = ""
+    private: bool = False

@@ -38,7 +38,7 @@ from pbx.mediaproxy.wav import duration, repair_wav
 from pbx.messages.server import Messenger
 from pbx.nat.keepalive import KeepAlive
 from pbx.policy.policy import Policy, Rooms
-from pbx.policy.settings import ALLOWED, PolicySettings
+from pbx.policy.settings import ALLOWED, PolicySettings, TrustedPeers
 from pbx.presence.room import Events
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
@@ -171,7 +171,11 @@ class House:
                 self.bindings,
                 ground.media,
                 self.book,
-                CallSettings(timers=timers, security=media_security(self.config.media.security)),
+                CallSettings(
+                    timers=timers,
+                    security=media_security(self.config.media.security),
+                    trusted=TrustedPeers(tuple(str(network) for network in self.config.sip.trusted)),
+                ),
                 self.events.lines,
             )
         )

@@ -19,6 +19,7 @@ from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
+from pbx.policy.settings import TrustedPeers
 from pbx.presence.lines import Lines
 from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
@@ -95,6 +96,7 @@ class CallSettings:
     security: MediaSecurity = MediaSecurity.OPTIONAL  # of parties that are no account's
     signal: Limits = field(default_factory=Limits)
     timers: SessionTimers = field(default_factory=SessionTimers)
+    trusted: TrustedPeers = field(default_factory=lambda: TrustedPeers(()))
 
 
 @dataclass(slots=True, eq=False)
@@ -128,6 +130,10 @@ class Exchange:
         if account_id is None:
             return self.settings.security
         return media_security(self.people.setting(account_id, "MediaSecurity"))
+
+    def trusts(self, flow: Flow) -> bool:
+        """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
+        return flow.remote[0] in self.settings.trusted
 
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""

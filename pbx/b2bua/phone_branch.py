@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from base.failures import Failure
 from directory.model import Account, Caller
+from pbx.b2bua.asserted import from_value, headers_for
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
@@ -21,7 +22,7 @@ from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
 from pbx.sipcore.transactions import ServerTransaction
-from pbx.sipcore.uri import NameAddress, Uri
+from pbx.sipcore.uri import Uri
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -87,13 +88,16 @@ class PhoneBranch:
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
             place.uri,
-            identity(origin.caller),
+            from_value(origin.caller),
             to,
             place.routes,
             origin.hops,
-            headers=origin.headers,
+            headers=(*origin.headers, *self._said_of(origin.caller, place)),
             account=place.account,
         )
+
+    def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
+        return headers_for(caller, trusted=self._exchange.trusts(place.flow))
 
     async def _somewhere(self) -> Place:
         """Where the branch goes; after a failure, another flow to the same phone. Raises as `where` does."""
@@ -228,17 +232,6 @@ def device(account: Account, binding: Binding) -> Place:
 def leg_of(runner: object) -> OutgoingLeg | None:
     """The leg of a branch to a phone."""
     return runner.leg if isinstance(runner, PhoneBranch) else None
-
-
-def identity(caller: Caller) -> str:
-    """The caller as a callee sees him: a From value without tag; the account's own address where it was proved."""
-    if caller.account is not None:
-        uri = Uri(user=caller.account.name, host=caller.account.domain)
-        return str(NameAddress(caller.name or caller.account.real_name, uri))
-    try:
-        return str(NameAddress(caller.name, Uri.parse(caller.uri)))
-    except SipSyntaxError:
-        return '"Anonymous" <sip:anonymous@anonymous.invalid>'
 
 
 def _targets(response: Response | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from base.failures import Failure
 from base.log import get_logger
+from pbx.b2bua.asserted import screen
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.phone_branch import where
 from pbx.proxy.anchors import Anchor
@@ -64,6 +65,7 @@ class ProxyBranch:
         if self._given_up():
             return
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes))
+        screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
         try:
             await self._anchor_media(outgoing, place.uri)
         except Failure as failure:

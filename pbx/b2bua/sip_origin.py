@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from directory.model import Caller
+from pbx.b2bua.asserted import REVEALING
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
@@ -56,7 +57,8 @@ class SipOrigin:
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         request = self.leg.request
-        return tuple((name, value) for name in _PASSING for value in request.get_all(name)[:3])
+        shown = [name for name in _PASSING if not (self._caller.private and name in REVEALING)]
+        return tuple((name, value) for name in shown for value in request.get_all(name)[:3])
 
     @property
     def asked(self) -> SessionDescription | None:

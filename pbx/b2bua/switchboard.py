@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from base.failures import Failure
 from base.log import get_logger
 from directory.model import Account, AccountRoute, Caller, Resolution, Route, UnknownRoute
+from pbx.b2bua.asserted import complete
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.echo import NativePrograms
 from pbx.b2bua.exchange import Exchange
@@ -82,6 +83,7 @@ class Switchboard:
     def invite(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
+        caller = complete(caller, request)
         way = choose("INVITE", caller, resolution.route, self._features(caller, resolution.route))
         forwarder = exchange.forwarder
         proxied = None

@@ -1,0 +1,97 @@
+"""Who a caller is beyond his From, and who may know: P-Asserted-Identity (RFC 3325) and Privacy (RFC 3323). Pure.
+
+An identity is asserted only when a digest proved it, or when a trusted peer asserted it; it goes to trusted peers only.
+P-Preferred-Identity (RFC 3325 §9.2) and Remote-Party-ID are read by nobody: an account has one identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from directory.model import Caller
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.message import Request
+from pbx.sipcore.uri import NameAddress, Uri
+
+ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
+"""RFC 3323 §4.1.1.3."""
+
+REVEALING = frozenset({"Subject", "Call-Info", "Organization"})
+"""RFC 3323 §5.3: headers that a caller who wants privacy does not show."""
+
+_ASSERTED = "P-Asserted-Identity"
+_WISHES = {"id", "user", "header"}
+
+
+def complete(caller: Caller, request: Request) -> Caller:
+    """The caller with what his request asserts and wishes. An identity of an untrusted one is not believed
+    (RFC 3325 §5)."""
+    asserted = _first(request) if caller.trusted else ""
+    return replace(caller, private=wants_privacy(request), asserted=asserted)
+
+
+def wants_privacy(request: Request) -> bool:
+    """RFC 3323 §4.2: `id`, `user` or `header`; an anonymous From (§4.1.1.3) says the same. A callee is told nothing of
+    us by other headers, so the three are one here."""
+    if request.has("Privacy"):
+        words = {word.strip().lower() for value in request.get_all("Privacy") for word in value.split(";")}
+        return bool(words & _WISHES)
+    return _hidden(request.from_.uri)
+
+
+def from_value(caller: Caller) -> str:
+    """The caller as a callee sees him: a From value without tag; the account's own address where it was proved."""
+    if caller.private:
+        return ANONYMOUS
+    if caller.account is not None:
+        return _account(caller)
+    try:
+        return str(NameAddress(caller.name, Uri.parse(caller.uri)))
+    except SipSyntaxError:
+        return ANONYMOUS
+
+
+def headers_for(caller: Caller, *, trusted: bool) -> tuple[tuple[str, str], ...]:
+    """What an INVITE of ours says of him besides From (RFC 3325 §6, §7)."""
+    if not trusted:
+        return ()
+    said = _account(caller) if caller.account is not None else caller.asserted
+    identity = ((_ASSERTED, said),) if said else ()
+    return (*identity, ("Privacy", "id")) if caller.private else identity
+
+
+def screen(request: Request, caller: Caller, *, trusted: bool) -> None:
+    """The same for a request that is proxied: no assertion of a stranger passes, and none leaves to strangers
+    (RFC 3325 §5, §7)."""
+    request.remove(_ASSERTED)
+    request.remove("P-Preferred-Identity")
+    for name, value in headers_for(caller, trusted=trusted):
+        if name == _ASSERTED:
+            request.add(name, value)
+
+
+def _account(caller: Caller) -> str:
+    account = caller.account
+    if account is None:
+        raise ValueError("no account was proved")
+    name = "" if _written_anonymous(caller) else caller.name
+    return str(NameAddress(name or account.real_name, Uri(user=account.name, host=account.domain)))
+
+
+def _written_anonymous(caller: Caller) -> bool:
+    try:
+        return _hidden(Uri.parse(caller.uri))
+    except SipSyntaxError:
+        return False
+
+
+def _hidden(uri: Uri) -> bool:
+    return uri.host.lower().endswith("anonymous.invalid")
+
+
+def _first(request: Request) -> str:
+    """The first identity of a trusted peer, when it is one."""
+    try:
+        return str(NameAddress.parse((request.get(_ASSERTED) or "").strip()))
+    except SipSyntaxError:
+        return ""
