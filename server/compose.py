@@ -117,7 +117,7 @@ def _facts(options: ServeOptions, house: House, doors: Doors) -> Facts:
         imap=doors.imap,
         data=options.data,
         made=house.made,
-        notes=doors.notes,
+        notes=[*house.stack.missing, *doors.notes],
     )
 
 

@@ -45,6 +45,8 @@ def stack_settings(config: Config, timers: Timers, certificates: Certificates | 
         timers=timers,
         server_tls=certificates.context if certificates is not None else None,
         client_tls=client,
+        # Of the default, which nobody asked for, a port that is taken costs only itself.
+        dispensable=frozenset({"tls", "ws", "wss"}) if sip.listen is LISTEN else frozenset(),
     )
 
 

@@ -62,7 +62,8 @@ class StackSettings:
     """Where to listen, and what to call ourselves.
 
     `public_host` is told to peers outside the private networks when the server sits behind a NAT of its own;
-    `surroundings` say it more exactly.
+    `surroundings` say it more exactly. A socket of a `dispensable` transport that cannot be opened does not stop the
+    others.
     """
 
     udp: tuple[Endpoint, ...] = (("0.0.0.0", 5060),)
@@ -77,6 +78,7 @@ class StackSettings:
     server_tls: ssl.SSLContext | None = None
     client_tls: ssl.SSLContext | None = None
     handshakes: HandshakeLimits = field(default_factory=HandshakeLimits)
+    dispensable: frozenset[str] = frozenset()
 
 
 class SipStack:
@@ -104,6 +106,8 @@ class SipStack:
             limits=self._settings.limits,
         )
         self._faces: dict[str, str] = {}
+        self.missing: list[str] = []
+        """Dispensable sockets that could not be opened, in words."""
         self._ports: frozenset[int] = frozenset()
         public = self._settings.public_host
         self.surroundings = self._settings.surroundings or Surroundings(public=(public,) if public else ())
@@ -137,21 +141,25 @@ class SipStack:
         """Bind the sockets. Raises Failure("unavailable") when one cannot be bound; nothing stays open then."""
         if self._layer is None:
             raise RuntimeError("no core is attached")
-        opening = ("udp", ("", 0))
-        try:
-            for local in self._settings.udp:
-                opening = ("udp", local)
-                await self._open_udp(local)
-            for transport, local in self._streams():
-                opening = (transport, local)
-                listener = await self._network.listen(local, self._acceptor(transport))
-                self._listeners.setdefault(transport, []).append(listener)
-        except OSError as error:
-            await self.close()
-            raise _not_bound(*opening, error) from error
+        for transport, local in [*(("udp", local) for local in self._settings.udp), *self._streams()]:
+            try:
+                await self._open(transport, local)
+            except OSError as error:
+                refused = _not_bound(transport, local, error)
+                if transport not in self._settings.dispensable:
+                    await self.close()
+                    raise refused from error
+                self.missing.append(refused.public)
         bound = [local for _, local in self.addresses]
         self._ports = frozenset(port for _, port in bound)
         self._hosts.update(host for host, _ in bound)
+
+    async def _open(self, transport: str, local: Endpoint) -> None:
+        if transport == "udp":
+            await self._open_udp(local)
+        else:
+            listener = await self._network.listen(local, self._acceptor(transport))
+            self._listeners.setdefault(transport, []).append(listener)
 
     def _streams(self) -> list[tuple[str, Endpoint]]:
         settings = self._settings

@@ -288,3 +288,16 @@ async def test_a_port_that_is_taken_leaves_nothing_open() -> None:
         with pytest.raises(Failure, match="another program has it"):
             await stack.start()
         assert stack.addresses == ()
+
+
+async def test_a_dispensable_port_that_is_taken_costs_only_itself() -> None:
+    loop = asyncio.get_running_loop()
+    async with running() as server:
+        settings = StackSettings(((HOST, 0),), (), ws=(server.tcp,), dispensable=frozenset({"ws"}))
+        stack = SipStack(SystemNetwork(), LoopClock(loop), SeededEntropy(3), Metrics(), settings)
+        stack.attach(Core())
+        await stack.start()
+        assert [transport for transport, _ in stack.addresses] == ["udp"]
+        assert len(stack.missing) == 1
+        assert "another program has it" in stack.missing[0]
+        await stack.close()
