@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from base.failures import Failure
 from directory.model import Account, Caller
+from pbx.b2bua import diversion
 from pbx.b2bua.asserted import from_value, headers_for
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
@@ -92,7 +93,7 @@ class PhoneBranch:
             to,
             place.routes,
             origin.hops,
-            headers=(*origin.headers, *self._said_of(origin.caller, place)),
+            headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
             account=place.account,
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from directory.model import Caller
 from pbx.b2bua.asserted import REVEALING
+from pbx.b2bua.diversion import MOST
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization")
 """Headers of the caller that the callee's phone may use."""
+
+_HISTORY = ("Diversion", "History-Info")
+"""RFC 5806, RFC 7044: a trusted peer's account of where the call has been."""
 
 
 class SipOrigin:
@@ -58,7 +62,10 @@ class SipOrigin:
     def headers(self) -> tuple[tuple[str, str], ...]:
         request = self.leg.request
         shown = [name for name in _PASSING if not (self._caller.private and name in REVEALING)]
-        return tuple((name, value) for name in shown for value in request.get_all(name)[:3])
+        passing = [(name, value) for name in shown for value in request.get_all(name)[:3]]
+        if self._caller.trusted:  # what strangers and phones say of earlier diversions is not believed
+            passing += [(name, value) for name in _HISTORY for value in request.get_all(name)[:MOST]]
+        return tuple(passing)
 
     @property
     def asked(self) -> SessionDescription | None:
