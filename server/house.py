@@ -268,12 +268,16 @@ class House:
         self.monitor = HouseMonitor(
             self.version, self.ground.clock, self.metrics, self.directory, self.bindings, self.switchboard, self.book
         )
-        self.monitor.addresses = [f"{kind} {host}:{port}" for kind, (host, port) in self.stack.addresses]
+        self.monitor.addresses = [f"{kind} {_bracketed(host)}:{port}" for kind, (host, port) in self.stack.addresses]
 
     async def _hang_up(self) -> None:
         await self.host.close()
         await self.switchboard.close(DRAIN)
         self.events.farewell()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _repair(path: Path) -> None:
