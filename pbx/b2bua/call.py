@@ -132,7 +132,8 @@ class Call:
         return self._runners.get(branch)
 
     def cancel_branch(self, branch: Branch, reason: str | None) -> None:
-        self._runners[branch].cancel(reason)
+        if (runner := self._runners.get(branch)) is not None:  # none when starting it was what failed
+            runner.cancel(reason)
 
     def discard(self, branch: Branch) -> None:
         self._runners[branch].discard()

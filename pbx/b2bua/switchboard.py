@@ -6,6 +6,8 @@ joins two parties `media_bridge`, a program's hold on a leg `program_leg`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from base.failures import Failure
@@ -106,14 +108,15 @@ class Switchboard:
             because=way.reason,
             steps="; ".join(resolution.steps),
         )
-        self._expect(call, resolution.route)
-        if self._closing:
-            self._refuse(call, transaction, 503, "shutdown")
-        elif proxied is not None:
-            proxied.attach(call)
-            call.begin(resolution.route, _expires(request))
-        else:
-            self._take(call, origin, transaction, resolution.route)
+        with _ended_by_fault(call):
+            self._expect(call, resolution.route)
+            if self._closing:
+                self._refuse(call, transaction, 503, "shutdown")
+            elif proxied is not None:
+                proxied.attach(call)
+                call.begin(resolution.route, _expires(request))
+            else:
+                self._take(call, origin, transaction, resolution.route)
 
     def _owns(self, account: Account | None, uri: Uri) -> bool:
         """Whether an address is a name of that account."""
@@ -144,6 +147,10 @@ class Switchboard:
             call.record.callee, call.record.callee_account = route.account.address, route.account.id
 
     async def _begin(self, call: Call, leg: IncomingLeg, route: Route) -> None:
+        with _ended_by_fault(call):
+            await self._open_and_begin(call, leg, route)
+
+    async def _open_and_begin(self, call: Call, leg: IncomingLeg, route: Route) -> None:
         if not isinstance(route, UnknownRoute):
             try:
                 await leg.open()
@@ -225,6 +232,23 @@ class Switchboard:
         for call in list(self.exchange.calls.values()):
             call.hang_up(503)
         await self.exchange.settle(drain)
+
+
+@contextmanager
+def _ended_by_fault(call: Call) -> Iterator[None]:
+    """What goes wrong in us while a call begins ends it: its caller gets a 500, and the table of calls forgets it."""
+    begun = False
+    try:
+        yield
+        begun = True
+    finally:
+        if not begun:
+            call.record.status = 500
+            call.end("server", "fault")
+            for party in call.parties:
+                party.hang_up(500)
+            if call.signal.open:
+                call.signal.cancel(500)
 
 
 def _expires(request: Request) -> float | None:
