@@ -145,8 +145,8 @@ class Caller:
     """Who calls, and what was proved of him.
 
     `account` is set only when a digest proved it; `trusted` for a peer in the list of trusted addresses;
-    `uri` and `name` are what the From header says; `asserted` is what a trusted peer asserts of him beyond it, and
-    `private` that he wants not to be shown to the callee.
+    `uri` and `name` are what the From header says; `asserted` is what a trusted peer asserts of him beyond it, or which
+    of his own names an account prefers to be called by; `private`: he wants to be shown to nobody who is told of him.
     """
 
     uri: str

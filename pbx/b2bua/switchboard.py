@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, AccountRoute, Caller, Resolution, Route, UnknownRoute
-from pbx.b2bua.asserted import complete
+from directory.model import Account, AccountRoute, Address, Caller, Resolution, Route, UnknownRoute
+from pbx.b2bua.asserted import complete, recorded
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.echo import NativePrograms
 from pbx.b2bua.exchange import Exchange
@@ -33,6 +33,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.session_timer import SMALLEST, too_small
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import Uri
 
 _log = get_logger("pbx.calls")
 
@@ -85,7 +86,7 @@ class Switchboard:
     def invite(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
-        caller = complete(caller, request)
+        caller = complete(caller, request, lambda uri: self._owns(caller.account, uri))
         way = choose("INVITE", caller, resolution.route, self._features(caller, resolution.route))
         forwarder = exchange.forwarder
         proxied = None
@@ -116,6 +117,11 @@ class Switchboard:
                 call.begin(resolution.route, _expires(request))
             else:
                 self._take(call, origin, transaction, resolution.route)
+
+    def _owns(self, account: Account | None, uri: Uri) -> bool:
+        """Whether an address is a name of that account."""
+        route = self.exchange.people.resolve(Address(uri.user, uri.host), caller=None, services=False).route
+        return isinstance(route, AccountRoute) and route.account == account
 
     def _features(self, caller: Caller, route: Route) -> bool:
         """Whether server-side call features are on for the one who is called, or who calls out (decision 3)."""
@@ -170,7 +176,7 @@ class Switchboard:
         transaction.reply(status, headers=(("Retry-After", "10"),))
         now = exchange.clock.wall()
         account = None if caller.account is None else caller.account.id
-        record = LiveRecord(exchange.entropy.token(8), request.call_id, now, caller.uri, account, request.uri)
+        record = LiveRecord(exchange.entropy.token(8), request.call_id, now, recorded(caller), account, request.uri)
         record.status, record.ended_by, record.cause = status, "server", "limit"
         exchange.records.write(record.close(now))
 

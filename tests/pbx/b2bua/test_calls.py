@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from directory.model import CallRule, Redirect, Stage
 from pbx.b2bua.exchange import CallSettings
 from pbx.signal.signal import Limits
@@ -271,6 +273,19 @@ async def test_info_passes_through() -> None:
         assert info.body.startswith(b"Signal=5")
         bob.answer(info, 200)
         await alice.response(200, "INFO")
+
+
+@pytest.mark.parametrize(("method", "kind"), [("MESSAGE", "text/plain"), ("NOTIFY", "application/simple-dtmf")])
+async def test_other_requests_pass_through_both_ways(method: str, kind: str) -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        await connected(house, alice, bob)
+        for sender, receiver in ((alice, bob), (bob, alice)):
+            sender.send(method, b"talk", kind, Event="talk", Subscription_State="active")
+            got = await receiver.request(method)
+            assert (got.body, got.get("Content-Type"), got.get("Event")) == (b"talk", kind, "talk")
+            receiver.answer(got, 488)
+            await sender.response(488, method)
 
 
 async def test_a_lost_media_worker_ends_the_call() -> None:
