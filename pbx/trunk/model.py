@@ -13,6 +13,7 @@ class Trunk:
 
     `domain` is what stands in Request-URI, From and To: carriers tell their customers by it, so it is never replaced
     by an address. `proxy` (host or host:port) is where requests go when that is not the domain's own servers.
+    `target` is who gets its calls when the number that was called belongs to nobody here.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Trunk:
     transport: str = ""
     registers: bool = True
     expires: int = 600
+    target: str = "pbx"
 
     @property
     def identity(self) -> Uri:

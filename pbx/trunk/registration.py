@@ -116,6 +116,11 @@ class Registration:
         else:
             self._be(State.IDLE)
 
+    def abandon(self) -> None:
+        """Stop at once and tell the provider nothing."""
+        self._set_timer(None)
+        self._request = None
+
     # --- from the driver
 
     def connected(self, contact: Uri) -> None:
