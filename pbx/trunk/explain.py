@@ -5,6 +5,9 @@ from __future__ import annotations
 from pbx.sipcore.message import Response
 
 _REGISTER = {
+    200: "",
+    401: "it asks for a password",
+    407: "a proxy asks for a password",
     400: "the provider did not understand the request; is the domain right?",
     403: "the provider refuses this login: is it spelled right, is the account paid and allowed to register?",
     404: "the provider does not know this user",
@@ -23,7 +26,7 @@ WRONG_LOGIN = "the provider refuses user or password: check both (some have a lo
 def registering(response: Response) -> str:
     """A final answer to REGISTER."""
     said = f"{response.status} {response.reason}".strip()
-    meaning = _REGISTER.get(response.status) or _REGISTER.get(response.status // 100 * 100, "")
+    meaning = _REGISTER.get(response.status, _REGISTER.get(response.status // 100 * 100, ""))
     why = _warning(response)
     return f"{said}{f': {meaning}' if meaning else ''}{f' ({why})' if why else ''}"
 

@@ -44,6 +44,7 @@ class Line:
         self._stack = stack
         self._login = login
         self._way: asyncio.Task[None] | None = None
+        self._outcome: asyncio.Future[None] | None = None
         self._flow: Flow | None = None
         self.trunk = trunk
         self.contact_user = contact_user
@@ -71,6 +72,22 @@ class Line:
         if self.trunk.registers:
             self.registration.start()
 
+    async def test(self, patience: float) -> list[str]:
+        """Register now and tell each step in words; `patience` in seconds."""
+        if not self.trunk.registers:
+            return [f"{self.trunk.name} does not register: place a call by it to test it"]
+        self._outcome = asyncio.get_running_loop().create_future()
+        self.registration.start()
+        try:
+            async with asyncio.timeout(patience):
+                await self._outcome
+        except TimeoutError:
+            return [*self.registration.steps, f"nothing was decided within {patience:.0f} seconds"]
+        finally:
+            self._outcome = None
+        said = self.registration.status.said
+        return [*self.registration.steps, *([said] if said and said not in self.registration.steps[-1] else [])]
+
     def abandon(self) -> None:
         """The server stops: the provider is told nothing, so that calls find us again after a restart."""
         self.registration.abandon()
@@ -97,6 +114,8 @@ class Line:
             self._stack.request(request, self._flow, self)
 
     def changed(self, status: Status) -> None:
+        if self._outcome is not None and status.state is not State.TRYING and not self._outcome.done():
+            self._outcome.set_result(None)
         if status.state is State.REGISTERED:
             _log.info("trunk registered", trunk=self.trunk.name, seconds=round(status.until - status.since))
         elif status.said:

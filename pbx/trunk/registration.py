@@ -97,6 +97,8 @@ class Registration:
         self._leaving = False
         self.status = Status(State.IDLE, clock.now())
         self.service_route: tuple[str, ...] = ()
+        self.steps: list[str] = []
+        """What happened since the last beginning, in words."""
 
     # --- from above
 
@@ -125,6 +127,7 @@ class Registration:
 
     def connected(self, contact: Uri) -> None:
         """A way is there; `contact` is where the provider reaches us on it."""
+        self.steps.append(f"a way is there; the provider reaches us at {contact.host_port}")
         self._number += 1
         expires = 0 if self._leaving else self._expires
         request = Request("REGISTER", str(self._trunk.registrar))
@@ -143,8 +146,9 @@ class Registration:
     def answered(self, response: Response) -> None:
         """A final response to the request that was sent last."""
         request = self._request
-        if request is None:
-            return
+        if request is None or response.cseq.number != self._number:
+            return  # of an attempt that was given up for a newer one
+        self.steps.append(f"the provider answered {explain.registering(response)}")
         if response.is_success:
             self._succeeded(response)
         elif response.status in (401, 407):
@@ -157,6 +161,7 @@ class Registration:
     def unreachable(self, cause: str) -> None:
         """No way, or no answer."""
         self._request = None
+        self.steps.append(explain.unreachable(cause))
         if self._leaving:
             self._be(State.IDLE)
         else:
@@ -166,6 +171,7 @@ class Registration:
 
     def _try(self) -> None:
         self._set_timer(None)
+        self.steps = [f"looking for {self._trunk.next_hop}"]
         if self.status.state is not State.REGISTERED:
             self._be(State.TRYING, self.status.said)
         self._port.connect()
@@ -181,6 +187,7 @@ class Registration:
 
     def _challenged(self, request: Request, response: Response) -> None:
         if self._credentials.answer(request, response):
+            self.steps.append("sent again with the password")
             self._again(request)
         elif self._leaving:
             self._request = None
@@ -207,6 +214,7 @@ class Registration:
             return
         granted = min(max(self._granted(response), SHORTEST), LONGEST)
         self.service_route = tuple(response.get_all("Service-Route"))[:5]
+        self.steps.append(f"registered for {granted} seconds")
         self._be(State.REGISTERED, "", self._clock.now() + granted)
         self._set_timer(granted * REFRESH)
 
