@@ -1,7 +1,7 @@
 """What an adapter does with the keys that somebody types, by its dial plan; for explaining plans and for tests.
 
-It takes the first sequence that fits. A complete number that cannot become longer is called at once; one that can, after
-the short timer; an incomplete one is refused after the long one. No sequence left: the tone of refusal.
+It takes the first sequence that fits. A complete number that cannot become longer is called at once; one that can,
+after the short timer; an incomplete one is refused after the long one. No sequence left: the tone of refusal.
 """
 
 from __future__ import annotations
