@@ -91,8 +91,8 @@ def _run(sequence: Sequence_, typed: str) -> list[_Run]:
     """All ways; none when the keys do not fit."""
     runs: dict[tuple[bool, bool, str], None] = {}
     for left, sent, used in _walk(sequence.elements, typed, ""):
-        needs = any(isinstance(each, Keys) and not each.repeated for each in _keys_of(left))
-        more = any(True for _ in _keys_of(left)) or used
+        needs = any(not each.repeated for each in _keys_of(left))
+        more = used or any(True for _ in _keys_of(left))
         tail = "".join(each.sent for each in left if isinstance(each, Swap) and not each.typed)
         runs[(not needs, more, sent + tail)] = None
     return [_Run(*each) for each in runs]
