@@ -26,6 +26,7 @@ from base.entropy import Entropy
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Databases
+from cgpl import ProgramCache
 from directory.directory import Directory
 from directory.firststart import Credentials, default_domain, prepare
 from directory.secrets import Keyring
@@ -51,6 +52,7 @@ from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
+from pbx.trunk.trunks import Trunks
 from server import bridges
 from server.listening import stack_settings
 from server.monitor import HouseMonitor
@@ -76,6 +78,8 @@ class Ground:
     timers: Timers = field(default_factory=Timers)
     tls: bool = False
     """Whether there are certificates, in the data folder (a simulation has none)."""
+    programs: ProgramCache | None = None
+    """Compiled programs that outlive the house (a simulation makes many houses)."""
 
 
 class House:
@@ -112,9 +116,10 @@ class House:
         ground = self.ground
         self.database = await ground.databases.main()
         self._closing.push_async_callback(ground.databases.close)
+        self.keyring = Keyring(ground.key, ground.entropy)
         self.directory = await Directory.open(
             self.database,
-            Keyring(ground.key, ground.entropy),
+            self.keyring,
             main_domain=self._domain,
             hosts=ground.hosts,
         )
@@ -160,6 +165,8 @@ class House:
         self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
         await self.messenger.start()
         self._closing.push_async_callback(self.messenger.close)
+        self.trunks = Trunks(clock, entropy, metrics, self.stack, self.database, self.keyring)
+        await self.trunks.start()
         timers = SessionTimers(t1=ground.timers.t1, t2=ground.timers.t2)
         self.switchboard = Switchboard(
             Exchange(
@@ -204,7 +211,8 @@ class House:
                 clips=Clips(ground.data / "clips", run),
                 files=AccountFiles(ground.data / "files", run),
                 wave=Wave(repair=_repair, duration=duration),
-            )
+            ),
+            programs=ground.programs,
         )
         self.switchboard.attach(self.host)
         self.switchboard.attach_proxy(self.proxy)
@@ -245,6 +253,8 @@ class House:
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
         self.messenger.wake()
+        self.trunks.wake()
+        self._closing.callback(self.trunks.close)
         qualifier = Qualifier(
             self.ground.clock,
             self.ground.entropy,
