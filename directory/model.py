@@ -128,11 +128,14 @@ class CallRule:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and what was proved of him.
+    """Who calls, what was proved of him, and on whose rights he calls.
 
-    `account` is set only when a digest proved it; `trusted` for a peer in the list of trusted addresses;
-    `uri` and `name` are what the From header says; `asserted` is what a trusted peer asserts of him beyond it, or which
-    of his own names an account prefers to be called by; `private`: he wants to be shown to nobody who is told of him.
+    `account` is set only when a digest proved it. `trusted`: a peer whose word on identity counts (by its address, or
+    by its login as a member of ExternalGateways). `client`: from one of the Client IPs. `uri` and `name` are what the
+    From header says, whoever he is; `asserted` is what a trusted peer asserts of him beyond it, or which of his own
+    names an account prefers to be called by; `private`: he wants to be shown to nobody who is told of him.
+    `rights`: the account on whose rights he calls, where it is not his own: a gateway's, a program's, that of who
+    transferred him.
     """
 
     uri: str
@@ -142,3 +145,10 @@ class Caller:
     source: tuple[str, int] = field(default=("", 0))
     asserted: str = ""
     private: bool = False
+    client: bool = False
+    rights: Account | None = None
+
+    @property
+    def payer(self) -> Account | None:
+        """For whose account what he does outside this server counts."""
+        return self.rights or self.account

@@ -15,7 +15,9 @@ from pbx.b2bua.asserted import recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.watching import tell_lines
+from pbx.policy.relaying import may_relay
 from pbx.records.record import LiveRecord
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
@@ -124,8 +126,19 @@ class Call:
         match branch.target:
             case Program():
                 return self.origin.run_program(self, branch, branch.target)
+            case Foreign(address) if not self._may_leave(branch, address):
+                return RefusedBranch(self, branch, 403)
             case Device() | Foreign():
                 return self.origin.ring(self, branch)
+
+    def _may_leave(self, branch: Branch, address: Address) -> bool:
+        """Relay protection: here passes whatever leaves the server, dialled, diverted, forked or transferred."""
+        caller = self.origin.caller
+        allowed = may_relay(self.exchange.people, caller, address.domain, branch.account)
+        if not allowed:
+            self.exchange.metrics.count("calls.outside-refused")
+            _log.warning("call kept in", call=self.id, caller=caller.uri, target=str(address))
+        return allowed
 
     def runner(self, branch: Branch) -> BranchRunner | None:
         """What carries a branch, once it has started."""
