@@ -18,6 +18,7 @@ from base.failures import Failure
 from base.log import get_logger
 from directory.directory import Directory
 from directory.model import Account
+from pbx.trunk.trunks import Trunks
 
 _log = get_logger("admin")
 
@@ -82,6 +83,7 @@ class Desk:
     mailboxes: Mailboxes
     server: Server
     certificates: CertificateStore | None = None
+    trunks: Trunks | None = None
     blocks: Blocks | None = None
 
     def account(self, name: str, domain: str = "") -> Account:

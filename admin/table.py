@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, names, network, prompts, settings
+from admin import accounts, certificates, domains, monitor, names, network, prompts, router, settings, trunks
 from admin.acts import Acts, Desk
 
 ALL = (
@@ -14,6 +14,8 @@ ALL = (
     *prompts.ACTS,
     *monitor.ACTS,
     *certificates.ACTS,
+    *router.ACTS,
+    *trunks.ACTS,
 )
 
 

@@ -26,13 +26,25 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A local part at a domain, as the Router sees it. The domain is lower case; the local part is as written."""
+    """A local part at a domain, as the Router sees it. The domain is lower case; the local part is as written.
+    `port` is 0 where none is named; it means something for other servers only."""
 
     local: str
     domain: str
+    port: int = 0
 
     def __str__(self) -> str:
-        return f"{self.local}@{self.domain}"
+        if not self.port:
+            return f"{self.local}@{self.domain}"
+        return f"{self.local}@{f'[{self.domain}]' if ':' in self.domain else self.domain}:{self.port}"
+
+
+class Use(enum.Enum):
+    """What an address is wanted for."""
+
+    SIGNAL = "signal"
+    MAIL = "mail"
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +74,11 @@ class GroupRoute:
 
 @dataclass(frozen=True, slots=True)
 class ForeignRoute:
-    """The address leads out of this server."""
+    """The address leads out of this server. `relay`: a record of the Router leads it there for everybody, also for
+    those who proved nothing."""
 
     address: Address
+    relay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +93,12 @@ Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Where an address leads and each step taken, in words, for `tandem route` and the log."""
+    """Where an address leads and each step taken, in words, for `tandem route` and the log. `relay`: the last
+    record of the Router on the way grants relaying, which means something where it leads out."""
 
     route: Route
     steps: tuple[str, ...] = ()
+    relay: bool = False
 
 
 class Stage(enum.Enum):

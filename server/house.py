@@ -53,6 +53,7 @@ from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
+from pbx.trunk.trunks import Trunks
 from server import bridges
 from server.listening import stack_settings
 from server.monitor import HouseMonitor
@@ -116,9 +117,10 @@ class House:
         ground = self.ground
         self.database = await ground.databases.main()
         self._closing.push_async_callback(ground.databases.close)
+        self.keyring = Keyring(ground.key, ground.entropy)
         self.directory = await Directory.open(
             self.database,
-            Keyring(ground.key, ground.entropy),
+            self.keyring,
             main_domain=self._domain,
             hosts=ground.hosts,
             fixed=Fixed(trusted=self.config.sip.trusted, lan=self.config.nat.lan),
@@ -165,6 +167,8 @@ class House:
         self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
         await self.messenger.start()
         self._closing.push_async_callback(self.messenger.close)
+        self.trunks = Trunks(clock, entropy, metrics, self.stack, self.database, self.keyring)
+        await self.trunks.start()
         timers = SessionTimers(t1=ground.timers.t1, t2=ground.timers.t2)
         self.switchboard = Switchboard(
             Exchange(
@@ -251,6 +255,8 @@ class House:
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
         self.messenger.wake()
+        self.trunks.wake()
+        self._closing.callback(self.trunks.close)
         qualifier = Qualifier(
             self.ground.clock,
             self.ground.entropy,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from base.failures import Failure
-from directory.model import Account, Caller
+from directory.model import Account, Caller, ForeignRoute
 from directory.network import Network
 
 GATEWAYS = "ExternalGateways"
@@ -37,11 +37,15 @@ class People(Protocol):
     def own_settings(self, account_id: int) -> Mapping[str, object]: ...
 
 
-def may_relay(people: People, caller: Caller, destination: str, diverting: Account | None = None) -> bool:
-    """Whether a request of `caller` may go to the host `destination`; on the rights of `diverting` when it is that
-    account's rule or telephone that sends it there."""
-    client = lets_out(people, caller) if diverting is None else account_lets_out(people, diverting)
-    return people.network.may_relay(destination, client=client)
+def may_relay(people: People, caller: Caller, route: ForeignRoute, diverting: Account | None = None) -> bool:
+    """Whether a request of `caller` may go where `route` leads; on the rights of `diverting` when it is that account's
+    rule or telephone that sends it there. A record of the Router that grants relaying opens the way to everybody, but
+    to no account that is kept in."""
+    payer = diverting or caller.payer
+    if payer is not None and not account_lets_out(people, payer):
+        return False
+    client = payer is not None or caller.client
+    return route.relay or people.network.may_relay(route.address.domain, client=client)
 
 
 def lets_out(people: People, caller: Caller) -> bool:
