@@ -9,8 +9,6 @@ import pytest
 
 from tests.interop.browser import PRESENT, Browser
 from tests.interop.site import Everywhere
-from tests.scenes.site import DOMAIN
-from tests.tones import seconds_heard
 
 pytestmark = [pytest.mark.scene, pytest.mark.skipif(not PRESENT, reason="Chromium or JsSIP is not installed")]
 Tone = Callable[..., Path]
