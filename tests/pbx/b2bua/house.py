@@ -31,7 +31,7 @@ from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Message, Request, Response, response_to
 from pbx.sipcore.parser import parse
-from pbx.sipcore.session import SessionTimers
+from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.transactions import ServerTransaction, Timers
 from pbx.sipcore.uri import Uri
 from pbx.transport.memory import MemoryNetwork
