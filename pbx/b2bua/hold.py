@@ -14,7 +14,8 @@ from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.offer_answer import answered_direction
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
-from pbx.sipcore.session import Session, SessionState
+from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import SessionState
 from pbx.sipcore.transactions import ServerTransaction
 
 _LONGEST_UPDATE = 20.0
@@ -47,7 +48,7 @@ class Renegotiation:
         if self._offer is None and request.body:
             self._refuse(415)
         elif (session := self._other.session) is None:
-            self._refuse(480)
+            self._answer_for_other()
         elif self._offer is not None and not (
             self._leg.media.prepared(self._offer) and self._other.media.prepared(self._offer)
         ):
@@ -64,15 +65,15 @@ class Renegotiation:
 
     def _send(self, session: Session) -> None:
         """A re-INVITE goes on as one, for it may wait for a user; anything else as UPDATE where that is taken."""
-        update = self._transaction.request.method != "INVITE" and session.updates and session.offers.settled
+        update = self._transaction.request.method != "INVITE" and session.changes.updates and session.offers.settled
         if not update and session.state is SessionState.EARLY:
             self._answer_for_other()
             return
         body = b"" if self._offer is None else self._other.relay(self._offer).encode()
         if update:
-            session.update(body, CONTENT_TYPE, self)
+            session.changes.update(body, CONTENT_TYPE, self)
         else:
-            session.reinvite(body, CONTENT_TYPE, self)
+            session.changes.reinvite(body, CONTENT_TYPE, self)
 
     def _answer_for_other(self) -> None:
         """The other party cannot be asked while it rings: what it has said answers, as far as it goes."""
@@ -108,7 +109,7 @@ class Renegotiation:
 
     def change_refused(self, session: Session, status: int) -> None:
         self._other.media.revert()
-        if status in _NO_UPDATE and not session.updates and session.state is SessionState.CONFIRMED:
+        if status in _NO_UPDATE and not session.changes.updates and session.state is SessionState.CONFIRMED:
             self._send(session)  # it was an UPDATE, which the other party only seemed to know
         else:
             self._refuse(491 if status in _LATER else status if status in _PASSED else 488)

@@ -151,7 +151,7 @@ class Leg:
         """Tell the peer these headers in the middle of the call (who he talks to now): by UPDATE where he takes it,
         else by a re-INVITE that changes nothing."""
         if self.session is not None and not self.ended:
-            self.session.refresh(headers)
+            self.session.changes.refresh(headers)
 
     # --- the end
 

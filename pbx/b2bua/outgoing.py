@@ -13,7 +13,8 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.reliable import EXTENSION, is_reliable
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
-from pbx.sipcore.session import ALLOW, Session
+from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import ALLOW
 from pbx.sipcore.session_uac import OutgoingInvite
 
 

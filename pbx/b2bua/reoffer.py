@@ -35,7 +35,7 @@ class Reoffer:
         if (session := self._leg.session) is None:
             self._then(False)
         else:
-            session.offer(description.encode(), CONTENT_TYPE, self)
+            session.changes.offer(description.encode(), CONTENT_TYPE, self)
 
     def change_refused(self, session: Session, status: int) -> None:
         description = self._description

@@ -138,7 +138,7 @@ class SipOrigin:
     def _change_early(self, leg: OutgoingLeg, theirs: SessionDescription) -> None:
         """Another phone, or other audio of the same, after the caller had his answer: an UPDATE, if he takes it."""
         session = self.leg.session
-        if theirs.same_as(self.leg.heard) or session is None or not session.may_update:
+        if theirs.same_as(self.leg.heard) or session is None or not session.changes.may_update:
             return
 
         def told(done: bool) -> None:

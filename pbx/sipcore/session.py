@@ -8,13 +8,11 @@ in `session_uas` and `session_uac`. RFC 3261 §12.2, §13.3.1.4, §14, §15; RFC
 
 from __future__ import annotations
 
-import enum
 import zlib
-from collections.abc import Sequence
 
 from base.clock import Clock
 from pbx.sipcore.accepted import Accepted
-from pbx.sipcore.changes import GONE, Change, Refresh, Unheard
+from pbx.sipcore.changes import GONE, Changes, Refresh, Unheard
 from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
@@ -22,21 +20,11 @@ from pbx.sipcore.headers import RAck
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.offers import Offers, Turn, describes
 from pbx.sipcore.reliable import ReliableOrder, ReliableResponses
-from pbx.sipcore.session_ports import ChangeUser, SessionPort, SessionTimers, SessionUser
+from pbx.sipcore.session_ports import ALLOW, SessionPort, SessionState, SessionTimers, SessionUser
 from pbx.sipcore.session_timer import SMALLEST, SessionTimer, too_small
 from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransaction
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, INFO, REFER, NOTIFY, MESSAGE"
 _WITH_CONTACT = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
-_NO_SUCH_METHOD = (405, 501)
-
-
-class SessionState(enum.Enum):
-    """See the head of the module."""
-
-    EARLY = "early"
-    CONFIRMED = "confirmed"
-    ENDED = "ended"
 
 
 class Session:
@@ -64,16 +52,13 @@ class Session:
         self.reliable: ReliableResponses | None = None
         """Of a called side: its provisional responses that want a PRACK."""
         self.order = ReliableOrder()
-        self.updates = False
-        """The peer takes UPDATE."""
+        self.changes = Changes(self)
         self._accepted: Accepted | None = None
         self._incoming: ServerTransaction | None = None  # the peer's INVITE, unanswered
         self._updating: ServerTransaction | None = None  # the peer's UPDATE or PRACK with an offer, unanswered
-        self._change: Change | None = None  # our re-INVITE, or UPDATE with an offer, unanswered
         self._last_ack: Request | None = None
         self._bye_reason: str | None = None
         self._bye_waits = False
-        self._described: tuple[bytes, str] = (b"", "")
         self.timer = SessionTimer(clock, timers.expires, self._keep_alive, self._expired)
 
     # --- responses of ours
@@ -115,7 +100,7 @@ class Session:
             transaction.respond(response)
             return
         self.offers.ours(response)
-        self.described(response.body, response.content_type)
+        self.changes.described(response.body, response.content_type)
         if transaction.is_invite:
             self._accept(transaction, response)
         else:
@@ -179,7 +164,7 @@ class Session:
         self._end("BYE")
 
     def _receive_invite(self, transaction: ServerTransaction) -> None:
-        if self._change is not None or (self.state is SessionState.EARLY and self.dialog.is_caller):
+        if self.changes.open or (self.state is SessionState.EARLY and self.dialog.is_caller):
             self.answer(transaction, 491)  # RFC 3261 §14.2: glare
         elif self._incoming is not None or self._accepted is not None or self._updating is not None:
             self._later(transaction)  # RFC 3261 §14.2: the one before is not finished
@@ -203,7 +188,7 @@ class Session:
     def _receive_offer(self, transaction: ServerTransaction) -> None:
         """An UPDATE or a PRACK offers other media."""
         confirmed = self.state is SessionState.CONFIRMED
-        if self.offers.turn is Turn.OURS or self._change is not None:
+        if self.offers.turn is Turn.OURS or self.changes.open:
             self.answer(transaction, 491)
         elif self.offers.turn is Turn.THEIRS or not self.offers.settled or (confirmed and self._incoming is not None):
             self._later(transaction)
@@ -265,7 +250,7 @@ class Session:
     def learn(self, message: Request | Response) -> None:
         """What the peer allows."""
         if message.has("Allow"):
-            self.updates = "update" in message.tokens("Allow")
+            self.changes.updates = "update" in message.tokens("Allow")
 
     # --- requests of ours
 
@@ -282,78 +267,8 @@ class Session:
     @property
     def negotiating(self) -> bool:
         """An INVITE of either side, or an offer by other means, is under way."""
-        under_way = (self._incoming, self._change, self._accepted, self._updating)
-        return any(each is not None for each in under_way) or self.offers.turn is not Turn.NOBODY
-
-    @property
-    def may_update(self) -> bool:
-        """Whether an offer of ours may go by UPDATE now (RFC 3311 §5.1)."""
-        if self.state is SessionState.CONFIRMED:
-            return self.updates and self.offers.settled and not self.negotiating
-        told = self.reliable is None or not self.reliable.describing
-        return self.updates and told and self.offers.may_offer and self._change is None
-
-    def reinvite(
-        self, body: bytes, content_type: str, user: ChangeUser, headers: Sequence[tuple[str, str]] = ()
-    ) -> None:
-        """Send a re-INVITE, without an offer when `body` is empty. Refused at once with 491 while another is open."""
-        if self.state is not SessionState.CONFIRMED:
-            user.change_refused(self, 481)
-        elif self.negotiating:
-            user.change_refused(self, 491)
-        else:
-            self._send_change("INVITE", body, content_type, user, headers)
-
-    def update(self, body: bytes, content_type: str, user: ChangeUser) -> None:
-        """Send an offer by UPDATE. Refused at once with 491 when it may not be sent now."""
-        if self.state is SessionState.ENDED:
-            user.change_refused(self, 481)
-        elif not self.may_update:
-            user.change_refused(self, 491)
-        else:
-            self._send_change("UPDATE", body, content_type, user)
-
-    def offer(self, body: bytes, content_type: str, user: ChangeUser) -> None:
-        """Send an offer as the state of the dialog wants it."""
-        if self.state is SessionState.EARLY:
-            self.update(body, content_type, user)
-        else:
-            self.reinvite(body, content_type, user)
-
-    def _send_change(
-        self, method: str, body: bytes, content_type: str, user: ChangeUser, headers: Sequence[tuple[str, str]] = ()
-    ) -> None:
-        request = self.new_request(method, body, content_type)
-        for name, value in headers:
-            request.add(name, value)
-        request.set("Allow", ALLOW)
-        self.timer.ask(request)
-        change = Change(self, request, user, self._described)
-        if change.negotiates:
-            self._change = change
-            self.offers.ours(request)
-            self.described(body, content_type)
-        self._port.request(request, self.flow, change)
-
-    def change_taken(self, change: Change, response: Response) -> None:
-        """Told by a change of ours: a 2xx."""
-        self.dialog.take(response)
-        self.learn(response)
-        self.timer.answered(response)
-        if self._change is change:
-            self._change = None
-            self.offers.theirs(response)
-            if change.method == "UPDATE":
-                self.offers.withdraw()
-
-    def change_undone(self, change: Change, status: int) -> None:
-        """Told by a change of ours: it was refused, and all is as before (RFC 3261 §14.1)."""
-        if change.method == "UPDATE" and status in _NO_SUCH_METHOD:
-            self.updates = False
-        if self._change is change:
-            self._change = None
-            self._described = change.before
-            self.offers.withdraw()
+        under_way = (self._incoming, self._accepted, self._updating)
+        return self.changes.open or self.offers.turn is not Turn.NOBODY or any(each is not None for each in under_way)
 
     def acknowledge_change(self, response: Response, body: bytes = b"", content_type: str = "") -> None:
         """ACK the 2xx of our re-INVITE; an UPDATE needs none."""
@@ -366,7 +281,7 @@ class Session:
         if body:
             ack.set_body(body, content_type)
             self.offers.ours(ack)
-            self.described(body, content_type)
+            self.changes.described(body, content_type)
         else:
             self.offers.withdraw()
         self._last_ack = ack
@@ -377,7 +292,7 @@ class Session:
         prack = self.new_request("PRACK", body, content_type)
         prack.set("RAck", str(RAck(response.number("RSeq") or 0, response.cseq)))
         self.offers.ours(prack)
-        self.described(body, content_type)
+        self.changes.described(body, content_type)
         self._port.request(prack, self.flow, Unheard())
 
     def repeat_ack(self, number: int) -> None:
@@ -437,25 +352,11 @@ class Session:
             self.state = SessionState.ENDED
             self.user.session_ended(self, cause)
 
-    # --- refreshes
-
-    def described(self, body: bytes, content_type: str) -> None:
-        """The description that we sent last: what a refresh by re-INVITE repeats (RFC 4028 §7.4)."""
-        if body:
-            self._described = (body, content_type)
-
-    def refresh(self, headers: Sequence[tuple[str, str]] = (), user: ChangeUser | None = None) -> None:
-        """Change nothing, but tell the peer these headers: by UPDATE when he takes it, else, once confirmed, by a
-        re-INVITE with our last description."""
-        user = user or Refresh()
-        if self.updates and self.state is not SessionState.ENDED:
-            self._send_change("UPDATE", b"", "", user, headers)
-        else:
-            self.reinvite(*self._described, user, headers)
+    # --- the session timer
 
     def _keep_alive(self) -> None:
         if self.state is SessionState.CONFIRMED:
-            self.refresh(user=Refresh(self._refresh_refused))
+            self.changes.refresh(user=Refresh(self._refresh_refused))
 
     def _refresh_refused(self, status: int) -> None:
         """RFC 4028 §10: only 408 and 481 end it at once; anything else is tried again until the interval ends."""

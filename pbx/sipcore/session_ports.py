@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,16 @@ from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransa
 
 if TYPE_CHECKING:
     from pbx.sipcore.session import Session
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, INFO, REFER, NOTIFY, MESSAGE"
+
+
+class SessionState(enum.Enum):
+    """See the head of `session`."""
+
+    EARLY = "early"
+    CONFIRMED = "confirmed"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)

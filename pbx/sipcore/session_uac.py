@@ -158,7 +158,7 @@ class OutgoingInvite:
         dialog = Dialog.uac(self.request, response)
         session = Session(self._clock, self._port, dialog, self._flow, self._contact, self._user, self._timers)
         session.offers.ours(self.request)
-        session.described(self.request.body, self.request.content_type)
+        session.changes.described(self.request.body, self.request.content_type)
         self._sessions[tag] = session
         return session
 

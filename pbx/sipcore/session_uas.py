@@ -13,8 +13,8 @@ from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.offers import describes
 from pbx.sipcore.reliable import EXTENSION, ReliableResponses
 from pbx.sipcore.sdp import CONTENT_TYPE
-from pbx.sipcore.session import ALLOW, Session, SessionState
-from pbx.sipcore.session_ports import SessionPort, SessionTimers, SessionUser
+from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import ALLOW, SessionPort, SessionState, SessionTimers, SessionUser
 from pbx.sipcore.transactions import ServerTransaction
 
 Headers = tuple[tuple[str, str], ...]
@@ -109,7 +109,7 @@ class IncomingInvite:
         if self._describing is None and describes(response):
             self._describing = response
             self.session.offers.ours(response)
-            self.session.described(response.body, response.content_type)
+            self.session.changes.described(response.body, response.content_type)
         elif self._describing is not response:
             response.body = b""  # it had to wait, and another one has said it
             response.remove("Content-Type")

@@ -107,7 +107,11 @@ def test_the_200_does_not_wait_for_the_prack_of_mere_ringing() -> None:
 
 def test_what_is_reliable_is_what_the_caller_asks_for() -> None:
     """Required: all. Supported: what describes something. Neither: nothing."""
-    for header, plain, described in ((REQUIRED, True, True), (SUPPORTED, False, True), (("Supported", "path"), False, False)):
+    for header, plain, described in (
+        (REQUIRED, True, True),
+        (SUPPORTED, False, True),
+        (("Supported", "path"), False, False),
+    ):
         for body, wanted in ((b"", plain), (ANSWER, described)):
             play, invite = called(header, body=OFFER)
             invite.provisional(183, body=body)

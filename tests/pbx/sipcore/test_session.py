@@ -8,8 +8,8 @@ from base.metrics import Metrics
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse
-from pbx.sipcore.session import Session, SessionState
-from pbx.sipcore.session_ports import SessionTimers
+from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import SessionState, SessionTimers
 from pbx.sipcore.session_uac import OutgoingInvite
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransaction, TransactionLayer
@@ -296,10 +296,10 @@ def test_requests_out_of_order_are_refused() -> None:
 def test_glare_of_two_reinvites() -> None:
     """RFC 3261 §14.2."""
     play, session = talking()
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     play.peer("INVITE", 2, tag=session.dialog.local_tag)
     assert play.responses(491)
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     assert play.news == [("not renewed", 491)]
 
 
@@ -314,7 +314,7 @@ def test_a_second_reinvite_before_the_first_is_answered() -> None:
 
 def test_our_reinvite_and_its_repeated_2xx() -> None:
     play, session = talking()
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     request = play.requests("INVITE")[0]
     play.reply(request, 200)
     play.reply(request, 200)
@@ -326,7 +326,7 @@ def test_our_reinvite_and_its_repeated_2xx() -> None:
 def test_a_reinvite_that_meets_nobody_ends_the_session() -> None:
     """RFC 3261 §12.2.1.2."""
     play, session = talking()
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     play.reply(play.requests("INVITE")[0], 481)
     assert play.news == [("not renewed", 481), ("ended", "no answer")]
     assert play.requests("BYE")

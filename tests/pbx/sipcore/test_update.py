@@ -58,22 +58,22 @@ def test_an_offer_by_update_is_answered_in_its_200(state: object) -> None:
 @pytest.mark.parametrize("state", [ringing, talking])
 def test_our_offer_by_update(state: object) -> None:
     play, session = ringing() if state is ringing else talking()
-    assert session.may_update
-    session.update(MORE, "application/sdp", play)
+    assert session.changes.may_update
+    session.changes.update(MORE, "application/sdp", play)
     asked = play.requests("UPDATE")[0]
     assert asked.body == MORE
-    session.update(MORE, "application/sdp", play)
+    session.changes.update(MORE, "application/sdp", play)
     assert play.news == [("not renewed", 491)]
     play.reply(asked, 200, body=ANSWER)
     assert play.news[-1] == ("renewed",)
     assert not play.requests("ACK")
-    assert session.may_update
+    assert session.changes.may_update
 
 
 def test_glare_of_updates() -> None:
     """RFC 3311 §5.2: 491 while ours waits for its answer, 500 with Retry-After while we owe one."""
     play, session = talking()
-    session.update(MORE, "application/sdp", play)
+    session.changes.update(MORE, "application/sdp", play)
     play.peer("UPDATE", 3, tag=session.dialog.local_tag, body=MORE)
     assert refusals(play, 491)
     play.reply(play.requests("UPDATE")[0], 200, body=ANSWER)
@@ -95,14 +95,14 @@ def test_no_update_offers_before_the_first_answer() -> None:
     assert refusals(play, 500)
     play.peer("UPDATE", 3, tag=tag)
     assert refusals(play, 200)
-    assert not invite.session.may_update
+    assert not invite.session.changes.may_update
 
 
 def test_our_early_offer_waits_for_the_prack() -> None:
     """RFC 3311 §5.1."""
     _play, invite = called(SUPPORTED, UPDATES, body=OFFER)
     invite.provisional(183, body=ANSWER)
-    assert not invite.session.may_update
+    assert not invite.session.changes.may_update
 
 
 def test_the_called_phone_offers_while_it_rings() -> None:
@@ -116,29 +116,29 @@ def test_the_called_phone_offers_while_it_rings() -> None:
 def test_a_refused_change_leaves_the_session_as_it_was() -> None:
     """RFC 3261 §14.1: a refresh repeats what was agreed, not what was refused."""
     play, session = talking()
-    session.reinvite(MORE, "application/sdp", play)
+    session.changes.reinvite(MORE, "application/sdp", play)
     play.reply(play.requests("INVITE")[0], 488)
-    session.updates = False
-    session.refresh()
+    session.changes.updates = False
+    session.changes.refresh()
     assert play.requests("INVITE")[-1].body == ANSWER
 
 
 def test_a_peer_that_only_seemed_to_know_update() -> None:
     play, session = talking()
-    session.update(MORE, "application/sdp", play)
+    session.changes.update(MORE, "application/sdp", play)
     play.reply(play.requests("UPDATE")[0], 405)
     assert play.news == [("not renewed", 405)]
-    assert not session.updates
+    assert not session.changes.updates
 
 
 def test_a_refresh_tells_headers() -> None:
     """By UPDATE without a body where that is taken, else by a re-INVITE that changes nothing."""
     play, session = talking()
-    session.refresh([("P-Asserted-Identity", "<sip:carol@example.org>")])
+    session.changes.refresh([("P-Asserted-Identity", "<sip:carol@example.org>")])
     asked = play.requests("UPDATE")[0]
     assert (asked.body, asked.get("P-Asserted-Identity")) == (b"", "<sip:carol@example.org>")
-    session.updates = False
-    session.refresh([("P-Asserted-Identity", "<sip:carol@example.org>")])
+    session.changes.updates = False
+    session.changes.refresh([("P-Asserted-Identity", "<sip:carol@example.org>")])
     again = play.requests("INVITE")[0]
     assert (again.body, again.get("P-Asserted-Identity")) == (ANSWER, "<sip:carol@example.org>")
     play.reply(again, 200, body=OFFER)
