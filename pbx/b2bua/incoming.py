@@ -26,7 +26,7 @@ class IncomingLeg(Leg):
         self.caller = caller
         self.theirs = read_description(request)
         self.user_agent = request.get("User-Agent") or ""
-        contact = f"<{exchange.stack.contact_for(transaction.flow, exchange.entropy.token(6))}>"
+        contact = exchange.contact(transaction.flow, secure=_asks_for_security(request))
         timers = exchange.settings.timers
         self.invite = IncomingInvite(exchange.clock, exchange.stack, transaction, contact, self, timers)
         self.session = self.invite.session
@@ -97,6 +97,13 @@ class IncomingLeg(Leg):
 
     def invite_unheard(self, invite: IncomingInvite) -> None:
         self._lost(NO_PRACK)
+
+
+def _asks_for_security(request: Request) -> bool:
+    """RFC 3261 §12.1.1: by its Request-URI, its topmost Record-Route, or its Contact."""
+    routes = request.get_all("Record-Route")
+    said = (request.uri, routes[0] if routes else "", "" if routes else request.get("Contact") or "")
+    return any(value.partition("<")[2][:5].lower() == "sips:" or value[:5].lower() == "sips:" for value in said)
 
 
 def _reason(status: int, text: str) -> str | None:

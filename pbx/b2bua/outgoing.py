@@ -74,7 +74,7 @@ class OutgoingLeg(Leg):
         return self._invitation.to
 
     def send(self, offer: SessionDescription | None) -> None:
-        contact = f"<{self.exchange.stack.contact_for(self.flow, self.exchange.entropy.token(6))}>"
+        contact = self.exchange.contact(self.flow, secure=self._invitation.uri[:5].lower() == "sips:")
         request = self._request(contact)
         if offer is not None:
             request.set_body(offer.encode(), CONTENT_TYPE)

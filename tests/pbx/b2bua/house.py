@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from base.clock import LoopClock
@@ -21,6 +21,7 @@ from directory.model import (
     Route,
     UnknownRoute,
 )
+from directory.network import Network as NetworkSettings
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
@@ -131,6 +132,21 @@ class Town:
         self.bindings: dict[int, list[Binding]] = {}
         self.rules: dict[int, list[CallRule]] = {}
         self.settings: dict[tuple[int, str], str] = {}
+        self.network = NetworkSettings()
+        self.gateways: set[int] = set()
+
+    @property
+    def groups(self) -> Town:
+        return self
+
+    def is_member(self, group: str, account: Account) -> bool:
+        return group == "ExternalGateways" and account.id in self.gateways
+
+    def account(self, account_id: int) -> Account | None:
+        return next((each for each in PEOPLE.values() if each.id == account_id), None)
+
+    def own_settings(self, account_id: int) -> Mapping[str, object]:
+        return {key: value for (owner, key), value in self.settings.items() if owner == account_id}
 
     def contacts(self, account_id: int) -> Sequence[Binding]:
         return self.bindings.get(account_id, [])
@@ -172,6 +188,8 @@ class Town:
             return AccountRoute(PEOPLE[local], services)
         if local in ("echo", "greeter"):
             return ProgramRoute(local, (), ALICE)
+        if local == "mailbox":
+            return ProgramRoute(local, (), BOB)
         return UnknownRoute(Address(local, DOMAIN))
 
 
@@ -222,7 +240,10 @@ class House:
         *,
         network: Network | None = None,
         address: tuple[str, int] = SERVER,
+        also: tuple[tuple[str, int], ...] = (),
+        tcp: tuple[tuple[str, int], ...] = (),
     ) -> None:
+        """`also`: more UDP sockets than the one at `address`."""
         clock = LoopClock(asyncio.get_running_loop())
         self.network = network or MemoryNetwork(clock)
         self.metrics = Metrics()
@@ -231,7 +252,11 @@ class House:
         self.book = Book()
         timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
         self.stack = SipStack(
-            self.network, clock, SeededEntropy(), self.metrics, StackSettings(udp=(address,), tcp=(), timers=timers)
+            self.network,
+            clock,
+            SeededEntropy(),
+            self.metrics,
+            StackSettings(udp=(address, *also), tcp=tcp, timers=timers),
         )
         settings = settings or CallSettings(timers=SessionTimers(T1, 4 * T1, 60.0), signal=Limits(drain=0.2))
         self.exchange = Exchange(
