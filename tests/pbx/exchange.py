@@ -115,6 +115,7 @@ class Exchange:
         rooms = Rooms(self.calls, self.events, self.registrar, self.proxy, self.messenger)
         self.policy = Policy(clock, entropy, metrics, self.directory, self.stack, rooms, self.settings)
         self.stack.attach(self.policy)
+        self.stack.shut_out = self.policy.blocks.shut_out
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.directory.add_host(self.address[0])
         await self.registrar.start()
