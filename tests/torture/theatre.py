@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +35,17 @@ from tests.simulation.virtual import simulate
 
 SERVER = ("192.0.2.1", 5060)
 SERVER6 = ("2001:db8::10", 5060)
-PORTS6 = (("2001:db8::10", 5070),)
 TORTURER, TORTURER6 = "198.51.100.7", "2001:db8:7::7"
 PHONE, NEIGHBOUR = ("203.0.113.5", 5060), ("203.0.113.9", 5060)
+NEIGHBOUR6 = ("2001:db8::c000:201", 5060)
+"""Of RFC 5118 §4.10: 2001:db8::192.0.2.1."""
 DOMAIN, PEOPLE = "example.com", ("user", "j.user", "j_user", "joe", "watson")
 QUIET = 60.0
-_SDP = b"v=0\r\no=- 1 1 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 203.0.113.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 2 12\r\n"
+FAULTS = ("pbx.transport.faults", "calls.faults")
+_SDP = (
+    b"v=0\r\no=- 1 1 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 203.0.113.5\r\nt=0 0\r\n"
+    b"m=audio 4000 RTP/AVP 0 2 12\r\na=rtpmap:2 G726-32/8000\r\n"
+)
 _NAMES = ("services.example.com", "chair-dnrc.example.com", "example.net", "example.org", "company.com")
 
 
@@ -90,7 +95,7 @@ class _Listener:
     """A party that answers every request with 200."""
 
     def __init__(self, network: MemoryNetwork, local: Endpoint, heard: list[Request]) -> None:
-        self._heard = heard
+        self.heard = heard
         self.socket = network.open(local, self._receive)
         self.responses: list[Response] = []
 
@@ -99,7 +104,7 @@ class _Listener:
         if isinstance(message, Response):
             self.responses.append(message)
             return
-        self._heard.append(message)
+        self.heard.append(message)
         if message.method != "ACK":
             response = response_to(message, 200, to_tag="heard")
             response.set("Contact", f"<sip:user@{self.socket.local[0]}>")
@@ -115,15 +120,15 @@ class Theatre:
         self.clock = VirtualClock()
         self.metrics = Metrics()
         self.heard = Heard()
-        self.network = MemoryNetwork(self.clock, fate=self._fate, names={name: (NEIGHBOUR[0],) for name in _NAMES})
+        self.databases = InlineDatabases()
+        self.network = MemoryNetwork(self.clock, fate=self._fate, names=dict.fromkeys(_NAMES, (NEIGHBOUR[0],)))
         networks = [ipaddress.ip_network(each) for each in (TORTURER, TORTURER6) if trusted]
         listen = [Listen(kind, *place) for kind in ("udp", "tcp") for place in (SERVER, SERVER6)]
-        listen += [Listen("udp", *place) for place in PORTS6]
         ground = Ground(
             clock=self.clock,
             entropy=SeededEntropy(1),
             network=self.network,
-            databases=InlineDatabases(),
+            databases=self.databases,
             media=VirtualStudio(self.clock),  # type: ignore[arg-type]  # its streams are joined only with its own
             run=run_at_once,
             data=folder,
@@ -132,13 +137,12 @@ class Theatre:
         )
         config = Config(sip=SipConfig(listen=tuple(listen), trusted=tuple(networks), qualify=0))
         self.house = House(ground, config, self.metrics, "0", domain=DOMAIN)
-        self.ground = ground
 
     def _fate(self, data: bytes, source: Endpoint, destination: Endpoint) -> Sequence[float]:
-        if source in (SERVER, SERVER6, *PORTS6):
+        if source in (SERVER, SERVER6):
             if destination[0] in (TORTURER, TORTURER6):
                 self._take(data)
-            elif destination not in (PHONE, NEIGHBOUR):
+            elif destination not in (PHONE, NEIGHBOUR, NEIGHBOUR6):
                 self.heard.stray.append((data, destination))
         return (0.01,)
 
@@ -154,6 +158,7 @@ class Theatre:
             if account is None:
                 await directory.create_account(DOMAIN, name, f"{name}-secret")
         self.neighbour = _Listener(self.network, NEIGHBOUR, self.heard.neighbour)
+        self.neighbour6 = _Listener(self.network, NEIGHBOUR6, self.heard.neighbour)
         self.phone = _Listener(self.network, PHONE, self.heard.phone)
         await self._register()
 
@@ -167,7 +172,9 @@ class Theatre:
             register.add(name, value)
         self.phone.socket.send(register.encode(), SERVER)
         await asyncio.sleep(1)
-        self.phone.socket.send(proved(register.encode(), self.phone.responses[-1].get("WWW-Authenticate") or "", "user"), SERVER)
+        self.phone.socket.send(
+            proved(register.encode(), self.phone.responses[-1].get("WWW-Authenticate") or "", "user"), SERVER
+        )
         await asyncio.sleep(1)
         assert self.phone.responses[-1].status == 200, self.phone.responses[-1]
         self.heard.phone.clear()
@@ -175,11 +182,11 @@ class Theatre:
 
     # --- the one who tortures
 
-    async def say(self, data: bytes, *, six: bool = False, server: Endpoint | None = None) -> None:
+    async def say(self, data: bytes, *, six: bool = False) -> None:
         """One datagram, and a minute for all that follows."""
         source = (TORTURER6 if six else TORTURER, 5060)
         socket = self.network.open(source, lambda data, source: None)
-        socket.send(data, server or (SERVER6 if six else SERVER))
+        socket.send(data, SERVER6 if six else SERVER)
         await asyncio.sleep(QUIET)
         await socket.close()
 
@@ -193,8 +200,19 @@ class Theatre:
         stream.close()
         await asyncio.sleep(1)
 
-    async def ask_whether_alive(self) -> None:
-        """The same server still answers a plain request."""
+    def begin_anew(self) -> None:
+        """What follows is another story."""
+        self.heard = Heard()
+        self.phone.heard, self.neighbour.heard = self.heard.phone, self.heard.neighbour
+        self.neighbour6.heard = self.heard.neighbour
+
+    async def close(self) -> None:
+        """Look whether the server still answers a plain request and has noted no fault, then end it."""
+        await self._ask_whether_alive()
+        self.heard.faults += [name for name in FAULTS if self.metrics.value(name)]
+        await self.house.close()
+
+    async def _ask_whether_alive(self) -> None:
         before = len(self.heard.answers)
         await self.say(_OPTIONS)
         answers = self.heard.answers[before:]
@@ -241,37 +259,56 @@ def proved(data: bytes, challenge: str, name: str) -> bytes:
     return first + f"\r\nAuthorization: {value}\r\n".encode() + again
 
 
-async def _play(data: bytes, folder: Path, login: str, stream: bool, six: bool, trusted: bool, port: int) -> Heard:
+async def _play(folder: Path, data: bytes, *, login: str, stream: bool, six: bool, trusted: bool) -> list[Heard]:
     theatre = Theatre(folder, trusted=trusted)
     try:
         await theatre.open()
-        place = (SERVER6[0] if six else SERVER[0], port)
         if stream:
             await theatre.say_on_stream(data)
         else:
-            await theatre.say(data, six=six, server=place)
+            await theatre.say(data, six=six)
         if login and theatre.heard.finals == [401]:
-            await theatre.say(proved(data, theatre.heard.answers[0].get("WWW-Authenticate"), login), six=six, server=place)
-        await theatre.ask_whether_alive()
-        for name in ("pbx.transport.faults", "calls.faults", "sip.core.faults"):
-            if theatre.metrics.value(name):
-                theatre.heard.faults.append(name)
-        await theatre.house.close()
+            await theatre.say(proved(data, theatre.heard.answers[0].get("WWW-Authenticate"), login), six=six)
+        await theatre.close()
     finally:
-        theatre.ground.databases.discard()  # type: ignore[attr-defined]  # they are in memory
-    return theatre.heard
+        theatre.databases.discard()
+    return [theatre.heard]
 
 
-def read_out(
-    data: bytes, *, login: str = "", stream: bool = False, six: bool = False, trusted: bool = True, port: int = 5060
-) -> Heard:
-    """What a server in virtual time makes of one message. `login`: answer its challenge as this account."""
+async def _play_all(folder: Path, messages: Sequence[tuple[bytes, bool]]) -> list[Heard]:
+    theatre = Theatre(folder, trusted=False)
+    stories = []
+    try:
+        await theatre.open()
+        for data, six in messages:
+            theatre.begin_anew()
+            await theatre.say(data, six=six)
+            stories.append(theatre.heard)
+        await theatre.close()
+    finally:
+        theatre.databases.discard()
+    return stories
+
+
+def read_out(data: bytes, *, login: str = "", stream: bool = False, six: bool = False, trusted: bool = True) -> Heard:
+    """What a server makes of one message. `login`: answer its challenge as this account."""
+    return _staged(lambda folder: _play(folder, data, login=login, stream=stream, six=six, trusted=trusted))[0]
+
+
+def read_out_to_one(messages: Sequence[tuple[bytes, bool]]) -> list[Heard]:
+    """What one server makes of many messages (and whether each comes over IPv6) of a stranger, one after the other."""
+    return _staged(lambda folder: _play_all(folder, messages))
+
+
+def _staged(play: Callable[[Path], Coroutine[Any, Any, list[Heard]]]) -> list[Heard]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         logs: list[Any] = stack.enter_context(capture_logs(processors=(format_exc_info,)))
-        heard = simulate(_play(data, folder, login, stream, six, trusted, port))
-    heard.faults += [str(line) for line in logs if line["log_level"] in ("error", "critical") or "exception" in line]
-    return heard
+        stories = simulate(play(folder))
+    stories[-1].faults += [
+        str(line) for line in logs if line["log_level"] in ("error", "critical") or "exception" in line
+    ]
+    return stories
 
 
-__all__ = ["Answer", "Heard", "read_out"]
+__all__ = ["Answer", "Heard", "read_out", "read_out_to_one"]
