@@ -21,6 +21,7 @@ from pbx.proxy.anchors import Anchor, Anchors
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
 from pbx.registrar.bindings import Bindings
+from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
@@ -86,8 +87,8 @@ class Proxy:
                 found = self._bindings.ringable(account.id)
                 targets = [Target(binding.contact, binding.flow, binding.path) for binding in found]
                 self.fork(transaction, targets)
-            case ForeignRoute():
-                self._spawn(self._relay(transaction))
+            case ForeignRoute(address):
+                self._spawn(self._relay(transaction, foreign_uri(address, transaction.request.uri)))
             case ProgramRoute() | GroupRoute():
                 transaction.reply(480)
             case UnknownRoute():
@@ -104,9 +105,8 @@ class Proxy:
         else:
             self._start(transaction, [self.outgoing(transaction, target) for target in targets])
 
-    async def _relay(self, transaction: ServerTransaction) -> None:
-        """Transit: the Request-URI stays (RFC 3261 §16.5: we are not responsible for its domain)."""
-        uri = transaction.request.uri
+    async def _relay(self, transaction: ServerTransaction, uri: str) -> None:
+        """Transit."""
         try:
             flow = await self._stack.flow_to(Uri.parse(uri))
         except Failure as failure:
