@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, prompts, router, settings, trunks
+from admin import accounts, certificates, domains, monitor, prompts, router, rules, settings, trunks
 from admin.acts import Acts, Desk
 
 ALL = (
@@ -13,6 +13,7 @@ ALL = (
     *monitor.ACTS,
     *certificates.ACTS,
     *router.ACTS,
+    *rules.ACTS,
     *trunks.ACTS,
 )
 
