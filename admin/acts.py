@@ -12,7 +12,7 @@ import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from admin.ports import CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
+from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
 from admin.rights import Actor, Right
 from base.clock import Clock
 from base.failures import Failure
@@ -86,6 +86,7 @@ class Desk:
     clock: Clock
     certificates: CertificateStore | None = None
     trunks: Trunks | None = None
+    blocks: Blocks | None = None
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""

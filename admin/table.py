@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, prompts, router, rules, settings, trunks
+from admin import accounts, certificates, domains, monitor, names, network, prompts, router, rules, settings, trunks
 from admin.acts import Acts, Desk
 
 ALL = (
     *accounts.ACTS,
+    *names.ACTS,
     *domains.ACTS,
     *settings.ACTS,
+    *network.ACTS,
     *prompts.ACTS,
     *monitor.ACTS,
     *certificates.ACTS,

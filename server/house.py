@@ -29,6 +29,7 @@ from base.storage.database import Databases
 from cgpl import ProgramCache
 from directory.directory import Directory
 from directory.firststart import Credentials, default_domain, prepare
+from directory.network import Fixed
 from directory.secrets import Keyring
 from mail.delivery import Delivery
 from mail.store import MailStore
@@ -39,7 +40,7 @@ from pbx.mediaproxy.wav import duration, repair_wav
 from pbx.messages.server import Messenger
 from pbx.nat.keepalive import KeepAlive
 from pbx.policy.policy import Policy, Rooms
-from pbx.policy.settings import ALLOWED, PolicySettings, TrustedPeers
+from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.room import Events
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
@@ -122,6 +123,7 @@ class House:
             self.keyring,
             main_domain=self._domain,
             hosts=ground.hosts,
+            fixed=Fixed(trusted=self.config.sip.trusted, lan=self.config.nat.lan),
         )
         default = self._domain or default_domain(ground.hosts[0] if ground.hosts else "")
         self.made = await prepare(self.directory, default, ground.entropy)
@@ -181,7 +183,6 @@ class House:
                 CallSettings(
                     timers=timers,
                     security=media_security(self.config.media.security),
-                    trusted=TrustedPeers(tuple(str(network) for network in self.config.sip.trusted)),
                 ),
                 self.events.lines,
             )
@@ -234,12 +235,13 @@ class House:
             self.directory,
             self.stack,
             Rooms(self.switchboard, self.events, self.registrar, self.proxy, self.messenger),
-            PolicySettings(
-                trusted=tuple(str(network) for network in self.config.sip.trusted), allowed=(*ALLOWED, "REFER")
-            ),
+            PolicySettings(allowed=(*ALLOWED, "REFER")),
         )
         self._closing.callback(policy.close)
         self.stack.attach(policy)
+        self.blocks = policy.blocks
+        self.stack.shut_out = policy.blocks.shut_out
+        self._closing.callback(bridges.surroundings(self.directory, self.stack))
         self.stack.on_flow_ended(self.registrar.flow_ended)
         await self.host.warm()
         recovered = await self.host.recover()

@@ -149,6 +149,7 @@ async def test_domains_and_route(stage: Stage) -> None:
         "kind": "program",
         "leads_to": f"service#alice@{DOMAIN}",
         "steps": [f"201 is an alias of alice@{DOMAIN}", "the caller's own number: the service application"],
+        "rules": [],
     }
 
 
