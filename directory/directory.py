@@ -20,17 +20,15 @@ from directory.network import Fixed, Network, NetworkSettings
 from directory.resolver import Resolver
 from directory.router.lint import Surroundings, Warning_, lint
 from directory.router.table import RouterTable, parse_table
-from directory.rules.control import control_rules
-from directory.rules.occasion import Occasion, local_time
-from directory.rules.order import in_order
-from directory.rules.rule import Rule, read_rules
+from directory.rules.book import RULES, RuleBook
+from directory.rules.occasion import Occasion
+from directory.rules.rule import read_rules
 from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
 from directory.store import Change, Store
 
 __all__ = ["Change", "Directory"]
 
 _ROUTER = "RouterTable"
-_RULES = "SignalRules"
 _PASSWORD_LIMIT = 256  # Limit: characters of a password.
 
 
@@ -46,7 +44,7 @@ class Directory:
         self._derived = DerivedCache()
         self._resolver = Resolver(store.image, self.local_domain, self.domain_setting)
         self._load_router()
-        self._read_rules: dict[Owner, tuple[Value, tuple[Rule, ...]]] = {}
+        self._rule_book = RuleBook(store.image)
 
     @classmethod
     async def open(
@@ -315,7 +313,7 @@ class Directory:
     async def _put_setting(self, owner: Owner, key: str, value: Value) -> None:
         if key == "PIN":
             raise Failure("invalid", "a PIN belongs to one account")
-        if key == _RULES:
+        if key == RULES:
             read_rules(value)
         await self._store.put_setting(owner, key, settings.checked(key, value))
 
@@ -323,37 +321,23 @@ class Directory:
 
     def call_rules(self, account_id: int, occasion: Occasion | None = None) -> tuple[CallRule, ...]:
         """What happens to this call of the account (pbx-apps §10, §11), by the clock on its wall."""
-        call = occasion or Occasion()
-        moment = local_time(call.wall, str(self.setting(account_id, "TimeZone") or ""))
-        control = control_rules(lambda key: self.setting(account_id, key), call, moment)
         domain = self._image.domain_ids[self._existing(account_id).domain]
-        owners = (("server", 0), ("domain", domain), ("account", account_id))
-        server_rules, domain_rules, own_rules = (self._rules_of(owner) for owner in owners)
-        if not (server_rules or domain_rules or own_rules):
-            return control
-        return in_order(server_rules, domain_rules, own_rules, control, call, moment)
+        return self._rule_book.call_rules(
+            account_id, domain, lambda key: self.setting(account_id, key), occasion or Occasion()
+        )
 
     def rules(self, *, account_id: int | None = None, domain: str | None = None) -> Value:
         """The free rules as they are stored: of an account, of a domain, or of the server."""
-        return _copy(self._image.settings.get(self._owner(account_id, domain), {}).get(_RULES)) or []
+        return _copy(self._rule_book.stored(self._owner(account_id, domain)))
 
     async def set_rules(self, value: Value, *, account_id: int | None = None, domain: str | None = None) -> None:
         """All rules of one owner at once. Raises Failure("invalid") that names the rule and its fault."""
-        await self._put_setting(self._owner(account_id, domain), _RULES, value or None)
+        await self._put_setting(self._owner(account_id, domain), RULES, value or None)
 
     def _owner(self, account_id: int | None, domain: str | None) -> Owner:
         if account_id is not None:
             return ("account", self._existing(account_id).id)
         return ("server", 0) if domain is None else ("domain", self._image.domain_ids[self._domain(domain)])
-
-    def _rules_of(self, owner: Owner) -> tuple[Rule, ...]:
-        stored = self._image.settings.get(owner, {}).get(_RULES)
-        if stored is None:
-            return ()
-        known = self._read_rules.get(owner)
-        if known is None or known[0] is not stored:
-            known = self._read_rules[owner] = (stored, read_rules(stored))
-        return known[1]
 
     def resolve(
         self, address: Address, *, caller: Caller | None, services: bool = True, use: Use = Use.SIGNAL
