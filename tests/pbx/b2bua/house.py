@@ -22,6 +22,7 @@ from directory.model import (
     UnknownRoute,
 )
 from directory.network import Network as NetworkSettings
+from directory.rules.occasion import Occasion
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
@@ -164,7 +165,7 @@ class Town:
     def setting(self, account_id: int, key: str) -> object:
         return self.settings.get((account_id, key))
 
-    def call_rules(self, account_id: int) -> Sequence[CallRule]:
+    def call_rules(self, account_id: int, occasion: Occasion) -> Sequence[CallRule]:
         return self.rules.get(account_id, [])
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
