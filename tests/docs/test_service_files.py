@@ -5,9 +5,11 @@ from __future__ import annotations
 import configparser
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from base import log
 from base.logins import tell_failure
@@ -24,10 +26,19 @@ GUESSES = (
 OTHERS = tuple(("sip", ("192.0.2.7", 5060), "-", reason) for reason in ("relay", "scan", "flood"))
 
 
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Standard error, with the log on it as a server writes it; what other tests made of the log is put back."""
+    before = structlog.get_config()
+    log.configure("info")
+    yield capsys
+    structlog.configure(**before)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("mode", "found"), [("normal", len(GUESSES)), ("aggressive", len(GUESSES + OTHERS))])
 def test_the_filter_finds_the_source(
-    form: str, mode: str, found: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    form: str, mode: str, found: int, tmp_path: Path, logged: pytest.CaptureFixture[str]
 ) -> None:
     if shutil.which("fail2ban-regex") is None:
         pytest.skip("fail2ban is not installed")
@@ -37,7 +48,7 @@ def test_the_filter_finds_the_source(
         tell_failure(logger, proto, source, user, reason)
     logger.info("registered", account="alice@example.org", source="192.0.2.7")
     written = tmp_path / "log"
-    written.write_text(capsys.readouterr().err, "utf-8")
+    written.write_text(logged.readouterr().err, "utf-8")
     done = subprocess.run(
         ["fail2ban-regex", "--out", "<ip>", str(written), f"{FILTER}[mode={mode}]"],
         capture_output=True, text=True, timeout=60, check=True,
@@ -45,10 +56,9 @@ def test_the_filter_finds_the_source(
     assert done.stdout.split() == ["192.0.2.7"] * found, done.stdout
 
 
-def test_an_ipv6_source_is_told_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure("info")
+def test_an_ipv6_source_is_told_in_brackets(logged: pytest.CaptureFixture[str]) -> None:
     tell_failure(log.get_logger("x"), "sip", ("2001:db8::7", 5060), "alice", "wrong-password")
-    line = capsys.readouterr().err
+    line = logged.readouterr().err
     assert "auth-failure proto=sip src=[2001:db8::7]:5060 user=alice reason=wrong-password" in line
     parser = configparser.RawConfigParser()
     parser.read(FILTER)

@@ -6,9 +6,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
+from base import log
 from pbx.sipcore import digest
 from pbx.sipcore.message import Response
 from tests.directory.fixtures import DOMAIN
@@ -17,6 +20,15 @@ from tests.simulation.virtual import simulate
 from tests.work import work
 
 _OWN = re.compile(rb"branch=[^;\r\n]+|tag=[^;\r\n]+|nonce=\"[^\"]+\"|Call-ID: [^\r\n]+|CSeq: \d+|(?<=:)\d+(?=;)")
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Standard error, with the log on it as a server writes it; what other tests made of the log is put back."""
+    before = structlog.get_config()
+    log.configure("info")
+    yield capsys
+    structlog.configure(**before)
 
 
 def plain(response: Response, user: str) -> bytes:
@@ -99,7 +111,7 @@ def test_a_nonce_that_was_not_given_to_the_source_is_stale_and_no_guess() -> Non
     simulate(play(scene))
 
 
-def test_an_honest_phone_is_never_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_honest_phone_is_never_a_failure(logged: pytest.CaptureFixture[str]) -> None:
     async def scene(house: Exchange) -> None:
         await house.directory.network_settings.set("BlockAfter", "1,1h")
         phone = house.phone()
@@ -109,10 +121,10 @@ def test_an_honest_phone_is_never_a_failure(capsys: pytest.CaptureFixture[str]) 
         assert house.metrics.value("sip.auth.failures") == 0
 
     simulate(play(scene))
-    assert "auth-failure" not in capsys.readouterr().out
+    assert "auth-failure" not in logged.readouterr().err
 
 
-def test_who_never_answers_the_challenge_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_never_answers_the_challenge_is_told_of(logged: pytest.CaptureFixture[str]) -> None:
     async def scene(house: Exchange) -> None:
         svwar = house.phone("m")
         for number in range(101):
@@ -120,7 +132,7 @@ def test_who_never_answers_the_challenge_is_told_of(capsys: pytest.CaptureFixtur
             assert (await svwar.ask(svwar.request("REGISTER", f"sip:{DOMAIN}", to=aor, from_=aor))).status == 401
 
     simulate(play(scene))
-    assert capsys.readouterr().out.count("reason=scan") == 1
+    assert logged.readouterr().err.count("reason=scan") == 1
 
 
 async def fail(phone: Phone, times: int) -> None:
