@@ -18,6 +18,7 @@ from base.failures import Failure
 from base.log import get_logger
 from directory.directory import Directory
 from directory.model import Account
+from pbx.workarounds.server import WorkaroundStore
 
 _log = get_logger("admin")
 
@@ -82,6 +83,7 @@ class Desk:
     mailboxes: Mailboxes
     server: Server
     certificates: CertificateStore | None = None
+    workarounds: WorkaroundStore | None = None
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, prompts, settings
+from admin import accounts, certificates, domains, monitor, prompts, settings, workarounds
 from admin.acts import Acts, Desk
 
-ALL = (*accounts.ACTS, *domains.ACTS, *settings.ACTS, *prompts.ACTS, *monitor.ACTS, *certificates.ACTS)
+ALL = (
+    *accounts.ACTS,
+    *domains.ACTS,
+    *settings.ACTS,
+    *prompts.ACTS,
+    *monitor.ACTS,
+    *certificates.ACTS,
+    *workarounds.ACTS,
+)
 
 
 def all_acts(desk: Desk) -> Acts:

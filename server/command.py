@@ -15,6 +15,7 @@ from server.command_data import data_commands
 from server.command_prompts import prompts
 from server.command_serve import serve
 from server.command_watch import calls, registrations, status, stop
+from server.command_workarounds import workarounds
 
 
 def _version(asked: bool) -> None:
@@ -61,6 +62,7 @@ app.add_typer(domains, name="domain")
 app.add_typer(settings, name="setting")
 app.add_typer(prompts, name="prompts")
 app.add_typer(certificates, name="certificates")
+app.add_typer(workarounds, name="workaround")
 app.add_typer(data_commands, name="data")
 
 

@@ -54,6 +54,7 @@ class Doors:
             _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget),
             _Process(shutdown),
             self._certificates(),
+            house.workarounds,
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()

@@ -46,11 +46,15 @@ from pbx.records.book import CallBook
 from pbx.registrar.bindings import Bindings
 from pbx.registrar.qualify import Qualifier, Qualifying
 from pbx.registrar.server import Registrar
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request
 from pbx.sipcore.section_guard import media_security
 from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.server import WorkaroundStore
 from server import bridges
 from server.listening import stack_settings
 from server.monitor import HouseMonitor
@@ -137,8 +141,13 @@ class House:
     async def _floor_calls(self) -> None:
         ground = self.ground
         clock, entropy, metrics = ground.clock, ground.entropy, self.metrics
+        self.workarounds = WorkaroundStore(self.database)
+        await self.workarounds.start()
+        done = self.workarounds.table
         self.bindings = Bindings(clock)
-        self.registrar = Registrar(clock, entropy, metrics, self.database, self.bindings, contacts=self._phones_allowed)
+        self.registrar = Registrar(
+            clock, entropy, metrics, self.database, self.bindings, contacts=self._phones_allowed, workarounds=done
+        )
         await self.registrar.start()
         self._closing.push_async_callback(self.registrar.close)
         self.stack = SipStack(
@@ -151,10 +160,17 @@ class House:
         self.book = CallBook(self.database, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
-        self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key)
+        self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
         self._closing.push_async_callback(self.proxy.close)
         self.events = Events(
-            clock, entropy, metrics, self.stack, self.directory, self.bindings, self.store.voice_counts
+            clock,
+            entropy,
+            metrics,
+            self.stack,
+            self.directory,
+            self.bindings,
+            self.store.voice_counts,
+            workarounds=done,
         )
         self._closing.push_async_callback(self.events.close)
         self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
@@ -177,6 +193,7 @@ class House:
                     trusted=TrustedPeers(tuple(str(network) for network in self.config.sip.trusted)),
                 ),
                 self.events.lines,
+                done,
             )
         )
 
@@ -229,14 +246,20 @@ class House:
             PolicySettings(
                 trusted=tuple(str(network) for network in self.config.sip.trusted), allowed=(*ALLOWED, "REFER")
             ),
+            self.workarounds.table,
         )
         self._closing.callback(policy.close)
         self.stack.attach(policy)
+        self.stack.answer_source(self._source_port)
         self.stack.on_flow_ended(self.registrar.flow_ended)
         await self.host.warm()
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)
+
+    def _source_port(self, request: Request, flow: Flow) -> bool:
+        done = self.workarounds.table.for_(request.get("User-Agent") or "", flow.remote[0])
+        return Workaround.SOURCE_PORT in done
 
     # --- the SIP door
 
@@ -252,6 +275,7 @@ class House:
             self.stack,
             self.bindings,
             Qualifying(self.config.sip.qualify),
+            self.workarounds.table,
         )
         qualifier.start()
         self._closing.callback(qualifier.close)
@@ -262,6 +286,7 @@ class House:
             self.bindings,
             self.config.nat.keepalive,
             self.config.nat.interval,
+            self.workarounds.table,
         )
         keepalive.start()
         self._closing.callback(keepalive.close)

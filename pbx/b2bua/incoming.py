@@ -10,6 +10,8 @@ from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
 
 
 class IncomingLeg(Leg):
@@ -18,12 +20,14 @@ class IncomingLeg(Leg):
     def __init__(self, exchange: Exchange, transaction: ServerTransaction, caller: Caller, owner: LegOwner) -> None:
         request = transaction.request
         security = exchange.security_of(None if caller.account is None else caller.account.id)
-        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security)
+        agent = request.get("User-Agent") or ""
+        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security, agent)
         self.caller = caller
         self.theirs = read_description(request)
-        self.user_agent = request.get("User-Agent") or ""
-        contact = f"<{exchange.stack.contact_for(transaction.flow, exchange.entropy.token(6))}>"
-        timers = exchange.settings.timers
+        done = self.workarounds
+        user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else exchange.entropy.token(6)
+        contact = f"<{exchange.stack.contact_for(transaction.flow, user)}>"
+        timers = exchange.session_timers(done)
         self.invite = IncomingInvite(exchange.clock, exchange.stack, transaction, contact, self, timers)
         self.session = self.invite.session
         exchange.register(self)
@@ -37,6 +41,8 @@ class IncomingLeg(Leg):
         return self.invite.pending
 
     def provision(self, status: int, reason: str = "", description: SessionDescription | None = None) -> None:
+        if Workaround.PLAIN_RINGING in self.workarounds:
+            status, reason, description = 180, "", None
         self.invite.provisional(status, reason, b"" if description is None else description.encode(), self._headers())
 
     def accept(self, description: SessionDescription) -> None:

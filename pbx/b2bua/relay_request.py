@@ -11,6 +11,7 @@ from pbx.sipcore.session import ALLOW
 from pbx.sipcore.transactions import ServerTransaction
 
 _PASSING = frozenset({"INFO", "MESSAGE"})
+_DURATION = 160  # milliseconds
 
 
 def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
@@ -25,6 +26,21 @@ def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
         for name in ("Info-Package", "Content-Disposition", "Content-Language"):
             twin.copy_from(request, name)
         other.session.request(twin, _Return(leg, transaction))
+
+
+def tell_digit(leg: Leg, digit: str) -> None:
+    """One key as INFO. Interop: no standard; `application/dtmf-relay` is what telephones and gateways read."""
+    if leg.session is not None:
+        body = f"Signal={digit}\r\nDuration={_DURATION}\r\n".encode()
+        leg.session.request(leg.session.new_request("INFO", body, "application/dtmf-relay"), _Unheard())
+
+
+class _Unheard:
+    """Whether it takes the key is its own business."""
+
+    def on_response(self, response: Response) -> None: ...
+
+    def on_failure(self, cause: str) -> None: ...
 
 
 class _Return:

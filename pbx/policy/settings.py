@@ -22,14 +22,12 @@ EVENTS = ("message-summary", "dialog", "presence", "reg")
 class PolicySettings:
     """`trusted`: peers that are not challenged (addresses or networks). `strangers`: take unauthenticated calls to
     local addresses from foreign domains; off, all of them get the same 401. `extensions`: option tags that a Require
-    may name (RFC 3261 §8.2.2.3). `modern_agents`: beginnings of User-Agent known to survive a second, SHA-256
-    challenge (RFC 8760). baresip is not: 1.0 gives up when any challenge is not MD5."""
+    may name (RFC 3261 §8.2.2.3)."""
 
     trusted: tuple[str, ...] = ()
     strangers: bool = False
     allowed: tuple[str, ...] = ALLOWED
     extensions: frozenset[str] = frozenset({"path", "timer"})
-    modern_agents: tuple[str, ...] = ("Linphone", "Tandem")
     free_attempts: int = 5
     longest_delay: float = 8.0
     delayed: int = 1000

@@ -19,6 +19,7 @@ from admin.table import all_acts
 from base.failures import Failure
 from base.metrics import Metrics
 from directory.directory import Directory
+from pbx.workarounds.server import WorkaroundStore
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 
@@ -79,9 +80,11 @@ class House:
 class Stage:
     """All that a test needs."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, workarounds: WorkaroundStore | None = None) -> None:
         self.directory, self.prompts, self.house = directory, Prompts(), House()
-        self.acts: Acts = all_acts(Desk(directory, self.prompts, self.house, self.house, self.house))
+        self.acts: Acts = all_acts(
+            Desk(directory, self.prompts, self.house, self.house, self.house, workarounds=workarounds)
+        )
 
     async def do(self, act: str, **arguments: Json) -> Json:
         return await self.acts.perform(act, {key.rstrip("_"): value for key, value in arguments.items()}, LOCAL)
