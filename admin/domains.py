@@ -5,6 +5,7 @@ from __future__ import annotations
 from admin.acts import Act, Arguments, Desk, Parameter, Type
 from admin.ports import Json
 from admin.rights import Right
+from base.failures import Failure
 from directory import names
 from directory.model import (
     AccountRoute,
@@ -15,6 +16,7 @@ from directory.model import (
     ProgramRoute,
     Route,
     UnknownRoute,
+    Use,
 )
 
 
@@ -50,9 +52,17 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     address = names.parse_target(arguments.text("address"), domain)  # as its telephone completes it
     if address is None:
         return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
-    resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"))
+    use = _use(arguments.text("use"))
+    resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"), use=use)
     kind, leads_to = describe(resolution.route)
     return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps)}
+
+
+def _use(text: str) -> Use:
+    try:
+        return Use(text.lower() or "signal")
+    except ValueError:
+        raise Failure("invalid", f"{text}: an address is wanted for signal, mail or access") from None
 
 
 def describe(route: Route) -> tuple[str, str]:
@@ -96,6 +106,7 @@ ACTS = (
             Parameter("address"),
             Parameter("from", required=False),
             Parameter("no_services", Type.FLAG, required=False),
+            Parameter("use", required=False),
         ),
     ),
 )

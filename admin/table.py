@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, prompts, settings, workarounds
+from admin import accounts, certificates, domains, monitor, prompts, router, settings, workarounds
 from admin.acts import Acts, Desk
 
 ALL = (
@@ -12,6 +12,7 @@ ALL = (
     *prompts.ACTS,
     *monitor.ACTS,
     *certificates.ACTS,
+    *router.ACTS,
     *workarounds.ACTS,
 )
 

@@ -131,12 +131,18 @@ class Environment:
         found = self.find(name, domain=domain, language=language)
         return None if found is None else found.path.read_bytes()
 
-    def visible(self, *, domain: str = "", language: str = "") -> list[EnvironmentFile]:
-        """Each name once, as `find` would answer, sorted by name."""
+    def visible(
+        self, *, domain: str = "", language: str = "", endings: tuple[str, ...] = ("",)
+    ) -> list[EnvironmentFile]:
+        """Each name with one of these endings once, as `find` would answer, sorted by name."""
         seen: dict[str, EnvironmentFile] = {}
         for level, folder in self._search(domain, language):
             for name, path in self._folders.files(folder).items():
-                if name not in seen and (found := self._folders.describe(path, level)) is not None:
+                if (
+                    name.endswith(endings)
+                    and name not in seen
+                    and (found := self._folders.describe(path, level)) is not None
+                ):
                     seen[name] = found
         return [seen[name] for name in sorted(seen)]
 

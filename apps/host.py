@@ -36,6 +36,11 @@ LIMITS = Limits(slice_steps=10_000, budget=20_000_000)
 GRACE = 3.0
 
 
+def program_cache() -> ProgramCache:
+    """Compiled programs with the built-ins of this host."""
+    return ProgramCache(builtin_table())
+
+
 class _Modules:
     """The external modules that one Task sees: those of its domain and language, as they were at first use."""
 
@@ -50,11 +55,12 @@ class _Modules:
 class ApplicationHost:
     """The Tasks of one server."""
 
-    def __init__(self, services: Services, *, limit: int = MAX_TASKS) -> None:
+    def __init__(self, services: Services, *, limit: int = MAX_TASKS, programs: ProgramCache | None = None) -> None:
+        """`programs`: what is compiled already, by `program_cache`, when it is to outlive this host."""
         self.services = services
         self._limit = limit
         self._verbs = waiting_verbs()
-        self._programs = ProgramCache(builtin_table())
+        self._programs = programs or program_cache()
         self._tasks: dict[RunningTask, asyncio.Task[None]] = {}
         self._children: dict[RunningTask, int] = {}
         self._closing = False
@@ -235,14 +241,13 @@ class ApplicationHost:
 
     async def warm(self) -> None:
         """Compile the server's programs, so that the first call need not wait, and tell of those that are wrong."""
-        for file in self.services.environment.visible():
-            if file.name.endswith((".sppr", ".sppi")):
-                try:
-                    self.compiled(file.name, "", "")
-                except CompileError as error:
-                    first = error.diagnostics[0]
-                    _log.error("program_invalid", file=first.filename, line=first.line, message=first.message)
-                await asyncio.sleep(0)
+        for file in self.services.environment.visible(endings=(".sppr", ".sppi")):
+            try:
+                self.compiled(file.name, "", "")
+            except CompileError as error:
+                first = error.diagnostics[0]
+                _log.error("program_invalid", file=first.filename, line=first.line, message=first.message)
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Hang up, let the programs finish, then end what is left."""

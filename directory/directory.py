@@ -15,13 +15,16 @@ from base.values.text import format_value, parse_value
 from directory import names, settings
 from directory.callrules import call_rules
 from directory.image import Group, Owner
-from directory.model import Account, Address, Caller, CallRule, Resolution
+from directory.model import Account, Address, Caller, CallRule, Resolution, Use
 from directory.resolver import Resolver
+from directory.router.lint import Surroundings, Warning_, lint
+from directory.router.table import RouterTable, parse_table
 from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
 from directory.store import Change, Store
 
 __all__ = ["Change", "Directory"]
 
+_ROUTER = "RouterTable"
 _PASSWORD_LIMIT = 256  # Limit: characters of a password.
 
 
@@ -34,6 +37,7 @@ class Directory:
         self._hosts = {names.plain_host(host) for host in hosts}
         self._derived = DerivedCache()
         self._resolver = Resolver(store.image, self.local_domain, self.domain_setting)
+        self._load_router()
 
     @classmethod
     async def open(
@@ -305,10 +309,12 @@ class Directory:
         """What happens to a call of this account (pbx-apps §10)."""
         return call_rules(lambda key: self.setting(account_id, key))
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
+    def resolve(
+        self, address: Address, *, caller: Caller | None, services: bool = True, use: Use = Use.SIGNAL
+    ) -> Resolution:
         """Where an address leads: the one numbering plan (decision 5). `caller` None means this server itself, which
         may name programs; nobody else may. `services` false: `;services=no` of the Request-URI."""
-        return self._resolver.resolve(address, caller=caller, services=services)
+        return self._resolver.resolve(address, caller=caller, services=services, use=use)
 
     def resolve_target(
         self, target: str, account: Account, *, caller: Caller | None = None, services: bool = True
@@ -316,6 +322,31 @@ class Directory:
         """Where a target of an account's own rule or program leads: `#app`, `app{..}#account`, `name`,
         `name@domain`, `<sip:..>`. A bare name is in the account's domain."""
         return self._resolver.resolve_target(target, account, caller=caller, services=services)
+
+    # ---- Router --------------------------------------------------------------------------------------------------
+
+    @property
+    def router(self) -> RouterTable:
+        """The administrator's table as it is in use."""
+        return self._resolver.table
+
+    def check_router(self, text: str) -> tuple[RouterTable, list[Warning_]]:
+        """A table that would be taken, and what is to be said of it. Raises Failure("invalid") with every fault."""
+        table = parse_table(text, self.main_domain)
+        known = [Address(local, domain) for domain, local in self._image.names]
+        emergency = settings.targets(self.domain_setting(self.main_domain, "EmergencyNumbers"))
+        return table, lint(table, Surroundings(self.main_domain, self.local_domain, known, emergency))
+
+    async def set_router(self, text: str) -> list[Warning_]:
+        """All of it or nothing; the next request is routed by it. Raises Failure("invalid")."""
+        _, warnings = self.check_router(text)
+        await self._store.put_setting(("server", 0), _ROUTER, text or None)
+        self._load_router()
+        return warnings
+
+    def _load_router(self) -> None:
+        text = self._image.settings.get(("server", 0), {}).get(_ROUTER)
+        self._resolver.table = parse_table(str(text or ""), self.main_domain)
 
     # ---- feed ----------------------------------------------------------------------------------------------------
 

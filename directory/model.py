@@ -26,13 +26,25 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A local part at a domain, as the Router sees it. The domain is lower case; the local part is as written."""
+    """A local part at a domain, as the Router sees it. The domain is lower case; the local part is as written.
+    `port` is 0 where none is named; it means something for other servers only."""
 
     local: str
     domain: str
+    port: int = 0
 
     def __str__(self) -> str:
-        return f"{self.local}@{self.domain}"
+        if not self.port:
+            return f"{self.local}@{self.domain}"
+        return f"{self.local}@{f'[{self.domain}]' if ':' in self.domain else self.domain}:{self.port}"
+
+
+class Use(enum.Enum):
+    """What an address is wanted for."""
+
+    SIGNAL = "signal"
+    MAIL = "mail"
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +91,12 @@ Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Where an address leads and each step taken, in words, for `tandem route` and the log."""
+    """Where an address leads and each step taken, in words, for `tandem route` and the log. `relay`: a record of the
+    Router leads it out of this server for everybody, also for those who proved nothing."""
 
     route: Route
     steps: tuple[str, ...] = ()
+    relay: bool = False
 
 
 class Stage(enum.Enum):
@@ -131,8 +145,8 @@ class Caller:
     """Who calls, and what was proved of him.
 
     `account` is set only when a digest proved it; `trusted` for a peer in the list of trusted addresses;
-    `uri` and `name` are what the From header says; `asserted` is what a trusted peer asserts of him beyond it, and
-    `private` that he wants not to be shown to the callee.
+    `uri` and `name` are what the From header says; `asserted` is what a trusted peer asserts of him beyond it, or which
+    of his own names an account prefers to be called by; `private`: he wants to be shown to nobody who is told of him.
     """
 
     uri: str

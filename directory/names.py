@@ -96,9 +96,15 @@ def parse_target(text: str, domain: str) -> Address | None:
     local, at, host = text.rpartition("@")
     if not at:
         local, host = text, domain
-    elif host.count(":") == 1:
-        host = host.partition(":")[0]
-    return Address(local, plain_host(host)) if local and host else None
+    return address_at(local, host) if local and host else None
+
+
+def address_at(local: str, host: str) -> Address:
+    """`local` at `host`, `host:port` or `[address]:port`; a port that is none is left out."""
+    bare, colon, port = host.rpartition(":")
+    if not colon or (":" in bare and not bare.endswith("]")):
+        return Address(local, plain_host(host))
+    return Address(local, plain_host(bare), int(port) if port.isascii() and port.isdigit() and int(port) < 65536 else 0)
 
 
 def wants_services(text: str) -> bool:

@@ -2,10 +2,11 @@
 
 The order in which a local part of ours is looked at, and nothing else has a say:
 
-    1. emergency numbers                               setting EmergencyNumbers
-    2. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
-    3. service codes                                   *NN  *nnn  *99nnn
-    4. functions of the PBX centre                     0  600  echo  7nn
+    1. emergency numbers                               setting EmergencyNumbers: only a record of their own takes them
+    2. the Router's table                              `directory.router`; what it makes of the address starts again
+    3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
+    4. service codes                                   *NN  *nnn  *99nnn
+    5. functions of the PBX centre                     0  600  echo  7nn
 
 Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.
 """

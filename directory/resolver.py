@@ -6,7 +6,7 @@ Not the Signal: rules and timers of the account come later. Reads the image only
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from base.values.kinds import Value
@@ -23,7 +23,10 @@ from directory.model import (
     Resolution,
     Route,
     UnknownRoute,
+    Use,
 )
+from directory.router.record import Verdict
+from directory.router.table import RouterTable
 from directory.settings import targets
 
 _HOPS = 10  # Limit: forwarders that point to forwarders.
@@ -39,6 +42,8 @@ class _Walk:
     # Programs are started by rules, forwarders and programs. A stranger who could name any program and account in a
     # Request-URI could place calls in that account's name.
     programs: bool
+    use: Use = Use.SIGNAL
+    relay: bool = False
     steps: list[str] = field(default_factory=list)
 
     def say(self, step: str) -> None:
@@ -51,15 +56,16 @@ class Resolver:
     def __init__(
         self, image: Image, local_domain: Callable[[str], str | None], setting: Callable[[str, str], Value]
     ) -> None:
+        self.table = RouterTable()
         self._image = image
         self._local_domain = local_domain
         self._setting = setting  # (domain, key): the domain's value
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool) -> Resolution:
+    def resolve(self, address: Address, *, caller: Caller | None, services: bool, use: Use) -> Resolution:
         """`caller` None is the server itself."""
-        walk = _Walk(caller, services, programs=caller is None)
-        route = self._address(Address(names.unescaped(address.local), address.domain), walk)
-        return Resolution(route, tuple(walk.steps))
+        walk = _Walk(caller, services, programs=caller is None, use=use)
+        route = self._address(replace(address, local=names.unescaped(address.local)), walk)
+        return Resolution(route, tuple(walk.steps), walk.relay)
 
     def resolve_target(self, target: str, account: Account, *, caller: Caller | None, services: bool) -> Resolution:
         """A target of `account`'s own rules, or of a program that runs for it."""
@@ -68,29 +74,52 @@ class Resolver:
         if address is None:
             walk.say(f"{target!r} is no address")
             return Resolution(UnknownRoute(Address(target, account.domain)), tuple(walk.steps))
-        route = self._address(Address(names.unescaped(address.local), address.domain), walk, account)
-        return Resolution(route, tuple(walk.steps))
+        route = self._address(replace(address, local=names.unescaped(address.local)), walk, account)
+        return Resolution(route, tuple(walk.steps), walk.relay)
 
     def _address(self, address: Address, walk: _Walk, owner: Account | None = None) -> Route:
         for _ in range(_HOPS):
             domain = self._local_domain(address.domain)
-            if domain is None:
-                walk.say(f"{address.domain} is not a domain of this server")
-                return ForeignRoute(address)
-            if domain != address.domain:
-                walk.say(f"{address.domain} means {domain}")
-            address = Address(address.local, domain)
-            outcome = self._local(address, walk, owner)
+            if domain is not None:
+                if domain != address.domain:
+                    walk.say(f"{address.domain} means {domain}")
+                address = Address(address.local, domain)
+            outcome = self._routed(address, walk) or (
+                self._foreign(address, walk) if domain is None else self._local(address, walk, owner)
+            )
             if not isinstance(outcome, Address):
                 return outcome
             address = outcome
         walk.say(f"more than {_HOPS} forwards: a loop")
         return UnknownRoute(address)
 
+    def _routed(self, address: Address, walk: _Walk) -> Route | Address | None:
+        """What the Router's table says, if anything. An emergency number is taken only by a record of its own."""
+        emergency = self._is_emergency(address)
+        match = self.table.route(address, walk.use, self._image.main_domain, literal=emergency)
+        if match is None:
+            return None
+        record, outcome = match.record, match.outcome
+        walk.say(
+            f"Router line {record.line}, {record.text}: {outcome if isinstance(outcome, Address) else outcome.value}"
+        )
+        if isinstance(outcome, Verdict):
+            return UnknownRoute(address)
+        walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
+        walk.programs = walk.programs or record.names_program
+        return outcome
+
+    def _is_emergency(self, address: Address) -> bool:
+        return address.local in targets(self._setting(address.domain, "EmergencyNumbers"))
+
+    def _foreign(self, address: Address, walk: _Walk) -> Route:
+        walk.say(f"{address.domain} is not a domain of this server")
+        return ForeignRoute(address)
+
     def _local(self, address: Address, walk: _Walk, owner: Account | None) -> Route | Address:
         """One of our domains: the order of the numbering plan. An Address starts again."""
-        if address.local in targets(self._setting(address.domain, "EmergencyNumbers")):
-            walk.say(f"{address.local} is an emergency number, and no trunk takes it")
+        if self._is_emergency(address):
+            walk.say(f"{address.local} is an emergency number, and no record of the Router takes it")
             return UnknownRoute(address)
         named = self._named(address, walk, owner)
         if named is not None:
@@ -122,7 +151,7 @@ class Resolver:
                 return GroupRoute(address.local.lower(), tuple(member for member in members if member))
             case Forwarder():
                 walk.say(f"{address.local} forwards to {found.target}")
-                walk.programs = True
+                walk.programs, walk.relay = True, False
                 return names.parse_target(found.target, found.domain) or UnknownRoute(address)
             case _:
                 assert_never(found)
@@ -189,7 +218,7 @@ class Resolver:
         wanted = str(self._setting(address.domain, "Operator") or "")
         if wanted and wanted != address.local:
             walk.say(f"the operator is {wanted}")
-            walk.programs = True
+            walk.programs, walk.relay = True, False
             return names.parse_target(wanted, address.domain) or UnknownRoute(address)
         if (address.domain, "operator") in self._image.names:
             return Address("operator", address.domain)

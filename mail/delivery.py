@@ -28,6 +28,7 @@ from directory.model import (
     ProgramRoute,
     Resolution,
     UnknownRoute,
+    Use,
 )
 from mail.store import MailStore
 from mail.store.messages import header_length
@@ -52,7 +53,7 @@ class Names(Protocol):
 
     def local_domain(self, host: str) -> str | None: ...
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
+    def resolve(self, address: Address, *, caller: Caller | None, use: Use) -> Resolution: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Delivery:
         return tuple(dict.fromkeys(self._accounts(Address(local, domain), MAX_DEPTH)))
 
     def _accounts(self, address: Address, depth: int) -> list[Account]:
-        match self._names.resolve(address, caller=None).route:
+        match self._names.resolve(address, caller=None, use=Use.MAIL).route:
             case AccountRoute(account=account):
                 return [account]
             case GroupRoute(members=members) if depth:

@@ -1,4 +1,4 @@
-"""`tandem account`, `tandem domain`, `tandem setting`, `tandem route`."""
+"""`tandem account`, `tandem domain`, `tandem setting`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from server.command_output import (
     rows,
     say,
     show_json,
-    show_pairs,
     show_rows,
 )
 
@@ -215,26 +214,6 @@ def _owner(text: str) -> dict[str, Json]:
     if text == "@":
         return {}
     return {"domain": text[1:]} if text.startswith("@") else {"account": text}
-
-
-def route(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="A number, a name, or an address.")],
-    from_: Annotated[str | None, typer.Option("--from", metavar="NAME", help="As if this account called.")] = None,
-    no_services: Annotated[bool, typer.Option("--no-services", help="With ;services=no.")] = False,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell where a call to an address leads, and why.
-
-    Example: tandem route '*98' --from alice
-    """
-    answer = row(ask(data, "route", address=address, from_=from_, no_services=no_services))
-    if as_json:
-        show_json(answer)
-        return
-    for step in _list(answer.get("steps")):
-        say(f"  {step}")
-    show_pairs({str(answer.get("kind")): answer.get("leads_to")}, as_json=False)
 
 
 def _list(value: Json) -> list[Json]:

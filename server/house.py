@@ -26,6 +26,7 @@ from base.entropy import Entropy
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Databases
+from cgpl import ProgramCache
 from directory.directory import Directory
 from directory.firststart import Credentials, default_domain, prepare
 from directory.secrets import Keyring
@@ -80,6 +81,8 @@ class Ground:
     timers: Timers = field(default_factory=Timers)
     tls: bool = False
     """Whether there are certificates, in the data folder (a simulation has none)."""
+    programs: ProgramCache | None = None
+    """Compiled programs that outlive the house (a simulation makes many houses)."""
 
 
 class House:
@@ -221,7 +224,8 @@ class House:
                 clips=Clips(ground.data / "clips", run),
                 files=AccountFiles(ground.data / "files", run),
                 wave=Wave(repair=_repair, duration=duration),
-            )
+            ),
+            programs=ground.programs,
         )
         self.switchboard.attach(self.host)
         self.switchboard.attach_proxy(self.proxy)

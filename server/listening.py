@@ -10,8 +10,8 @@ from base.config import LISTEN, Config, Listen, SipConfig
 from base.failures import Failure
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.timers import Timers
+from pbx.transport.doors import SECURE, StackSettings
 from pbx.transport.network import Endpoint
-from pbx.transport.stack import SECURE, StackSettings
 
 
 def surroundings(config: Config) -> Surroundings:

@@ -119,6 +119,7 @@ TITLES = {
     5589: "SIP Call Transfer",
     5626: "SIP Outbound: Client-Initiated Connections",
     5627: "SIP GRUU",
+    5630: "SIPS URI Scheme",
     5658: "Record-Route Fix for SIP",
     5761: "RTP and RTCP on One Port",
     5763: "DTLS-SRTP in SIP",

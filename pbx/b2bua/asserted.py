@@ -1,11 +1,12 @@
 """Who a caller is beyond his From, and who may know: P-Asserted-Identity (RFC 3325) and Privacy (RFC 3323). Pure.
 
 An identity is asserted only when a digest proved it, or when a trusted peer asserted it; it goes to trusted peers only.
-P-Preferred-Identity (RFC 3325 §9.2) and Remote-Party-ID are read by nobody: an account has one identity.
+An account may prefer to be called by one of its own names. Remote-Party-ID is read by nobody.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from directory.model import Caller
@@ -13,21 +14,40 @@ from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.uri import NameAddress, Uri
 
-ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
+NOBODY = Caller("sip:anonymous@anonymous.invalid", "Anonymous")
 """RFC 3323 §4.1.1.3."""
+
+ANONYMOUS = f'"{NOBODY.name}" <{NOBODY.uri}>'
 
 REVEALING = frozenset({"Subject", "Call-Info", "Organization"})
 """RFC 3323 §5.3: headers that a caller who wants privacy does not show."""
 
 _ASSERTED = "P-Asserted-Identity"
+_PREFERRED = "P-Preferred-Identity"
 _WISHES = {"id", "user", "header"}
 
 
-def complete(caller: Caller, request: Request) -> Caller:
+def complete(caller: Caller, request: Request, owns: Callable[[Uri], bool] = lambda _uri: False) -> Caller:
     """The caller with what his request asserts and wishes. An identity of an untrusted one is not believed
-    (RFC 3325 §5)."""
-    asserted = _first(request) if caller.trusted else ""
+    (RFC 3325 §5); one that an account prefers counts when the account `owns` it (RFC 3325 §9.2)."""
+    asserted = ""
+    if caller.trusted:
+        asserted = _first(request, _ASSERTED)
+    elif caller.account is not None and (preferred := _first(request, _PREFERRED)):
+        asserted = preferred if owns(NameAddress.parse(preferred).uri) else ""
     return replace(caller, private=wants_privacy(request), asserted=asserted)
+
+
+def seen(caller: Caller) -> Caller:
+    """The caller as those see him who are told of a call and are neither in it nor its administrator."""
+    return NOBODY if caller.private else caller
+
+
+def recorded(caller: Caller) -> str:
+    """The caller's address for the call record, which his wish for privacy does not change."""
+    if caller.account is not None and _written_anonymous(caller):
+        return f"sip:{caller.account.address}"
+    return caller.uri
 
 
 def wants_privacy(request: Request) -> bool:
@@ -64,7 +84,7 @@ def screen(request: Request, caller: Caller, *, trusted: bool) -> None:
     """The same for a request that is proxied: no assertion of a stranger passes, and none leaves to strangers
     (RFC 3325 §5, §7)."""
     request.remove(_ASSERTED)
-    request.remove("P-Preferred-Identity")
+    request.remove(_PREFERRED)
     for name, value in headers_for(caller, trusted=trusted):
         if name == _ASSERTED:
             request.add(name, value)
@@ -74,6 +94,8 @@ def _account(caller: Caller) -> str:
     account = caller.account
     if account is None:
         raise ValueError("no account was proved")
+    if caller.asserted:
+        return caller.asserted
     name = "" if _written_anonymous(caller) else caller.name
     return str(NameAddress(name or account.real_name, Uri(user=account.name, host=account.domain)))
 
@@ -89,9 +111,9 @@ def _hidden(uri: Uri) -> bool:
     return uri.host.lower().endswith("anonymous.invalid")
 
 
-def _first(request: Request) -> str:
-    """The first identity of a trusted peer, when it is one."""
+def _first(request: Request, name: str) -> str:
+    """The first identity in that header, when it is one."""
     try:
-        return str(NameAddress.parse((request.get(_ASSERTED) or "").strip()))
+        return str(NameAddress.parse((request.get(name) or "").strip()))
     except SipSyntaxError:
         return ""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from base.log import get_logger
 from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
+from pbx.b2bua.asserted import recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
@@ -131,7 +132,8 @@ class Call:
         return self._runners.get(branch)
 
     def cancel_branch(self, branch: Branch, reason: str | None) -> None:
-        self._runners[branch].cancel(reason)
+        if (runner := self._runners.get(branch)) is not None:  # none when starting it was what failed
+            runner.cancel(reason)
 
     def discard(self, branch: Branch) -> None:
         self._runners[branch].discard()
@@ -224,7 +226,7 @@ def new_call(exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str,
     caller = origin.caller
     account = None if caller.account is None else caller.account.id
     started = exchange.clock.wall()
-    record = LiveRecord(exchange.entropy.token(8), call_id, started, caller.uri, account, dialled)
+    record = LiveRecord(exchange.entropy.token(8), call_id, started, recorded(caller), account, dialled)
     call = Call(exchange, origin, record)
     call.limited_for = account if counted else None
     exchange.enter(call)

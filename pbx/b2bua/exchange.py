@@ -134,6 +134,12 @@ class Exchange:
             return self.settings.security
         return media_security(self.people.setting(account_id, "MediaSecurity"))
 
+    def contact(self, flow: Flow, user: str = "", *, secure: bool) -> str:
+        """A Contact value of our own on that flow, the user part by chance if none is given; `sips:` where the peer
+        asked for it (RFC 3261 §8.1.1.8, §12.1.1)."""
+        uri = self.stack.contact_for(flow, user or self.entropy.token(6))
+        return f"<{uri.secured() if secure and flow.transport in ('tls', 'wss') else uri}>"
+
     def trusts(self, flow: Flow) -> bool:
         """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
         return flow.remote[0] in self.settings.trusted

@@ -25,8 +25,8 @@ class IncomingLeg(Leg):
         self.caller = caller
         self.theirs = read_description(request)
         done = self.workarounds
-        user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else exchange.entropy.token(6)
-        contact = f"<{exchange.stack.contact_for(transaction.flow, user)}>"
+        user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else ""
+        contact = exchange.contact(transaction.flow, user, secure=_asks_for_security(request))
         timers = exchange.session_timers(done)
         self.invite = IncomingInvite(exchange.clock, exchange.stack, transaction, contact, self, timers)
         self.session = self.invite.session
@@ -71,6 +71,13 @@ class IncomingLeg(Leg):
 
     def invite_cancelled(self, invite: IncomingInvite) -> None:
         self._lost("cancelled")
+
+
+def _asks_for_security(request: Request) -> bool:
+    """RFC 3261 §12.1.1: by its Request-URI, its topmost Record-Route, or its Contact."""
+    routes = request.get_all("Record-Route")
+    said = (request.uri, routes[0] if routes else "", "" if routes else request.get("Contact") or "")
+    return any(value.partition("<")[2][:5].lower() == "sips:" or value[:5].lower() == "sips:" for value in said)
 
 
 def _reason(status: int, text: str) -> str | None:

@@ -68,7 +68,8 @@ class OutgoingLeg(Leg):
     def send(self, offer: SessionDescription | None) -> None:
         done = self.workarounds
         number = NameAddress.parse(self._invitation.from_).uri.user if Workaround.CONTACT_NUMBER in done else ""
-        contact = f"<{self.exchange.stack.contact_for(self.flow, number or self.exchange.entropy.token(6))}>"
+        secure = self._invitation.uri[:5].lower() == "sips:"
+        contact = self.exchange.contact(self.flow, number, secure=secure)
         request = self._request(contact)
         if offer is not None:
             request.set_body(offer.encode(), CONTENT_TYPE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from directory.model import Account, Caller
+from pbx.b2bua.asserted import NOBODY, seen
 from pbx.programs import RequestData
 from pbx.sipcore.message import Request, Response
 
@@ -47,10 +49,26 @@ class Outcome:
             self._outcome.set_result("408 Request Timeout")
 
 
-def request_data(request: Request) -> RequestData:
-    """What a program may read of an INVITE."""
+_IMPERSONAL = frozenset(
+    {"to", "call-id", "cseq", "max-forwards", "content-type", "content-length", "accept", "allow", "supported", "date"}
+)
+"""RFC 3323 §5.1: headers that tell nothing of a caller."""
+
+
+def seen_by(caller: Caller, account: Account) -> Caller:
+    """The caller as a program of an account sees him: one who asks for privacy only if it is his own."""
+    return caller if caller.account == account else seen(caller)
+
+
+def request_data(request: Request, caller: Caller) -> RequestData:
+    """What a program may read of an INVITE; `caller` as it sees him."""
     headers: dict[str, tuple[str, ...]] = {}
+    hidden = caller == NOBODY
     for kind, value in request.headers():
-        headers[kind] = (*headers.get(kind, ()), value)
-    from_, to = request.from_, request.to
-    return RequestData(request.call_id, request.uri, str(from_.uri), from_.display, str(to.uri), headers)
+        if not hidden or kind in _IMPERSONAL:
+            headers[kind] = (*headers.get(kind, ()), value)
+    to = str(request.to.uri)
+    if hidden:
+        return RequestData(request.call_id, request.uri, caller.uri, caller.name, to, headers)
+    from_ = request.from_
+    return RequestData(request.call_id, request.uri, str(from_.uri), from_.display, to, headers)

@@ -19,6 +19,7 @@ from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program, Target
+from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
@@ -109,7 +110,7 @@ class PhoneBranch:
             if other is None:
                 raise Failure("unavailable", "No other flow")
             return device(target.account, other)
-        place = await where(self._exchange, target)
+        place = await where(self._exchange, target, self._call.record.dialled)
         if place.flow in self._tried:
             raise Failure("unavailable", "No other server")
         return place
@@ -212,8 +213,9 @@ class Place:
     agent: str = ""
 
 
-async def where(exchange: Exchange, target: Target) -> Place:
-    """Raises Failure("unavailable") when it cannot be reached, SipSyntaxError for an address that is none."""
+async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
+    """`dialled`: the Request-URI that the call came with. Raises Failure("unavailable") when it cannot be reached,
+    SipSyntaxError for an address that is none."""
     match target:
         case Device(account, contact):
             binding = await exchange.phones.reach(account.id, contact)
@@ -221,8 +223,8 @@ async def where(exchange: Exchange, target: Target) -> Place:
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
         case Foreign(address):
-            uri = Uri(user=address.local, host=address.domain)
-            return Place(str(uri), await exchange.stack.flow_to(Uri.parse(str(uri))), str(address))
+            uri = foreign_uri(address, dialled)
+            return Place(uri, await exchange.stack.flow_to(Uri.parse(uri)), str(address))
         case Program():
             raise Failure("invalid", "A program is no phone")
 

@@ -10,6 +10,7 @@ from base.log import get_logger
 from directory.model import Caller, ProgramRoute
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg, LegOwner
+from pbx.b2bua.pending import seen_by
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.programs import RequestData
 from pbx.signal.answer import Answer
@@ -42,7 +43,7 @@ class ProgramBranch:
         self._lender = lender
         self._on_connected = on_connected
         self._leg = ProgramLeg(call.exchange, route.account, _origin_proved(caller))
-        self._leg.take_pending(self, party, caller, request)
+        self._leg.take_pending(self, party, seen_by(caller, route.account), request)
 
     @property
     def call(self) -> Call:

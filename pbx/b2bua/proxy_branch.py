@@ -55,7 +55,7 @@ class ProxyBranch:
     async def _run(self) -> None:
         exchange = self._call.exchange
         try:
-            place = await where(exchange, self._branch.target)
+            place = await where(exchange, self._branch.target, self._call.record.dialled)
         except Failure as failure:
             self._tell(Answer(status_of(failure)))
             return

@@ -1,6 +1,7 @@
-"""Requests inside a call that pass from one party to the other and back: INFO and MESSAGE, body and type untouched.
+"""Requests inside a call that pass from one party to the other and back: INFO, MESSAGE and NOTIFY, body untouched.
 
-RFC 6086 (INFO), RFC 3428 (MESSAGE).
+RFC 6086 (INFO), RFC 3428 (MESSAGE). Interop: some telephones send NOTIFY without a subscription inside a call
+(`Event: talk`, `hold`); what it means is between the two.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from pbx.sipcore.message import Response
 from pbx.sipcore.session import ALLOW
 from pbx.sipcore.transactions import ServerTransaction
 
-_PASSING = frozenset({"INFO", "MESSAGE"})
+_PASSING = frozenset({"INFO", "MESSAGE", "NOTIFY"})
+_TELLING = ("Info-Package", "Event", "Subscription-State", "Content-Disposition", "Content-Language")
 _DURATION = 160  # milliseconds
 
 
@@ -23,7 +25,7 @@ def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
         transaction.reply(480)
     else:
         twin = other.session.new_request(request.method, request.body, request.get("Content-Type") or "")
-        for name in ("Info-Package", "Content-Disposition", "Content-Language"):
+        for name in _TELLING:
             twin.copy_from(request, name)
         other.session.request(twin, _Return(leg, transaction))
 

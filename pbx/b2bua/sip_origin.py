@@ -11,7 +11,7 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
-from pbx.b2bua.pending import request_data
+from pbx.b2bua.pending import request_data, seen_by
 from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.program_branch import ProgramBranch
 from pbx.signal.answer import Answer
@@ -75,7 +75,9 @@ class SipOrigin:
         return None if self.leg.theirs is None else leg.relay(self.leg.theirs)
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
-        return ProgramBranch(call, branch, target.route, self.leg, self._caller, request_data(self.leg.request), self)
+        seen = seen_by(self._caller, target.route.account)
+        data = request_data(self.leg.request, seen)
+        return ProgramBranch(call, branch, target.route, self.leg, self._caller, data, self)
 
     def ring(self, call: Call, branch: Branch) -> BranchRunner:
         return PhoneBranch(call, branch)

@@ -6,12 +6,14 @@ joins two parties `media_bridge`, a program's hold on a leg `program_leg`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, AccountRoute, Caller, Resolution, Route, UnknownRoute
-from pbx.b2bua.asserted import complete
+from directory.model import Account, AccountRoute, Address, Caller, Resolution, Route, UnknownRoute
+from pbx.b2bua.asserted import complete, recorded
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.echo import NativePrograms
 from pbx.b2bua.exchange import Exchange
@@ -31,6 +33,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.session_timer import SMALLEST, too_small
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import Uri
 
 _log = get_logger("pbx.calls")
 
@@ -83,7 +86,7 @@ class Switchboard:
     def invite(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
-        caller = complete(caller, request)
+        caller = complete(caller, request, lambda uri: self._owns(caller.account, uri))
         way = choose("INVITE", caller, resolution.route, self._features(caller, resolution.route))
         forwarder = exchange.forwarder
         proxied = None
@@ -105,14 +108,20 @@ class Switchboard:
             because=way.reason,
             steps="; ".join(resolution.steps),
         )
-        self._expect(call, resolution.route)
-        if self._closing:
-            self._refuse(call, transaction, 503, "shutdown")
-        elif proxied is not None:
-            proxied.attach(call)
-            call.begin(resolution.route, _expires(request))
-        else:
-            self._take(call, origin, transaction, resolution.route)
+        with _ended_by_fault(call):
+            self._expect(call, resolution.route)
+            if self._closing:
+                self._refuse(call, transaction, 503, "shutdown")
+            elif proxied is not None:
+                proxied.attach(call)
+                call.begin(resolution.route, _expires(request))
+            else:
+                self._take(call, origin, transaction, resolution.route)
+
+    def _owns(self, account: Account | None, uri: Uri) -> bool:
+        """Whether an address is a name of that account."""
+        route = self.exchange.people.resolve(Address(uri.user, uri.host), caller=None, services=False).route
+        return isinstance(route, AccountRoute) and route.account == account
 
     def _features(self, caller: Caller, route: Route) -> bool:
         """Whether server-side call features are on for the one who is called, or who calls out (decision 3)."""
@@ -138,6 +147,10 @@ class Switchboard:
             call.record.callee, call.record.callee_account = route.account.address, route.account.id
 
     async def _begin(self, call: Call, leg: IncomingLeg, route: Route) -> None:
+        with _ended_by_fault(call):
+            await self._open_and_begin(call, leg, route)
+
+    async def _open_and_begin(self, call: Call, leg: IncomingLeg, route: Route) -> None:
         if not isinstance(route, UnknownRoute):
             try:
                 await leg.open()
@@ -163,7 +176,7 @@ class Switchboard:
         transaction.reply(status, headers=(("Retry-After", "10"),))
         now = exchange.clock.wall()
         account = None if caller.account is None else caller.account.id
-        record = LiveRecord(exchange.entropy.token(8), request.call_id, now, caller.uri, account, request.uri)
+        record = LiveRecord(exchange.entropy.token(8), request.call_id, now, recorded(caller), account, request.uri)
         record.status, record.ended_by, record.cause = status, "server", "limit"
         exchange.records.write(record.close(now))
 
@@ -219,6 +232,23 @@ class Switchboard:
         for call in list(self.exchange.calls.values()):
             call.hang_up(503)
         await self.exchange.settle(drain)
+
+
+@contextmanager
+def _ended_by_fault(call: Call) -> Iterator[None]:
+    """What goes wrong in us while a call begins ends it: its caller gets a 500, and the table of calls forgets it."""
+    begun = False
+    try:
+        yield
+        begun = True
+    finally:
+        if not begun:
+            call.record.status = 500
+            call.end("server", "fault")
+            for party in call.parties:
+                party.hang_up(500)
+            if call.signal.open:
+                call.signal.cancel(500)
 
 
 def _expires(request: Request) -> float | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pbx.b2bua.asserted import seen
 from pbx.b2bua.phone_branch import leg_of
 from pbx.presence.lines import Direction, Line, LineState
 from pbx.signal.branch import Branch, BranchState, Device
@@ -36,7 +37,7 @@ def _caller(call: Call) -> list[Line]:
 
 def _callees(call: Call) -> list[Line]:
     """One line for each account whose phones ring, or the one that has answered. A program is on nobody's phone."""
-    record, caller = call.record, call.origin.caller
+    record, caller = call.record, seen(call.origin.caller)
     if record.answered is not None:
         if record.callee_account is None or record.program:
             return []

@@ -17,7 +17,10 @@ LARGEST = 64 * 1024
 LONGEST = 7 * 86_400
 """Limit: seconds that a message waits for a phone, whatever its sender asks."""
 
-_SHED = ("Route", "Record-Route", "Contact", "Authorization", "Proxy-Authorization")
+_SHED = (
+    *("Route", "Record-Route", "Contact", "Authorization", "Proxy-Authorization"),
+    *("P-Asserted-Identity", "P-Preferred-Identity"),  # RFC 3325 §5: telephones are not in the trust domain
+)
 _PASSING = frozenset({"application/im-iscomposing+xml"})
 """Kinds that mean something at once or never."""
 

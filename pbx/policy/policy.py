@@ -14,12 +14,13 @@ from base.clock import Clock
 from base.entropy import Entropy
 from base.log import get_logger
 from base.metrics import Metrics
-from directory.model import Account, Address, Caller, ForeignRoute, Resolution
+from directory.model import Account, Caller, ForeignRoute, Resolution
 from pbx.policy.identity import Authenticator, Unproven, Wrong
 from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourselves, Registrations, Subscriptions
 from pbx.policy.screening import Refusal, screen
 from pbx.policy.settings import EVENTS, IN_DIALOG_ONLY, PolicySettings, TrustedPeers
 from pbx.policy.slowdown import Slowdown
+from pbx.signal.foreign import address_of
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
@@ -102,7 +103,7 @@ class Policy:
 
     def _hand_on(self, transaction: ServerTransaction, caller: Caller) -> None:
         resolution = self._resolve(transaction.request, caller)
-        if isinstance(resolution.route, ForeignRoute) and not (caller.account or caller.trusted):
+        if isinstance(resolution.route, ForeignRoute) and not (caller.account or caller.trusted or resolution.relay):
             self._relay_denied(transaction)
             return
         match transaction.request.method:
@@ -211,7 +212,7 @@ class Policy:
         domain = self._target_domain(request) or uri.host.lower()
         # What is not a call is for the account itself, never for the programs that take its calls.
         services = request.method == "INVITE" and uri.params.get("services") != "no"
-        return self._directory.resolve(Address(uri.user, domain), caller=caller, services=services)
+        return self._directory.resolve(address_of(uri, domain), caller=caller, services=services)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

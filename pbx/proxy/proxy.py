@@ -21,6 +21,7 @@ from pbx.proxy.anchors import Anchor, Anchors
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
 from pbx.registrar.bindings import Bindings
+from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
@@ -91,13 +92,14 @@ class Proxy:
 
     def forward(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         """Send a request that is not a call where its address leads."""
+        _unassert(transaction.request, caller)
         match resolution.route:
             case AccountRoute(account=account):
                 found = self._bindings.ringable(account.id)
                 targets = [Target(binding.contact, binding.flow, binding.path, binding.user_agent) for binding in found]
                 self.fork(transaction, targets)
-            case ForeignRoute():
-                self._spawn(self._relay(transaction))
+            case ForeignRoute(address):
+                self._spawn(self._relay(transaction, foreign_uri(address, transaction.request.uri)))
             case ProgramRoute() | GroupRoute():
                 transaction.reply(480)
             case UnknownRoute():
@@ -114,9 +116,8 @@ class Proxy:
         else:
             self._start(transaction, [self.outgoing(transaction, target) for target in targets])
 
-    async def _relay(self, transaction: ServerTransaction) -> None:
-        """Transit: the Request-URI stays (RFC 3261 §16.5: we are not responsible for its domain)."""
-        uri = transaction.request.uri
+    async def _relay(self, transaction: ServerTransaction, uri: str) -> None:
+        """Transit."""
         try:
             flow = await self._stack.flow_to(Uri.parse(uri))
         except Failure as failure:
@@ -148,20 +149,23 @@ class Proxy:
             request.remove(name)
         return request
 
-    def _record(self, request: Request, ends: Ends, agent: str) -> None:
+    def _record(self, request: Request, ends: Ends, agent: str = "") -> None:
         """One Record-Route, or one for each side when the sides do not reach us in the same way (RFC 5658)."""
         user = self._seal.make(ends, request)
         done = self._workarounds.for_(request.get("User-Agent") or "", ends.caller.remote[0])
         done |= self._workarounds.for_(agent, ends.callee.remote[0])
         loose = "on" if Workaround.FULL_LR in done else None
+        secure = request.uri[:5].lower() == "sips:"  # RFC 5630 §5.3.2: then all of the way is
+        reached = ((flow, self._stack.contact_for(flow, user)) for flow in (ends.caller, ends.callee))
         sides = dict.fromkeys(
-            str(self._loose(self._stack.contact_for(flow, user), loose)) for flow in (ends.caller, ends.callee)
+            str(self._loose(uri, loose, secure=secure and flow.transport in ("tls", "wss"))) for flow, uri in reached
         )
         for side in sides:
             request.insert_first("Record-Route", f"<{side}>")
 
     @staticmethod
-    def _loose(uri: Uri, value: str | None) -> Uri:
+    def _loose(uri: Uri, value: str | None, *, secure: bool) -> Uri:
+        uri = uri.secured() if secure else uri
         return uri.replace(params={**uri.params, "lr": value})
 
     # --- in dialogs --------------------------------------------------------------------------------------------------
@@ -253,3 +257,11 @@ class Proxy:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _unassert(request: Request, caller: Caller) -> None:
+    """RFC 3325 §5, §7: what a stranger asserts does not pass, nor does what its sender wants to be kept from others."""
+    private = any("id" in value.lower().split(";") for value in request.get_all("Privacy"))
+    if private or not caller.trusted:
+        request.remove("P-Asserted-Identity")
+    request.remove("P-Preferred-Identity")

@@ -27,6 +27,8 @@ def choose(method: str, caller: Caller, route: Route, features: bool) -> Way:
     """`features`: the account that is called (for an outgoing call: that calls) has server-side call features on."""
     if method != "INVITE":
         return Way(WayKind.PROXY, "not a call")
+    if caller.private:
+        return Way(WayKind.B2BUA, "privacy is asked for")  # RFC 3323 §5: what a proxy may not change tells of him
     match route:
         case ProgramRoute():
             return Way(WayKind.B2BUA, "a program answers")

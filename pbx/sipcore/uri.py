@@ -96,6 +96,11 @@ class Uri:
         """Scheme, user, host and port only: what an address of record is made of (RFC 3261 §10.3 step 5)."""
         return Uri(self.scheme, self.user, None, self.host, self.port)
 
+    def secured(self) -> Uri:
+        """The same address as `sips:`; its transport is then TLS without saying so (RFC 3261 §26.2.2)."""
+        params = {name: value for name, value in self.params.items() if (name, value) != ("transport", "tls")}
+        return self.replace(scheme="sips", params=params)
+
     def equivalent(self, other: Uri) -> bool:
         """RFC 3261 §19.1.4: parameters that only one side has do not count, save user, ttl, method, maddr."""
         if (self.scheme, self.user, self.password, self.port) != (other.scheme, other.user, other.password, other.port):

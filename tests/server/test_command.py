@@ -201,3 +201,37 @@ def test_the_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_DATA_HOME", "/home/x/share")
     assert data_folder(None) == Path("/home/x/share/tandem")
+
+
+async def test_the_router(terminal: Terminal, tmp_path: Path) -> None:
+    assert await terminal.type("router", "show") == ""
+    file = tmp_path / "router.txt"
+    file.write_text("; our gateway\nN:S:<9*@tandem.test> = *@192.168.1.2\n<3*@tandem.test> = *@gw.example\n")
+    checked = await terminal.type("router", "check", str(file))
+    assert "2 records would be taken" in checked
+    assert "line 3: anybody may use it" in checked
+    assert await terminal.type("router", "show") == ""
+    assert "2 records in use" in await terminal.type("router", "set", str(file))
+    assert await terminal.type("router", "show") == file.read_text()
+    assert "2  N:S:<9*@tandem.test>" in await terminal.type("router", "show", "--numbers")
+    led = await terminal.type("route", "95551", "--from", "alice")
+    assert "Router line 2" in led
+    assert "5551@192.168.1.2" in led
+    assert json.loads(await terminal.type("route", "95551", "--for", "mail", "--json"))["kind"] == "unknown"
+    assert "signal, mail or access" in await terminal.type("route", "9", "--for", "fax", status=1)
+
+    file.write_text("N:S:<9*@tandem.test> = *@192.168.1.2\nN:S<1*> = x\n")
+    told = await terminal.type("router", "set", str(file), status=1)
+    assert "line 2, column 3: S<1*> is no address: a ':' is missing after S\n" in told
+    assert "    N:S<1*> = x\n      ^" in told
+    assert "; our gateway" in await terminal.type("router", "show")
+    assert "cannot be read" in await terminal.type("router", "set", str(tmp_path / "none"), status=1)
+
+
+async def test_the_router_in_an_editor(terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = tmp_path / "editor.sh"
+    editor.write_text("#!/bin/sh\necho 'N:S:<8*> = *@192.168.1.2' >> \"$1\"\n")
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    assert "1 record in use" in await terminal.type("router", "edit")
+    assert "N:S:<8*> = *@192.168.1.2" in await terminal.type("router", "show")

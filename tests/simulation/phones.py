@@ -415,16 +415,19 @@ class SimPhone:
         if taken.acknowledged:
             return
         if spent >= 64 * T1:
+            taken.acknowledged = True
             self._end(taken)
             return
         taken.transaction.respond(response)
         self.clock.call_later(interval, lambda: self._repeat(taken, response, min(2 * interval, 4.0), spent + interval))
 
     def _end(self, taken: Taken) -> None:
+        """Hang up; not before the ACK or the end of the wait for it (RFC 3261 §15)."""
         if not taken.ended and taken.dialog is not None:
             taken.hung_up = True
-            self._leave(taken)
-            self._bye(taken.dialog)
+            if taken.acknowledged:
+                self._leave(taken)
+                self._bye(taken.dialog)
 
     def _leave(self, taken: Taken) -> None:
         taken.ended = True
@@ -436,6 +439,8 @@ class SimPhone:
         for taken in self.taken:
             if taken.dialog is not None and taken.dialog.matches(request):
                 taken.acknowledged = True
+                if taken.hung_up:
+                    self._end(taken)
 
     def on_stray_response(self, response: Response, flow: Flow) -> None:
         """A 2xx that comes again after the transaction has gone."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import tempfile
 from collections import Counter, defaultdict
@@ -18,6 +19,7 @@ from typing import Any
 from structlog.processors import format_exc_info
 from structlog.testing import capture_logs
 
+from apps.host import program_cache
 from apps.ports import run_at_once
 from base.clock import Timer
 from base.config import Config, Listen, SipConfig
@@ -35,6 +37,7 @@ from tests.simulation.phones import DOMAIN, SERVER, Manner, Placed, Plan, SimPho
 from tests.simulation.studio import VirtualStream, VirtualStudio
 from tests.simulation.virtual import simulate
 
+_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 EPOCH = 1_700_000_000.0
 PEOPLE = {"alice": "201", "bob": "202", "carol": "203", "dave": "204"}
 QUIET = 700.0
@@ -133,6 +136,7 @@ class Town:
             data=self.folder,
             key=bytes(32),
             hosts=(SERVER[0],),
+            programs=_PROGRAMS,
         )
 
     async def open(self) -> None:
@@ -206,6 +210,9 @@ class Town:
     async def records(self) -> list[CallRecord]:
         return await self.house.book.recent(1000)
 
+
+_PROGRAMS = program_cache()
+"""The programs that come with Tandem are compiled once for all runs."""
 
 _CONFIG = Config(sip=SipConfig(listen=(Listen("udp", *SERVER),)))
 
@@ -407,6 +414,6 @@ async def _play(seed: int, folder: Path, logs: list[Any]) -> Story:
 def run(seed: int) -> Story:
     """One run from its seed."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_MEMORY)))
         logs = stack.enter_context(capture_logs(processors=(format_exc_info,)))
         return simulate(_play(seed, folder, logs))

@@ -1,14 +1,18 @@
-"""An asyncio loop of virtual time: when nothing is ready it jumps to the next timer. One seed replays a run exactly.
+"""An event loop of virtual time: when nothing is ready it jumps to the next timer. One seed replays a run exactly.
 
-Not for real sockets, threads or processes: nothing outside the loop may wake it, so a run in which nobody has a timer
-left is a deadlock and says so.
+Timers of the same moment fire in the order in which they were set, so that a network that reorders nothing keeps its
+word. Not for real sockets, threads or processes: nothing outside the loop may wake it, so a run in which nobody has a
+timer left is a deadlock and says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Coroutine, Mapping
+import contextvars
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,41 +22,65 @@ class Deadlock(RuntimeError):
     """Everybody waits and no timer is left."""
 
 
-class _VirtualSelector(selectors.BaseSelector):
-    """Instead of sleeping, moves the loop's clock."""
+class VirtualTimer(asyncio.TimerHandle):
+    """A callback and its moment; the loop's heap holds it beside them."""
 
-    def __init__(self) -> None:
-        self.time = 0.0
-        self._keys: dict[int, selectors.SelectorKey] = {}
+    def __init__(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: VirtualLoop,
+        context: contextvars.Context | None,
+    ) -> None:  # fmt: skip
+        asyncio.Handle.__init__(self, callback, args, loop, context)
+        self._when = when
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        descriptor = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        key = selectors.SelectorKey(fileobj, descriptor, events, data)
-        self._keys[descriptor] = key
-        return key
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._keys.pop(fileobj if isinstance(fileobj, int) else fileobj.fileno())
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise Deadlock("nothing is ready and no timer is left")
-        self.time += max(0.0, timeout)
-        return []
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._keys
+    def cancel(self) -> None:
+        asyncio.Handle.cancel(self)
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualLoop(asyncio.BaseEventLoop):
     """The loop of a simulation; `time()` starts at 0."""
 
     def __init__(self) -> None:
-        self._virtual = _VirtualSelector()
-        super().__init__(self._virtual)
+        super().__init__()
+        self._now = 0.0
+        self._soon: deque[asyncio.Handle] = deque()
+        self._later: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._order = itertools.count()
 
     def time(self) -> float:
-        return self._virtual.time
+        return self._now
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._soon.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = VirtualTimer(when, callback, args, self, context)
+        heapq.heappush(self._later, (when, next(self._order), timer))
+        return timer
+
+    def _run_once(self) -> None:
+        """What is ready now; when nothing is, what is due next."""
+        soon, later = self._soon, self._later
+        while later and later[0][2].cancelled():
+            heapq.heappop(later)
+        if not soon:
+            if not later:
+                raise Deadlock("nothing is ready and no timer is left")
+            self._now = max(self._now, later[0][0])
+        while later and later[0][0] <= self._now:
+            soon.append(heapq.heappop(later)[2])
+        for _ in range(len(soon)):
+            handle = soon.popleft()
+            if not handle.cancelled():
+                handle._run()
+
+    def _write_to_self(self) -> None:
+        """There is no other thread to wake us."""
 
 
 def simulate(play: Coroutine[Any, Any, T]) -> T:

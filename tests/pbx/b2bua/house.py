@@ -172,6 +172,8 @@ class Town:
             return AccountRoute(PEOPLE[local], services)
         if local in ("echo", "greeter"):
             return ProgramRoute(local, (), ALICE)
+        if local == "mailbox":
+            return ProgramRoute(local, (), BOB)
         return UnknownRoute(Address(local, DOMAIN))
 
 
@@ -222,7 +224,10 @@ class House:
         *,
         network: Network | None = None,
         address: tuple[str, int] = SERVER,
+        also: tuple[tuple[str, int], ...] = (),
+        tcp: tuple[tuple[str, int], ...] = (),
     ) -> None:
+        """`also`: more UDP sockets than the one at `address`."""
         clock = LoopClock(asyncio.get_running_loop())
         self.network = network or MemoryNetwork(clock)
         self.metrics = Metrics()
@@ -231,7 +236,11 @@ class House:
         self.book = Book()
         timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
         self.stack = SipStack(
-            self.network, clock, SeededEntropy(), self.metrics, StackSettings(udp=(address,), tcp=(), timers=timers)
+            self.network,
+            clock,
+            SeededEntropy(),
+            self.metrics,
+            StackSettings(udp=(address, *also), tcp=tcp, timers=timers),
         )
         settings = settings or CallSettings(timers=SessionTimers(T1, 4 * T1, 60.0), signal=Limits(drain=0.2))
         self.exchange = Exchange(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from directory.model import Account, Caller
 from pbx.b2bua.asserted import ANONYMOUS, complete, from_value, headers_for, screen
 from pbx.b2bua.exchange import CallSettings
 from pbx.policy.settings import TrustedPeers
+from pbx.programs import ProgramLeg, RequestData
 from pbx.sipcore.message import Request
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, House
 
@@ -90,3 +93,68 @@ async def test_a_private_caller_rings_as_anonymous(trusted: bool) -> None:
         bob.answer(rung, 486)
         await alice.response(486)
         alice.send("ACK")
+
+
+def test_an_account_may_prefer_one_of_its_own_names() -> None:
+    """RFC 3325 §9.2: P-Preferred-Identity chooses among what is proved, and asserts nothing else."""
+    wish = invite(("P-Preferred-Identity", '"Sales" <sip:sales@tandem.test>'))
+    own = complete(caller(ALICE), wish, lambda uri: uri.user == "sales")
+    assert headers_for(own, trusted=True) == (("P-Asserted-Identity", '"Sales" <sip:sales@tandem.test>'),)
+    assert from_value(own) == '"Sales" <sip:sales@tandem.test>'
+    another = complete(caller(ALICE), wish, lambda _uri: False)
+    assert from_value(another) == '"Alice" <sip:alice@tandem.test>'
+    stranger = complete(caller(), wish, lambda _uri: True)
+    assert headers_for(stranger, trusted=True) == ()
+
+
+async def test_a_private_caller_is_hidden_on_the_proxy_way_from_watchers_and_not_from_the_record() -> None:
+    """RFC 3323 §5: a proxy may not change From, so that we are a user agent for him."""
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", Privacy="user")
+        rung = await bob.request("INVITE")
+        assert rung.call_id != alice.call_id
+        assert b"alice" not in rung.encode().lower()
+        (line,) = house.exchange.lines.of(BOB.id)
+        assert (line.peer, line.peer_name) == ("sip:anonymous@anonymous.invalid", "Anonymous")
+        bob.answer(rung, 486)
+        await alice.response(486)
+        alice.send("ACK")
+        record = await house.record()
+        assert (record.caller, record.caller_account) == (f"sip:alice@{DOMAIN}", ALICE.id)
+
+
+@pytest.mark.parametrize("program", ["greeter", "mailbox"])
+async def test_a_program_of_another_sees_nobody_and_ones_own_sees_its_owner(program: str) -> None:
+    """`greeter` is Alice's, `mailbox` is Bob's; Alice hides herself."""
+    async with House() as house:
+        programs = Programs()
+        house.board.attach(programs)
+        alice = house.phone(ALICE)
+        alice.call(f"sip:{program}@{DOMAIN}", Privacy="id", Subject="From Alice")
+        await alice.response(486)
+        alice.send("ACK")
+        leg = programs.legs[0]
+        said, request = leg
+        if program == "greeter":
+            assert said.account == ALICE
+            assert request.from_uri == f"sip:alice@{DOMAIN}"
+        else:
+            assert said.account is None
+            assert (request.from_uri, request.from_name) == ("sip:anonymous@anonymous.invalid", "Anonymous")
+            assert "alice" not in repr(request.headers).lower()
+        assert (await house.record()).caller == f"sip:alice@{DOMAIN}"
+
+
+class Programs:
+    """Programs that write down who calls, and decline."""
+
+    def __init__(self) -> None:
+        self.legs: list[tuple[Caller, RequestData]] = []
+
+    def start(self, name: str, parameters: Sequence[str], account: Account, leg: ProgramLeg) -> None:
+        assert leg.caller is not None
+        assert leg.request is not None
+        self.legs.append((leg.caller, leg.request))
+        leg.reject(486)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from directory.model import CallRule, Redirect, Stage
 from pbx.b2bua.exchange import CallSettings
 from pbx.signal.signal import Limits
@@ -273,6 +275,19 @@ async def test_info_passes_through() -> None:
         await alice.response(200, "INFO")
 
 
+@pytest.mark.parametrize(("method", "kind"), [("MESSAGE", "text/plain"), ("NOTIFY", "application/simple-dtmf")])
+async def test_other_requests_pass_through_both_ways(method: str, kind: str) -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        await connected(house, alice, bob)
+        for sender, receiver in ((alice, bob), (bob, alice)):
+            sender.send(method, b"talk", kind, Event="talk", Subscription_State="active")
+            got = await receiver.request(method)
+            assert (got.body, got.get("Content-Type"), got.get("Event")) == (b"talk", kind, "talk")
+            receiver.answer(got, 488)
+            await sender.response(488, method)
+
+
 async def test_a_lost_media_worker_ends_the_call() -> None:
     async with House() as house:
         alice, bob = house.phone(ALICE), house.phone(BOB)
@@ -455,3 +470,40 @@ async def test_attended_transfer() -> None:
         streams = [stream for stream in house.studio.streams if not stream.closed]
         assert len(streams) == 2
         assert streams[0].other is streams[1]
+
+
+async def test_a_fault_of_ours_ends_the_call_that_was_beginning() -> None:
+    async with House() as house:
+        alice = house.phone(ALICE)
+
+        def broken(account_id: int) -> list[CallRule]:
+            raise ZeroDivisionError
+
+        house.town.call_rules = broken  # type: ignore[method-assign, assignment]
+        alice.call(f"sip:bob@{DOMAIN}")
+        assert (await alice.response(500)).status == 500
+        alice.send("ACK")
+        assert (await house.record()).status == 500
+        assert not house.board.live()
+        assert not house.studio.loaded()
+        assert house.metrics.value("calls.faults") == 1
+
+
+async def test_a_fault_of_ours_with_an_invite_leaves_no_call() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        setting = house.town.setting
+
+        def broken(account_id: int, key: str) -> object:
+            if key == "MediaSecurity":
+                raise ZeroDivisionError
+            return setting(account_id, key)
+
+        house.town.setting = broken  # type: ignore[method-assign]
+        alice.call(f"sip:bob@{DOMAIN}")
+        assert (await alice.response(500)).status == 500
+        alice.send("ACK")
+        record = await house.record()
+        assert (record.status, record.ended_by, record.cause) == (500, "server", "fault")
+        assert not house.board.live()
+        assert not bob.inbox

@@ -1,0 +1,103 @@
+"""The Router's table inside the numbering plan: who is led where, who may relay, and what survives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from admin.domains import describe
+from base.failures import Failure
+from directory.directory import Directory
+from directory.model import Address, Caller, Resolution, Use
+from tests.directory.fixtures import DOMAIN, demo_directory
+
+TABLE = f"""\
+; the office
+N:S:<(10+d)@{DOMAIN}> = *@192.168.1.2
+N:S:<+(10+d)@*> = +*@192.168.1.2
+N:S:<9*@{DOMAIN}> = *@192.168.1.2
+N:S:<112@{DOMAIN}> = 112@192.168.1.3:5080
+S:<open-*@{DOMAIN}> = *@partner.example
+<sales> = bob
+<7*@{DOMAIN}> = voicemail{{*}}#bob
+Mail:<old@{DOMAIN}> = alice
+old.example = {DOMAIN}
+gone.example = error
+<round> = round.about
+<round.about> = round
+"""
+
+
+@pytest.fixture
+async def directory() -> AsyncIterator[Directory]:
+    async with demo_directory() as made:
+        await made.set_router(TABLE)
+        yield made
+
+
+def route(directory: Directory, local: str, domain: str = DOMAIN, use: Use = Use.SIGNAL) -> Resolution:
+    return directory.resolve(Address(local, domain), caller=Caller(""), use=use)
+
+
+@pytest.mark.parametrize(
+    ("local", "domain", "kind", "leads_to", "relay"),
+    [
+        ("5551234567", DOMAIN, "foreign", "5551234567@192.168.1.2", False),
+        ("5551234567", "127.0.0.1", "foreign", "5551234567@192.168.1.2", False),
+        ("+15551234567", "far.example", "foreign", "+15551234567@192.168.1.2", False),
+        ("95551", DOMAIN, "foreign", "5551@192.168.1.2", False),
+        ("911", DOMAIN, "unknown", f"911@{DOMAIN}", False),
+        ("112", DOMAIN, "foreign", "112@192.168.1.3:5080", False),
+        ("open-door", DOMAIN, "foreign", "door@partner.example", True),
+        ("sales", DOMAIN, "account", f"bob@{DOMAIN}", True),
+        ("712", DOMAIN, "program", f"voicemail{{12}}#bob@{DOMAIN}", True),
+        ("202", "old.example", "account", f"bob@{DOMAIN}", True),
+        ("95551", "old.example", "foreign", "5551@192.168.1.2", False),
+        ("x", "gone.example", "unknown", "x@gone.example", False),
+        ("old", DOMAIN, "unknown", f"old@{DOMAIN}", False),
+        ("x", "far.example", "foreign", "x@far.example", False),
+    ],
+)
+async def test_where_it_leads(
+    directory: Directory, local: str, domain: str, kind: str, leads_to: str, relay: bool
+) -> None:
+    found = route(directory, local, domain)
+    assert describe(found.route) == (kind, leads_to), found.steps
+    assert found.relay is relay
+
+
+async def test_mail_has_records_of_its_own(directory: Directory) -> None:
+    assert describe(route(directory, "old", use=Use.MAIL).route)[1] == f"alice@{DOMAIN}"
+    assert describe(route(directory, "95551", use=Use.MAIL).route)[0] == "unknown"
+
+
+async def test_a_circle_ends(directory: Directory) -> None:
+    found = route(directory, "round")
+    assert describe(found.route)[0] == "unknown"
+    assert "loop" in found.steps[-1]
+
+
+async def test_each_step_tells_its_line(directory: Directory) -> None:
+    steps = route(directory, "95551", "old.example").steps
+    assert steps[0].startswith("Router line 10, old.example")
+    assert steps[1].startswith("Router line 4, N:S:<9*")
+
+
+async def test_a_forwarder_behind_an_open_record_relays_nothing(directory: Directory) -> None:
+    await directory.create_forwarder(DOMAIN, "away", "5551234567@far.example")
+    await directory.set_router(f"<mobile@{DOMAIN}> = away\n")
+    found = route(directory, "mobile")
+    assert describe(found.route) == ("foreign", "5551234567@far.example")
+    assert found.relay is False
+
+
+async def test_a_faulty_table_changes_nothing(directory: Directory) -> None:
+    with pytest.raises(Failure, match="line 2, column 1"):
+        await directory.set_router("<1*> = *@gw.example\nX:<2> = 3\n")
+    assert directory.router.text == TABLE
+
+
+async def test_an_empty_table_is_none(directory: Directory) -> None:
+    assert await directory.set_router("") == []
+    assert describe(route(directory, "sales").route)[0] == "unknown"
