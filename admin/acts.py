@@ -12,12 +12,13 @@ import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from admin.ports import CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
+from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
 from admin.rights import Actor, Right
 from base.failures import Failure
 from base.log import get_logger
 from directory.directory import Directory
 from directory.model import Account
+from pbx.trunk.trunks import Trunks
 from pbx.workarounds.server import WorkaroundStore
 
 _log = get_logger("admin")
@@ -83,6 +84,8 @@ class Desk:
     mailboxes: Mailboxes
     server: Server
     certificates: CertificateStore | None = None
+    trunks: Trunks | None = None
+    blocks: Blocks | None = None
     workarounds: WorkaroundStore | None = None
 
     def account(self, name: str, domain: str = "") -> Account:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, prompts, router, settings, workarounds
+from admin import (
+    accounts,
+    certificates,
+    domains,
+    monitor,
+    names,
+    network,
+    prompts,
+    router,
+    settings,
+    trunks,
+    workarounds,
+)
 from admin.acts import Acts, Desk
 
 ALL = (
     *accounts.ACTS,
+    *names.ACTS,
     *domains.ACTS,
     *settings.ACTS,
+    *network.ACTS,
     *prompts.ACTS,
     *monitor.ACTS,
     *certificates.ACTS,
     *router.ACTS,
+    *trunks.ACTS,
     *workarounds.ACTS,
 )
 

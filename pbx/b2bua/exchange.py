@@ -19,7 +19,7 @@ from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
-from pbx.policy.settings import TrustedPeers
+from pbx.policy.relaying import People as Rights
 from pbx.presence.lines import Lines
 from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
@@ -55,13 +55,13 @@ class Stack(SessionPort, Protocol):
         """Raises Failure("unavailable")."""
 
 
-class People(Protocol):
+class People(Rights, Protocol):
     """The part of the directory that calls use; all of it answers from memory."""
 
     @property
     def main_domain(self) -> str: ...
 
-    def setting(self, account_id: int, key: str) -> object: ...
+    def account(self, account_id: int) -> Account | None: ...
 
     def call_rules(self, account_id: int) -> Sequence[CallRule]: ...
 
@@ -98,7 +98,6 @@ class CallSettings:
     security: MediaSecurity = MediaSecurity.OPTIONAL  # of parties that are no account's
     signal: Limits = field(default_factory=Limits)
     timers: SessionTimers = field(default_factory=SessionTimers)
-    trusted: TrustedPeers = field(default_factory=lambda: TrustedPeers(()))
 
 
 @dataclass(slots=True, eq=False)
@@ -142,7 +141,7 @@ class Exchange:
 
     def trusts(self, flow: Flow) -> bool:
         """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
-        return flow.remote[0] in self.settings.trusted
+        return flow.remote[0] in self.people.network.trusted
 
     def session_timers(self, done: frozenset[Workaround]) -> SessionTimers:
         """The times of a session with a party for whom that is done."""
