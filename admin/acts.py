@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
 from admin.rights import Actor, Right
+from base.clock import Clock
 from base.failures import Failure
 from base.log import get_logger
 from directory.directory import Directory
@@ -83,6 +84,7 @@ class Desk:
     monitor: Monitor
     mailboxes: Mailboxes
     server: Server
+    clock: Clock
     certificates: CertificateStore | None = None
     trunks: Trunks | None = None
     blocks: Blocks | None = None

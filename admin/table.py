@@ -11,6 +11,7 @@ from admin import (
     network,
     prompts,
     router,
+    rules,
     settings,
     trunks,
     workarounds,
@@ -27,6 +28,7 @@ ALL = (
     *monitor.ACTS,
     *certificates.ACTS,
     *router.ACTS,
+    *rules.ACTS,
     *trunks.ACTS,
     *workarounds.ACTS,
 )

@@ -55,6 +55,7 @@ class Doors:
             house.monitor,
             _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget),
             _Process(shutdown),
+            house.ground.clock,
             self._certificates(),
             house.trunks,
             _Blocks(house.blocks),

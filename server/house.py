@@ -51,7 +51,7 @@ from pbx.registrar.server import Registrar
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
 from pbx.sipcore.section_guard import media_security
-from pbx.sipcore.session import SessionTimers
+from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack

@@ -17,6 +17,7 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
+from directory.rules.occasion import Occasion
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -28,7 +29,7 @@ from pbx.registrar.bindings import Binding
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
-from pbx.sipcore.session import SessionPort, SessionTimers
+from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Workarounds
@@ -63,7 +64,7 @@ class People(Rights, Protocol):
 
     def account(self, account_id: int) -> Account | None: ...
 
-    def call_rules(self, account_id: int) -> Sequence[CallRule]: ...
+    def call_rules(self, account_id: int, occasion: Occasion) -> Sequence[CallRule]: ...
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
 

@@ -57,6 +57,11 @@ class Workaround(enum.Enum):
         "no-session-timer",
         "no session timer is asked of it or given to it (RFC 4028): for devices that hang up at a refresh",
     )
+    NO_100REL = (
+        "no-100rel",
+        "reliable provisional responses are neither offered to it nor sent, unless it requires them (RFC 3262): for "
+        "devices that say that they know PRACK, and then leave it out",
+    )
     PLAIN_RINGING = (
         "plain-ringing",
         "as a caller it hears 180 without a description instead of 183 or 180 with one: for devices that fall "

@@ -237,6 +237,45 @@ async def test_the_router_in_an_editor(terminal: Terminal, tmp_path: Path, monke
     assert "N:S:<8*> = *@192.168.1.2" in await terminal.type("router", "show")
 
 
+async def test_rules_of_calls(terminal: Terminal, tmp_path: Path) -> None:
+    assert await terminal.type("rule", "show", "alice") == "()\n"
+    added = await terminal.type(
+        "rule", "add", "alice", "Evening", "--if", "Time Of Day in 18:00-07:30", "--if", "From is not bob@*",
+        "--do", "Redirect to #voicemail", "--priority", "7",
+    )  # fmt: skip
+    assert '100007, Evening, (("Time Of Day", in, "18:00-07:30")' in added.replace("#100007", "100007")
+    await terminal.type("rule", "add", "@", "Slow", "--when", "after 12", "--do", "Fork to bob")
+    await terminal.type("setting", "set", "alice", "TimeZone", "Europe/Berlin")
+    evening = await terminal.type("route", "201", "--at", "2026-11-23 22:30+01:00")
+    assert "at once: send the call to #voicemail" in evening
+    noon = await terminal.type("route", "201", "--at", "2026-11-23 12:00+01:00")
+    assert "at once" not in noon
+    assert "after 12 s: ring bob as well" in noon
+    assert "after 30 s: send the call to #voicemail" in noon
+    assert (
+        "#voicemail"
+        in json.loads(await terminal.type("route", "201", "--at", "2026-11-23 22:30+01:00", "--json"))["rules"][0]
+    )
+    assert "write 2026-12-24 18:00" in await terminal.type("route", "201", "--at", "soon", status=1)
+
+    file = tmp_path / "rules.txt"
+    file.write_text(await terminal.type("rule", "show", "alice"))
+    assert await terminal.type("rule", "set", "alice", str(file)) == file.read_text()
+    file.write_text('((100005, "Bad", (("Weather", is, fine)), (("Reject with", 603))))')
+    assert "rule 1, Bad: condition 1: there is no condition" in await terminal.type(
+        "rule", "set", "alice", str(file), status=1
+    )
+    file.write_text("((100005,")
+    assert "line 1, column" in await terminal.type("rule", "set", "alice", str(file), status=1)
+    assert "Evening" in await terminal.type("rule", "show", "alice")
+    assert await terminal.type("rule", "remove", "alice", "Evening") == "()\n"
+    assert "no rule Evening" in await terminal.type("rule", "remove", "alice", "Evening", status=1)
+    assert "is no moment" in await terminal.type(
+        "rule", "add", "@", "x", "--when", "soon", "--do", "Fork to bob", status=1
+    )
+    assert "is no action" in await terminal.type("rule", "add", "@", "x", "--do", "Sing", status=1)
+
+
 async def test_the_network(terminal: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "clients.txt"
     file.write_text("192.0.2.0/24 ; office\n198.51.100.7\n")

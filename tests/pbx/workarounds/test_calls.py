@@ -40,6 +40,18 @@ async def test_no_session_timer(done: bool) -> None:
 
 
 @both
+async def test_no_reliable_ringing(done: bool) -> None:
+    async with house(Workaround.NO_100REL, done) as made:
+        alice, bob = made.phone(ALICE), made.phone(BOB, agent=AGENT)
+        alice.call(f"sip:bob@{DOMAIN}", User_Agent=AGENT, Supported="100rel")
+        invite = await bob.request("INVITE")
+        assert ("100rel" in invite.tokens("Supported")) is not done
+        bob.answer(invite, 183, bob.sdp())
+        assert (await alice.response(183)).has("RSeq") is not done
+        alice.cancel()
+
+
+@both
 async def test_plain_ringing(done: bool) -> None:
     async with house(Workaround.PLAIN_RINGING, done) as made:
         alice, bob = made.phone(ALICE), made.phone(BOB)
