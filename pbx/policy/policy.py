@@ -27,6 +27,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
+from pbx.workarounds.rows import Workarounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,14 @@ class Policy:
         stack: Ourselves,
         rooms: Rooms,
         settings: PolicySettings | None = None,
+        workarounds: Workarounds | None = None,
     ) -> None:
         self._metrics = metrics
         self._directory = directory
         self._stack = stack
         self._rooms = rooms
         self._settings = settings or PolicySettings()
-        self._authenticator = Authenticator(clock, entropy, directory, self._settings.modern_agents)
+        self._authenticator = Authenticator(clock, entropy, directory, workarounds or Workarounds())
         self._strangers = Strangers(clock, metrics, directory)
         self._watch = Watch(clock, metrics, self._settings, lambda: directory.network)
 
@@ -256,8 +258,8 @@ class Policy:
 
     def _challenge(self, transaction: ServerTransaction, realm: str, proof: Unproven, *, proxy: bool) -> None:
         self._watch.challenged(transaction.flow)
-        host = transaction.flow.remote[0]
-        headers = self._authenticator.challenges(transaction.request, realm, host, proxy=proxy, stale=proof.stale)
+        source = transaction.flow.remote[0]
+        headers = self._authenticator.challenges(transaction.request, source, realm, proxy=proxy, stale=proof.stale)
         self._refuse(transaction, Refusal(407 if proxy else 401, headers=headers))
 
     def _wrong(self, transaction: ServerTransaction, wrong: Wrong) -> None:
