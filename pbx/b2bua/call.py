@@ -11,6 +11,7 @@ from typing import Protocol
 
 from base.log import get_logger
 from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
+from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
@@ -122,7 +123,20 @@ class Call:
         return [binding.contact for binding in self.exchange.phones.ringable(account.id)]
 
     def rules(self, account: Account) -> Sequence[CallRule]:
-        return self.exchange.people.call_rules(account.id)
+        return self.exchange.people.call_rules(account.id, self._occasion())
+
+    def _occasion(self) -> Occasion:
+        """The call as rules see it."""
+        caller, record = self.origin.caller, self.record
+        return Occasion(
+            sender=caller.uri,
+            sender_name=caller.name,
+            uri=record.dialled,
+            to=record.dialled,
+            proved="" if caller.account is None else caller.account.address,
+            private=caller.private,
+            wall=self.exchange.clock.wall(),
+        )
 
     def start_branch(self, branch: Branch) -> None:
         runner = self._runner(branch)

@@ -25,6 +25,7 @@ from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.session import Session
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
 
 if TYPE_CHECKING:
     from pbx.b2bua.transfer import Transfer
@@ -65,6 +66,7 @@ class Leg:
         flow: Flow,
         owner: LegOwner,
         security: MediaSecurity | None = None,
+        user_agent: str = "",
     ) -> None:
         self.exchange = exchange
         self.key = key
@@ -73,7 +75,7 @@ class Leg:
         self.session: Session | None = None
         self.media = LegMedia(exchange, self, security or exchange.settings.security)
         self.ended = False
-        self.user_agent = ""
+        self.user_agent = user_agent
         self.person = NOBODY
         """Who is at the other end, as far as it was proved."""
         self.knows_from_change = False
@@ -98,6 +100,11 @@ class Leg:
     def tags(self) -> tuple[str, str]:
         """The tag of the peer, once there is one, and ours."""
         return ("" if self.session is None else self.session.dialog.remote_tag, self.key[1])
+
+    @property
+    def workarounds(self) -> frozenset[Workaround]:
+        """What is done for the device, as far as it is known which it is."""
+        return self.exchange.workarounds.for_(self.user_agent, self.flow.remote[0])
 
     def find_session(self, remote_tag: str) -> Session | None:
         """The dialog with that tag of the peer."""

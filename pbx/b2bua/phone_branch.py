@@ -99,6 +99,7 @@ class PhoneBranch:
             origin.hops,
             headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
             person=place.person,
+            agent=place.agent,
             reliable=origin.reliable,
         )
 
@@ -173,10 +174,8 @@ class PhoneBranch:
         ringing.abandon(COMPLETED_ELSEWHERE)
         record, account = self._call.record, newcomer.person.account
         self._tell(Answer(200))
-        record.callee, record.callee_account = (
-            recorded(newcomer.person).removeprefix("sip:"),
-            None if account is None else account.id,
-        )
+        record.callee = recorded(newcomer.person).removeprefix("sip:")
+        record.callee_account = None if account is None else account.id
         return True
 
     def _tell(self, answer: Answer) -> None:
@@ -234,6 +233,7 @@ class Place:
     routes: tuple[str, ...] = ()
     person: Caller = NOBODY
     instance: str = ""
+    agent: str = ""
 
 
 async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
@@ -255,7 +255,15 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
 
 def device(account: Account, binding: Binding) -> Place:
     """The place of a registered phone."""
-    return Place(binding.contact, binding.flow, account.address, tuple(binding.path), _owner(account), binding.instance)
+    return Place(
+        binding.contact,
+        binding.flow,
+        account.address,
+        tuple(binding.path),
+        _owner(account),
+        binding.instance,
+        binding.user_agent,
+    )
 
 
 def _owner(account: Account) -> Caller:

@@ -22,6 +22,7 @@ from directory.model import (
     UnknownRoute,
 )
 from directory.network import Network as NetworkSettings
+from directory.rules.occasion import Occasion
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
@@ -164,7 +165,7 @@ class Town:
     def setting(self, account_id: int, key: str) -> object:
         return self.settings.get((account_id, key))
 
-    def call_rules(self, account_id: int) -> Sequence[CallRule]:
+    def call_rules(self, account_id: int, occasion: Occasion) -> Sequence[CallRule]:
         return self.rules.get(account_id, [])
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
@@ -292,14 +293,14 @@ class House:
         """Where it listens."""
         return self.stack.addresses[0][1]
 
-    def phone(self, account: Account, *, registered: bool = True) -> Phone:
+    def phone(self, account: Account, *, registered: bool = True, agent: str = "") -> Phone:
         self._phones += 1
         assert isinstance(self.network, MemoryNetwork)
         phone = Phone(self.network, account, f"10.0.1.{self._phones}")
         if registered:
             contact = f"sip:{account.name}@{phone.local[0]}:{phone.local[1]}"
             flow = Flow("udp", SERVER, phone.local)
-            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1)
+            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1, user_agent=agent)
             self.town.bindings.setdefault(account.id, []).append(binding)
         return phone
 

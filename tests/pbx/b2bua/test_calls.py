@@ -476,7 +476,7 @@ async def test_a_fault_of_ours_ends_the_call_that_was_beginning() -> None:
     async with House() as house:
         alice = house.phone(ALICE)
 
-        def broken(account_id: int) -> list[CallRule]:
+        def broken(account_id: int, occasion: object) -> list[CallRule]:
             raise ZeroDivisionError
 
         house.town.call_rules = broken  # type: ignore[method-assign, assignment]
