@@ -19,7 +19,7 @@ NOBODY = Caller("sip:anonymous@anonymous.invalid", "Anonymous")
 
 ANONYMOUS = f'"{NOBODY.name}" <{NOBODY.uri}>'
 
-REVEALING = frozenset({"Subject", "Call-Info", "Organization"})
+REVEALING = frozenset({"Subject", "Call-Info", "Organization", "Referred-By"})
 """RFC 3323 §5.3: headers that a caller who wants privacy does not show."""
 
 _ASSERTED = "P-Asserted-Identity"

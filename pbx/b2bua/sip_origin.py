@@ -27,8 +27,8 @@ from pbx.sipcore.transactions import ServerTransaction
 if TYPE_CHECKING:
     from pbx.b2bua.call import BranchRunner, Call
 
-_PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization")
-"""Headers of the caller that the callee's phone may use."""
+_PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization", "Referred-By", "Replaces")
+"""Headers of the caller that the callee's phone may use. A Replaces that gets here means a dialog of others."""
 
 _HISTORY = ("Diversion", "History-Info")
 """RFC 5806, RFC 7044: a trusted peer's account of where the call has been."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pbx.b2bua.phone_branch import PhoneBranch
 
 
-class _Waiting:
+class Waiting:
     """Owns the newcomer's leg while it is not seated."""
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
@@ -49,7 +49,7 @@ class _Waiting:
     def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
 
 
-class Takeover(_Waiting):
+class Takeover(Waiting):
     """Of the place of `leg` in a bridge. `done` is told once: 200, or why it came to nothing."""
 
     def __init__(self, bridge: Bridge, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
@@ -131,7 +131,7 @@ class Takeover(_Waiting):
         Reoffer(stays, lambda _done: bridge.start(), headers).send(stays.relay(theirs.with_direction("sendrecv")))
 
 
-class Pickup(_Waiting):
+class Pickup(Waiting):
     """A call that rings at a telephone is taken by the newcomer (RFC 3891 §3: an early dialog).
 
     He is answered for himself first: his offer and the caller's cannot answer each other. Then he gets the caller's.
