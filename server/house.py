@@ -236,6 +236,7 @@ class House:
             self.stack,
             Rooms(self.switchboard, self.events, self.registrar, self.proxy, self.messenger),
             PolicySettings(allowed=(*ALLOWED, "REFER")),
+            self.trunks,
         )
         self._closing.callback(policy.close)
         self.stack.attach(policy)
