@@ -49,7 +49,7 @@ from pbx.registrar.bindings import Bindings
 from pbx.registrar.qualify import Qualifier, Qualifying
 from pbx.registrar.server import Registrar
 from pbx.sipcore.section_guard import media_security
-from pbx.sipcore.session import SessionTimers
+from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack

@@ -24,6 +24,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
 from pbx.signal.signal import Signal
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.transactions import ServerTransaction
 
 _log = get_logger("pbx.calls")
 
@@ -59,6 +60,14 @@ class CallOrigin(Protocol):
 
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         """What to offer to a callee; None makes him offer."""
+
+    @property
+    def reliable(self) -> bool:
+        """Whether callees are told that we take reliable provisional responses (RFC 3262): what they say early is of
+        use."""
+
+    def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        """A callee that still rings offers other media (RFC 3311 §5.1)."""
 
     def ring(self, call: Call, branch: Branch) -> BranchRunner:
         """The runner of a branch to a phone or to an address elsewhere."""

@@ -29,7 +29,7 @@ from pbx.registrar.bindings import Binding
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
-from pbx.sipcore.session import SessionPort, SessionTimers
+from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
 
 if TYPE_CHECKING:

@@ -68,6 +68,7 @@ class LegMedia:
         self.agreed: AgreedAudio | None = None
         self.translating = False
         """Offer codecs that we translate from as well: the peer has refused the other party's own."""
+        self._standing: tuple[SessionDescription | None, SessionDescription | None] = (None, None)
         self.closed = False
 
     # --- ports
@@ -289,7 +290,13 @@ class LegMedia:
         if agreed is not None and audio is not None:
             at = ours.media.index(audio)
             self._configure(agreed, self._guard(at).settle(theirs, theirs.media[at]))
+        self._standing = ours, theirs
         return agreed
+
+    def revert(self) -> None:
+        """A change was refused: what was agreed on before stands (RFC 3261 §14.1)."""
+        if self._standing != (None, None):
+            self.ours, self.theirs = self._standing
 
     def _configure(self, agreed: AgreedAudio, protection: Protection) -> None:
         if self.stream is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pbx.b2bua.leg import Leg
 from pbx.sipcore.message import Response
-from pbx.sipcore.session import ALLOW
+from pbx.sipcore.session_ports import ALLOW
 from pbx.sipcore.transactions import ServerTransaction
 
 _PASSING = frozenset({"INFO", "MESSAGE", "NOTIFY"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 ALLOWED = (
     "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "INFO",
-    "UPDATE",
+    "UPDATE", "PRACK",
 )  # fmt: skip
 """Methods named in Allow. REFER is added where calls transfer by it."""
 
@@ -27,7 +27,7 @@ class PolicySettings:
     MD5."""
 
     allowed: tuple[str, ...] = ALLOWED
-    extensions: frozenset[str] = frozenset({"path", "timer"})
+    extensions: frozenset[str] = frozenset({"100rel", "path", "timer"})
     modern_agents: tuple[str, ...] = ("Linphone", "Tandem")
     free_attempts: int = 5
     longest_delay: float = 8.0
