@@ -217,6 +217,7 @@ class House:
         )
         self.switchboard.attach(self.host)
         self.switchboard.attach_proxy(self.proxy)
+        self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors

@@ -15,7 +15,7 @@ from pbx.sipcore.reliable import EXTENSION, is_reliable
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import ALLOW
-from pbx.sipcore.session_uac import OutgoingInvite
+from pbx.sipcore.session_uac import OutgoingInvite, Prover
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Invitation:
     headers: tuple[tuple[str, str], ...] = ()
     account: int | None = None  # whose phone it is
     reliable: bool = False  # offer 100rel: who calls can make use of it
+    prover: Prover | None = None  # answers challenges, where we have a login
 
 
 class OutgoingOwner(LegOwner, Protocol):
@@ -80,7 +81,9 @@ class OutgoingLeg(Leg):
             request.set_body(offer.encode(), CONTENT_TYPE)
         exchange = self.exchange
         timers = exchange.settings.timers
-        self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers)
+        self._invite = OutgoingInvite(
+            exchange.clock, exchange.stack, request, self.flow, contact, self, timers, self._invitation.prover
+        )
         self._invite.start()
 
     def _request(self, contact: str) -> Request:

@@ -92,3 +92,32 @@ async def test_calls_by_the_trunk_reach_its_target_and_numbers_that_the_router_k
     first, second = sorted(await site.calls(2), key=lambda record: record["started"])
     assert (first["callee"], first["program"]) == ("pbx@tandem.test", "pbx")
     assert second["callee"] == "alice@tandem.test"
+
+
+async def test_a_number_with_a_prefix_leaves_by_the_trunk_with_our_address_there(
+    site: Site, provider: Site, tone: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The provider asks the INVITE for a password, and knows the call as one of the line."""
+    await add_trunk(site, provider)
+    table = tmp_path / "router.txt"
+    table.write_text("N:S:<8*@tandem.test> = *@home\n")
+    assert "warning" not in await site.tandem("router", "set", str(table))
+    await state_of(site, "registered")
+    alice = await site.phone("alice", await site.password("alice"))
+    callee = await provider.phone("bob", await provider.password("bob"))
+    async with alice, callee:
+        await alice.record(tmp_path / "heard.wav")
+        await callee.play(tone(620))
+        call = await alice.call("sip:8202@tandem.test")
+        ringing = await callee.wait_incoming()
+        await callee.answer(ringing)
+        await alice.wait_state("confirmed", call)
+        await alice.listen(1.5, call)
+        await alice.hangup(call)
+        await callee.wait_state("disconnected", ringing)
+        await alice.stop_record()
+    assert seconds_heard(tmp_path / "heard.wav", 620) > 1.0
+    (record,) = await site.calls()
+    assert (record["outcome"], record["callee"]) == ("answered", "202@home")
+    (seen,) = await provider.calls()
+    assert "4930123@provider.test" in seen["caller"]
