@@ -68,7 +68,7 @@ class ProxyBranch:
             _log.warning("a proxied call cannot leave by a trunk", call=self._call.id, trunk=place.line.trunk.name)
             self._tell(Answer(480))
             return
-        outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes))
+        outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
         try:
             await self._anchor_media(outgoing, place.uri)
