@@ -244,7 +244,8 @@ class Directory:
     # ---- secrets -------------------------------------------------------------------------------------------------
 
     def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
-        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password."""
+        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password.
+        Of the account NOBODY it is worth nothing, and the work is the same."""
         key = (account_id, username, realm, algorithm)
         value = self._derived.get(key)
         if value is None:
@@ -253,7 +254,7 @@ class Directory:
         return value
 
     def check_password(self, account_id: int, password: str) -> bool:
-        """Compare in a time that tells nothing."""
+        """Compare in a time that tells nothing; of NOBODY, whatever comes out."""
         return same(self._store.secret(account_id, "password"), password)
 
     async def set_password(self, account_id: int, password: str) -> None:

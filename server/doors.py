@@ -18,6 +18,7 @@ from apps.prompt_store import EnvironmentPrompts
 from base.failures import Failure
 from directory.directory import Directory
 from directory.model import Account
+from directory.secrets import NOBODY
 from mail.imap.server import Endpoint, ImapServer
 from pbx.mediaproxy.wav import convert_prompt
 from pbx.policy.blocks import Blocks
@@ -129,9 +130,8 @@ class Passwords:
         local, _, host = user.rpartition("@") if "@" in user else (user, "", self._directory.main_domain)
         domain = self._directory.local_domain(host)
         account = self._directory.find_account(domain, local) if domain is not None else None
-        if account is None or not self._directory.check_password(account.id, password):
-            return None
-        return account
+        right = self._directory.check_password(NOBODY if account is None else account.id, password)
+        return account if right else None
 
 
 @dataclass(frozen=True, slots=True)
