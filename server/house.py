@@ -162,7 +162,12 @@ class House:
             clock,
             entropy,
             metrics,
-            stack_settings(self.config, ground.timers, self.certificates),
+            stack_settings(
+                self.config,
+                ground.timers,
+                self.certificates,
+                lambda host: self.directory.local_domain(host) is not None,
+            ),
         )
         self.book = CallBook(self.database, metrics)
         await self.book.start()
