@@ -132,7 +132,9 @@ class Switchboard:
     def _way(self, caller: Caller, route: Route, request: Request) -> Way:
         if proxied_dialog(self.exchange, request):
             return Way(WayKind.PROXY, "replaces a proxied dialog")
-        return choose("INVITE", caller, route, self._features(caller, route))
+        trunks = self.exchange.trunks
+        trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
+        return choose("INVITE", caller, route, self._features(caller, route), trunk)
 
     def _owns(self, account: Account | None, uri: Uri) -> bool:
         """Whether an address is a name of that account."""
