@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
@@ -22,6 +22,7 @@ from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
+from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
 
@@ -128,6 +129,12 @@ class PhoneBranch:
             return False
         return translatable(asked)
 
+    def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:
+        """RFC 3261 §21.4.16: a phone that rings reliably only is asked again with what it wants."""
+        if self._cancelled or status != 421 or leg.invitation.reliable or response is None:
+            return False
+        return EXTENSION in response.tokens("Require")
+
     async def _elsewhere(self, status: int, response: Response | None) -> None:
         try:
             flow, invitation = await self._place()
@@ -168,6 +175,9 @@ class PhoneBranch:
         elif self._may_translate(status):
             self._translating = True
             self._exchange.spawn(self._go(leg.flow, leg.invitation), f"branch {self._branch.number} in our codecs")
+        elif self._wants_prack(leg, status, response):
+            again = replace(leg.invitation, reliable=True)
+            self._exchange.spawn(self._go(leg.flow, again), f"branch {self._branch.number} with 100rel")
         else:
             self._final(status, response)
 
