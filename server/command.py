@@ -20,6 +20,7 @@ from server.command_rules import rules
 from server.command_serve import serve
 from server.command_trunk import trunks
 from server.command_watch import calls, registrations, status, stop
+from server.command_workarounds import workarounds
 
 
 def _version(asked: bool) -> None:
@@ -72,6 +73,7 @@ app.add_typer(rules, name="rule")
 app.add_typer(trunks, name="trunk")
 app.add_typer(prompts, name="prompts")
 app.add_typer(certificates, name="certificates")
+app.add_typer(workarounds, name="workaround")
 app.add_typer(data_commands, name="data")
 
 

@@ -59,6 +59,7 @@ class Doors:
             self._certificates(),
             house.trunks,
             _Blocks(house.blocks),
+            house.workarounds,
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()

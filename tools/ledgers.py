@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.settings import SETTINGS
+from tools.workarounds_page import workarounds_page
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("base", "directory", "pbx", "mail", "cgpl", "admin", "apps", "gateways", "web", "server", "tools")
@@ -414,7 +415,12 @@ def _default(value: object) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page by its file."""
     docs = ROOT / "docs"
-    return {docs / "settings.md": settings_page(), docs / "rfc.md": rfc_page(), docs / "quirks.md": quirks_page()}
+    return {
+        docs / "settings.md": settings_page(),
+        docs / "rfc.md": rfc_page(),
+        docs / "quirks.md": quirks_page(),
+        docs / "workarounds.md": workarounds_page(),
+    }
 
 
 if __name__ == "__main__":

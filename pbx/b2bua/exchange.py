@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from base.clock import Clock
@@ -31,6 +31,8 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -114,6 +116,7 @@ class Exchange:
     settings: CallSettings = field(default_factory=CallSettings)
     lines: Lines = field(default_factory=Lines)
     """Who is on the phone, for those who watch."""
+    workarounds: Workarounds = field(default_factory=Workarounds)
     programs: Programs | None = None
     forwarder: Forwarder | None = None
     anchors: Anchors | None = None
@@ -131,14 +134,20 @@ class Exchange:
             return self.settings.security
         return media_security(self.people.setting(account_id, "MediaSecurity"))
 
-    def contact(self, flow: Flow, *, secure: bool) -> str:
-        """A Contact value of our own on that flow; `sips:` where the peer asked for it (RFC 3261 §8.1.1.8, §12.1.1)."""
-        uri = self.stack.contact_for(flow, self.entropy.token(6))
+    def contact(self, flow: Flow, user: str = "", *, secure: bool) -> str:
+        """A Contact value of our own on that flow, the user part by chance if none is given; `sips:` where the peer
+        asked for it (RFC 3261 §8.1.1.8, §12.1.1)."""
+        uri = self.stack.contact_for(flow, user or self.entropy.token(6))
         return f"<{uri.secured() if secure and flow.transport in ('tls', 'wss') else uri}>"
 
     def trusts(self, flow: Flow) -> bool:
         """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
         return flow.remote[0] in self.people.network.trusted
+
+    def session_timers(self, done: frozenset[Workaround]) -> SessionTimers:
+        """The times of a session with a party for whom that is done."""
+        timers = self.settings.timers
+        return replace(timers, expires=-1) if Workaround.NO_SESSION_TIMER in done else timers
 
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""

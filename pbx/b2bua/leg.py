@@ -24,6 +24,7 @@ from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.session import Session
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
 
 MEDIA_LOST = "media lost"
 """The cause when the media worker died."""
@@ -61,6 +62,7 @@ class Leg:
         flow: Flow,
         owner: LegOwner,
         security: MediaSecurity | None = None,
+        user_agent: str = "",
     ) -> None:
         self.exchange = exchange
         self.key = key
@@ -69,7 +71,7 @@ class Leg:
         self.session: Session | None = None
         self.media = LegMedia(exchange, self, security or exchange.settings.security)
         self.ended = False
-        self.user_agent = ""
+        self.user_agent = user_agent
         self.answer_in_ack: Callable[[Request], None] | None = None
         """Who waits for the answer to an offer that went out in a 2xx or in a reliable provisional response: it comes
         in the ACK or in the PRACK. With nobody waiting the leg takes it for itself."""
@@ -79,6 +81,11 @@ class Leg:
     @property
     def call_id(self) -> str:
         return self.key[0]
+
+    @property
+    def workarounds(self) -> frozenset[Workaround]:
+        """What is done for the device, as far as it is known which it is."""
+        return self.exchange.workarounds.for_(self.user_agent, self.flow.remote[0])
 
     def find_session(self, remote_tag: str) -> Session | None:
         """The dialog with that tag of the peer."""

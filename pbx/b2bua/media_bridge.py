@@ -14,13 +14,14 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.referral import refer
-from pbx.b2bua.relay_request import pass_on
+from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.silence import SilenceWatch
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -138,7 +139,10 @@ class Bridge:
             pass_on(leg, self.other(leg), transaction)
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
-        """telephone-events are relayed as they are."""
+        """telephone-events are relayed as they are; to who does not take them, each key is told."""
+        other = self.other(leg)
+        if Workaround.INFO_DIGITS in other.workarounds:
+            tell_digit(other, digit)
 
     def leg_played(self, leg: Leg, play: int) -> None: ...
 

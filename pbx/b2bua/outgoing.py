@@ -16,6 +16,8 @@ from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import ALLOW
 from pbx.sipcore.session_uac import OutgoingInvite
+from pbx.sipcore.uri import NameAddress
+from pbx.workarounds.kinds import Workaround
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Invitation:
     call_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     account: int | None = None  # whose phone it is
+    agent: str = ""  # which phone it is, as it has said when it registered
     reliable: bool = False  # offer 100rel: who calls can make use of it
 
 
@@ -52,7 +55,8 @@ class OutgoingLeg(Leg):
     def __init__(self, exchange: Exchange, flow: Flow, invitation: Invitation, owner: OutgoingOwner) -> None:
         tag = exchange.entropy.token(8)
         call_id = invitation.call_id or exchange.entropy.token(16)
-        super().__init__(exchange, (call_id, tag), flow, owner, exchange.security_of(invitation.account))
+        security = exchange.security_of(invitation.account)
+        super().__init__(exchange, (call_id, tag), flow, owner, security, invitation.agent)
         self._waiting: OutgoingOwner | None = owner
         self._invitation = invitation
         self._invite: OutgoingInvite | None = None
@@ -74,12 +78,15 @@ class OutgoingLeg(Leg):
         return self._invitation.to
 
     def send(self, offer: SessionDescription | None) -> None:
-        contact = self.exchange.contact(self.flow, secure=self._invitation.uri[:5].lower() == "sips:")
+        done = self.workarounds
+        number = NameAddress.parse(self._invitation.from_).uri.user if Workaround.CONTACT_NUMBER in done else ""
+        secure = self._invitation.uri[:5].lower() == "sips:"
+        contact = self.exchange.contact(self.flow, number, secure=secure)
         request = self._request(contact)
         if offer is not None:
             request.set_body(offer.encode(), CONTENT_TYPE)
         exchange = self.exchange
-        timers = exchange.settings.timers
+        timers = exchange.session_timers(done)
         self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers)
         self._invite.start()
 
@@ -95,10 +102,10 @@ class OutgoingLeg(Leg):
         request.add("CSeq", "1 INVITE")
         request.add("Contact", contact)
         request.add("Allow", ALLOW)
-        if said.reliable:
+        if said.reliable and Workaround.NO_100REL not in self.workarounds:
             request.add("Supported", EXTENSION)
         request.add("User-Agent", self.exchange.settings.agent)
-        for name, value in said.headers:
+        for name, value in said.headers if Workaround.FEW_HEADERS not in self.workarounds else ():
             request.add(name, value)
         return request
 
@@ -192,7 +199,7 @@ class OutgoingLeg(Leg):
 
     def invite_answered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
         self._take(session, response)
-        self.user_agent = response.get("User-Agent") or response.get("Server") or ""
+        self.user_agent = response.get("User-Agent") or response.get("Server") or self.user_agent
         if (waiting := self._waiting) is None:
             self.acknowledge()
             session.bye()

@@ -96,6 +96,7 @@ class PhoneBranch:
             origin.hops,
             headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
             account=place.account,
+            agent=place.agent,
             reliable=origin.reliable,
         )
 
@@ -215,6 +216,7 @@ class Place:
     routes: tuple[str, ...] = ()
     account: int | None = None
     instance: str = ""
+    agent: str = ""
 
 
 async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
@@ -235,7 +237,15 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
 
 def device(account: Account, binding: Binding) -> Place:
     """The place of a registered phone."""
-    return Place(binding.contact, binding.flow, account.address, tuple(binding.path), account.id, binding.instance)
+    return Place(
+        binding.contact,
+        binding.flow,
+        account.address,
+        tuple(binding.path),
+        account.id,
+        binding.instance,
+        binding.user_agent,
+    )
 
 
 def leg_of(runner: object) -> OutgoingLeg | None:

@@ -18,6 +18,8 @@ from pbx.policy.ports import Directory
 from pbx.sipcore.digest import Algorithm, Credentials, DigestServer, parse_authorization
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.message import Request
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,21 @@ Proof = Account | Unproven | Wrong
 class Authenticator:
     """Challenges and proofs for all local domains; the realm is the domain (decision 8)."""
 
-    def __init__(self, clock: Clock, entropy: Entropy, directory: Directory, modern_agents: tuple[str, ...]) -> None:
+    def __init__(self, clock: Clock, entropy: Entropy, directory: Directory, workarounds: Workarounds) -> None:
         self._digest = DigestServer(clock, entropy)
         self._directory = directory
-        self._modern_agents = modern_agents
+        self._workarounds = workarounds
 
-    def challenges(self, request: Request, realm: str, *, proxy: bool, stale: bool) -> tuple[tuple[str, str], ...]:
-        """The headers of a 401 or 407: MD5 first, as most phones look only at the first."""
+    def challenges(
+        self, request: Request, source: str, realm: str, *, proxy: bool, stale: bool
+    ) -> tuple[tuple[str, str], ...]:
+        """The headers of a 401 or 407: MD5 first, as most phones look only at the first.
+
+        Interop: alone but to those known to survive a second; baresip 1.0 gives up when any challenge is not MD5.
+        """
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         algorithms: list[Algorithm] = ["MD5"]
-        if (request.get("User-Agent") or "").startswith(self._modern_agents):
+        if Workaround.SHA_256 in self._workarounds.for_(request.get("User-Agent") or "", source):
             algorithms.append("SHA-256")
         return tuple((name, self._digest.challenge(realm, algorithm, stale)) for algorithm in algorithms)
 

@@ -29,6 +29,7 @@ from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
 from pbx.transport.limiter import Recent
+from pbx.workarounds.rows import Workarounds
 
 _log = get_logger("pbx.policy")
 
@@ -56,13 +57,14 @@ class Policy:
         stack: Ourselves,
         rooms: Rooms,
         settings: PolicySettings | None = None,
+        workarounds: Workarounds | None = None,
     ) -> None:
         self._metrics = metrics
         self._directory = directory
         self._stack = stack
         self._rooms = rooms
         self._settings = settings or PolicySettings()
-        self._authenticator = Authenticator(clock, entropy, directory, self._settings.modern_agents)
+        self._authenticator = Authenticator(clock, entropy, directory, workarounds or Workarounds())
         self._slowdown = Slowdown(clock, metrics, self._settings)
         self._strangers = Strangers(clock, metrics, directory)
         self.blocks = Blocks(clock, metrics, lambda: directory.network)
@@ -257,7 +259,8 @@ class Policy:
         transaction.reply(refusal.status, refusal.reason, refusal.headers)
 
     def _challenge(self, transaction: ServerTransaction, realm: str, proof: Unproven, *, proxy: bool) -> None:
-        headers = self._authenticator.challenges(transaction.request, realm, proxy=proxy, stale=proof.stale)
+        source = transaction.flow.remote[0]
+        headers = self._authenticator.challenges(transaction.request, source, realm, proxy=proxy, stale=proof.stale)
         self._refuse(transaction, Refusal(407 if proxy else 401, headers=headers))
 
     def _wrong(self, transaction: ServerTransaction, wrong: Wrong) -> None:

@@ -56,7 +56,10 @@ def too_small(request: Request) -> bool:
 
 
 def ask(request: Request, seconds: int, smallest: int, refresher: str = "") -> None:
-    """Complete a request of ours that may refresh (RFC 4028 §7.1); with 0 seconds we only say that we know timers."""
+    """Complete a request of ours that may refresh (RFC 4028 §7.1); with 0 seconds we only say that we know timers,
+    below that not even so."""
+    if seconds < 0:
+        return
     if "timer" not in request.tokens("Supported"):
         request.add("Supported", "timer")
     if seconds > 0:

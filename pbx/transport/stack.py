@@ -94,6 +94,12 @@ class SipStack:
             mark=self._mark,
         )
 
+    def answer_source(self, wanted: Callable[[Request, Flow], bool]) -> None:
+        """Name for which requests the answers go to where they came from, though RFC 3261 §18.2.2 says otherwise;
+        after `attach`."""
+        if self._layer is not None:
+            self._layer.to_source = wanted
+
     def on_flow_ended(self, listener: Callable[[Flow], None]) -> None:
         """Be told each stream connection that is gone."""
         self._ended_listeners.append(listener)

@@ -18,6 +18,7 @@ from base.storage.sqlite import SqliteDatabases
 from directory.directory import Directory
 from directory.firststart import prepare
 from directory.secrets import Keyring
+from pbx.workarounds.server import WorkaroundStore
 from server.command import app
 from server.options import SOCKET_NAME, Claim, data_folder
 from tests.admin.test_acts import Stage
@@ -48,7 +49,9 @@ async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     databases, entropy = SqliteDatabases(tmp_path, Metrics()), SeededEntropy(3)
     directory = await Directory.open(await databases.main(), Keyring(bytes(32), entropy))
     await prepare(directory, "tandem.test", entropy)
-    stage = Stage(directory)
+    workarounds = WorkaroundStore(await databases.main())
+    await workarounds.start()
+    stage = Stage(directory, workarounds)
     door = ControlSocket(tmp_path / SOCKET_NAME, stage.acts, Metrics())
     await door.start()
     try:
@@ -125,6 +128,30 @@ async def test_watching(terminal: Terminal) -> None:
     assert json.loads(await terminal.type("status", "--json")) == {"version": "0", "calls": 1}
     await terminal.type("stop")
     assert terminal.stage.house.stopped.is_set()
+
+
+async def test_workarounds(terminal: Terminal) -> None:
+    said = await terminal.type("workaround", "add", "Odd Phone*", "one-codec", "--note", "why not")
+    assert said == "Odd Phone* gets one-codec\n"
+    listed = json.loads(await terminal.type("workaround", "list", "--json"))
+    assert listed[-1] == {"who": "Odd Phone*", "workaround": "one-codec", "from": "own", "note": "why not"}
+    assert listed[0]["from"] == "stock"
+    found = json.loads(await terminal.type("workaround", "try", "Odd Phone/2", "--address", "192.0.2.1", "--json"))
+    assert [row["workaround"] for row in found] == ["one-codec"]
+    assert "no row fits" in await terminal.type("workaround", "try", "Good Phone/2")
+    assert "no numeric address" in await terminal.type("workaround", "try", "--address", "pbx", status=1)
+    assert "give a User-Agent" in await terminal.type("workaround", "try", status=1)
+    assert "there are sha-256" in await terminal.type("workaround", "add", "Odd*", "magic", status=1)
+    assert "with * for any letters" in await terminal.type("workaround", "add", "*", "one-codec", status=1)
+    assert "few-headers" in await terminal.type("workaround", "kinds")
+    assert (
+        await terminal.type("workaround", "remove", "odd phone*", "one-codec") == "odd phone* gets one-codec no more\n"
+    )
+    assert "has no one-codec" in await terminal.type("workaround", "remove", "Odd Phone*", "one-codec", status=1)
+    await terminal.type("workaround", "remove", "Linphone*", "sha-256")
+    assert {"who": "Linphone*", "from": "stock, off"}.items() <= json.loads(
+        await terminal.type("workaround", "list", "--json")
+    )[1].items()
 
 
 async def test_data(terminal: Terminal, tmp_path: Path) -> None:

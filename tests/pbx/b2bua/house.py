@@ -293,14 +293,14 @@ class House:
         """Where it listens."""
         return self.stack.addresses[0][1]
 
-    def phone(self, account: Account, *, registered: bool = True) -> Phone:
+    def phone(self, account: Account, *, registered: bool = True, agent: str = "") -> Phone:
         self._phones += 1
         assert isinstance(self.network, MemoryNetwork)
         phone = Phone(self.network, account, f"10.0.1.{self._phones}")
         if registered:
             contact = f"sip:{account.name}@{phone.local[0]}:{phone.local[1]}"
             flow = Flow("udp", SERVER, phone.local)
-            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1)
+            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1, user_agent=agent)
             self.town.bindings.setdefault(account.id, []).append(binding)
         return phone
 
