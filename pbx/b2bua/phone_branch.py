@@ -186,7 +186,7 @@ class PhoneBranch:
         if status in (401, 407):
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
-        self._tell(Answer(status, reason, _targets(response) if status // 100 == 3 else ()))
+        self._tell(Answer(status, reason, targets_of(response)))
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
         self._tell(Answer(480))
@@ -253,9 +253,9 @@ def leg_of(runner: object) -> OutgoingLeg | None:
     return runner.leg if isinstance(runner, PhoneBranch) else None
 
 
-def _targets(response: Response | None) -> tuple[str, ...]:
+def targets_of(response: Response | None) -> tuple[str, ...]:
     """The contacts of a 3xx, as targets."""
-    if response is None:
+    if response is None or response.status // 100 != 3:
         return ()
     try:
         return tuple(f"<{contact.text}>" for contact in response.contacts[:5])
