@@ -122,6 +122,7 @@ class Exchange:
         rooms = Rooms(self.calls, self.events, self.registrar, self.proxy, self.messenger)
         self.policy = Policy(clock, entropy, metrics, self.directory, self.stack, rooms, self.settings, done)
         self.stack.attach(self.policy)
+        self.stack.shut_out = self.policy.blocks.shut_out
         self.stack.answer_source(
             lambda request, flow: Workaround.SOURCE_PORT in done.for_(request.get("User-Agent") or "", flow.remote[0])
         )
