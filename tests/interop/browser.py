@@ -184,6 +184,12 @@ class Browser:
     async def hang_up(self) -> None:
         await self.run("hangUp()")
 
+    async def hold(self) -> None:
+        await self.run("new Promise((done) => session.hold(media(), done))")
+
+    async def resume(self) -> None:
+        await self.run("new Promise((done) => session.unhold(media(), done))")
+
     async def press(self, keys: str, method: str = "RFC2833") -> None:
         """`method`: RFC2833 or INFO."""
         await self.run(f"press('{keys}', '{method}')")
