@@ -205,6 +205,9 @@ class Policy:
         """RFC 3261 §10.3 steps 1 to 5: always proved, and only for oneself. To is the address of record."""
         request = transaction.request
         owner = request.to.uri
+        if not owner.is_sip:  # RFC 3261 §10.2: the address of record is a SIP or SIPS URI
+            self._refuse(transaction, Refusal(400, "To is no SIP address"))
+            return
         realm = self._directory.local_domain(owner.host)
         if realm is None:
             self._refuse(transaction, Refusal(403, "Not a domain of this server"))

@@ -10,6 +10,9 @@ ALLOWED = (
 )  # fmt: skip
 """Methods named in Allow. REFER is added where calls transfer by it."""
 
+REGISTERED = frozenset({*ALLOWED, "PRACK", "REFER"})
+"""Methods that SIP knows (the registry that RFC 3261 §27.4 began)."""
+
 IN_DIALOG_ONLY = frozenset({"BYE", "INFO", "UPDATE", "NOTIFY", "PRACK", "REFER"})
 """Methods that mean nothing to us outside a dialog."""
 

@@ -12,11 +12,11 @@ from tests.pbx.exchange import Exchange, Phone, play
 from tests.simulation.virtual import simulate
 
 
-def test_a_method_we_do_not_know_is_405_with_allow() -> None:
+def test_a_method_we_do_not_know_is_501_with_allow() -> None:
     async def scene(house: Exchange) -> None:
         phone = house.phone()
         response = await phone.ask(phone.request("FLY", f"sip:{DOMAIN}"))
-        assert response.status == 405
+        assert response.status == 501  # RFC 3261 §21.5.2
         assert "INVITE" in response.get_all("Allow")
 
     simulate(play(scene))
