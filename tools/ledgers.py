@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.settings import SETTINGS
+from tools.workarounds_page import workarounds_page
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("base", "directory", "pbx", "mail", "cgpl", "admin", "apps", "gateways", "web", "server", "tools")
@@ -138,6 +139,7 @@ TITLES = {
     6177: "IPv6 Address Assignment to End Sites",
     6188: "AES-192 and AES-256 in SRTP",
     6347: "DTLS 1.2",
+    6454: "The Web Origin Concept",
     6455: "WebSocket",
     6464: "RTP Audio Level",
     6598: "Shared Address Space (100.64.0.0/10)",
@@ -414,7 +416,12 @@ def _default(value: object) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page by its file."""
     docs = ROOT / "docs"
-    return {docs / "settings.md": settings_page(), docs / "rfc.md": rfc_page(), docs / "quirks.md": quirks_page()}
+    return {
+        docs / "settings.md": settings_page(),
+        docs / "rfc.md": rfc_page(),
+        docs / "quirks.md": quirks_page(),
+        docs / "workarounds.md": workarounds_page(),
+    }
 
 
 if __name__ == "__main__":

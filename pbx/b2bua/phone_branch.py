@@ -10,7 +10,6 @@ from base.failures import Failure
 from directory.model import Account, Caller
 from pbx.b2bua import diversion
 from pbx.b2bua.asserted import from_value, headers_for
-from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg
@@ -96,6 +95,8 @@ class PhoneBranch:
             origin.hops,
             headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
             account=place.account,
+            agent=place.agent,
+            reliable=origin.reliable,
         )
 
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
@@ -157,10 +158,6 @@ class PhoneBranch:
 
     def leg_progress(self, leg: OutgoingLeg, response: Response) -> None:
         self._heard = self._heard or response.status > 100
-        try:
-            leg.theirs = read_description(response) or leg.theirs
-        except SipSyntaxError:
-            leg.theirs = None
         self._tell(Answer(response.status, response.reason))
 
     def leg_answered(self, leg: OutgoingLeg, response: Response) -> None:
@@ -186,8 +183,8 @@ class PhoneBranch:
 
     def leg_acknowledged(self, leg: Leg) -> None: ...
 
-    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
-        transaction.reply(491)
+    def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        self._call.origin.early_offer(leg, transaction)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         transaction.reply(501)
@@ -209,6 +206,7 @@ class Place:
     routes: tuple[str, ...] = ()
     account: int | None = None
     instance: str = ""
+    agent: str = ""
 
 
 async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
@@ -229,7 +227,15 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
 
 def device(account: Account, binding: Binding) -> Place:
     """The place of a registered phone."""
-    return Place(binding.contact, binding.flow, account.address, tuple(binding.path), account.id, binding.instance)
+    return Place(
+        binding.contact,
+        binding.flow,
+        account.address,
+        tuple(binding.path),
+        account.id,
+        binding.instance,
+        binding.user_agent,
+    )
 
 
 def leg_of(runner: object) -> OutgoingLeg | None:

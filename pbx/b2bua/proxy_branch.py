@@ -64,7 +64,7 @@ class ProxyBranch:
             return
         if self._given_up():
             return
-        outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes))
+        outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
         try:
             await self._anchor_media(outgoing, place.uri)

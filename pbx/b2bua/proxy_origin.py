@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from directory.model import Caller
 from pbx.b2bua.incoming import IncomingLeg
+from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
 from pbx.b2bua.refused_branch import RefusedBranch
@@ -33,6 +34,7 @@ class ProxyOrigin:
 
     headers: tuple[tuple[str, str], ...] = ()
     hops = 70
+    reliable = False
 
     def __init__(self, caller: Caller, transaction: ServerTransaction, forwarder: Forwarder) -> None:
         self._caller = caller
@@ -54,6 +56,9 @@ class ProxyOrigin:
 
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         return None
+
+    def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        """Never told: the callees' phones offer to the caller himself."""
 
     def ring(self, call: Call, branch: Branch) -> BranchRunner:
         runner = ProxyBranch(call, branch, self._transaction, self._forwarder)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pbx.b2bua.leg import Leg
 from pbx.sipcore.message import Response
-from pbx.sipcore.session import ALLOW
+from pbx.sipcore.session_ports import ALLOW
 from pbx.sipcore.transactions import ServerTransaction
 
 _PASSING = frozenset({"INFO", "MESSAGE", "NOTIFY"})
 _TELLING = ("Info-Package", "Event", "Subscription-State", "Content-Disposition", "Content-Language")
+_DURATION = 160  # milliseconds
 
 
 def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
@@ -27,6 +28,21 @@ def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
         for name in _TELLING:
             twin.copy_from(request, name)
         other.session.request(twin, _Return(leg, transaction))
+
+
+def tell_digit(leg: Leg, digit: str) -> None:
+    """One key as INFO. Interop: no standard; `application/dtmf-relay` is what telephones and gateways read."""
+    if leg.session is not None:
+        body = f"Signal={digit}\r\nDuration={_DURATION}\r\n".encode()
+        leg.session.request(leg.session.new_request("INFO", body, "application/dtmf-relay"), _Unheard())
+
+
+class _Unheard:
+    """Whether it takes the key is its own business."""
+
+    def on_response(self, response: Response) -> None: ...
+
+    def on_failure(self, cause: str) -> None: ...
 
 
 class _Return:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from base.clock import Clock
 from base.entropy import Entropy
-from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Caller, ForeignRoute, Resolution
 from pbx.policy.blocks import Blocks
@@ -21,16 +20,14 @@ from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourse
 from pbx.policy.relaying import account_lets_out, is_gateway, may_relay
 from pbx.policy.screening import Refusal, screen
 from pbx.policy.settings import EVENTS, IN_DIALOG_ONLY, PolicySettings
-from pbx.policy.slowdown import Slowdown
 from pbx.policy.strangers import Strangers
+from pbx.policy.watch import Watch
 from pbx.signal.foreign import address_of
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
-from pbx.transport.limiter import Recent
-
-_log = get_logger("pbx.policy")
+from pbx.workarounds.rows import Workarounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +53,24 @@ class Policy:
         stack: Ourselves,
         rooms: Rooms,
         settings: PolicySettings | None = None,
+        workarounds: Workarounds | None = None,
     ) -> None:
         self._metrics = metrics
         self._directory = directory
         self._stack = stack
         self._rooms = rooms
         self._settings = settings or PolicySettings()
-        self._authenticator = Authenticator(clock, entropy, directory, self._settings.modern_agents)
-        self._slowdown = Slowdown(clock, metrics, self._settings)
+        self._authenticator = Authenticator(clock, entropy, directory, workarounds or Workarounds())
         self._strangers = Strangers(clock, metrics, directory)
-        self.blocks = Blocks(clock, metrics, lambda: directory.network)
-        self._complained: Recent[str] = Recent(clock, window=60.0)
+        self._watch = Watch(clock, metrics, self._settings, lambda: directory.network)
 
     def close(self) -> None:
-        self._slowdown.close()
+        self._watch.close()
+
+    @property
+    def blocks(self) -> Blocks:
+        """Sources that are shut out."""
+        return self._watch.blocks
 
     # --- the page ----------------------------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Policy:
         sender, network = request.from_, self._directory.network
         trusted, client = remote[0] in network.trusted, remote[0] in network.clients
         caller = Caller(str(sender.uri), sender.display, trusted=trusted, client=client, source=remote)
-        proof = self._authenticator.prove(request)
+        proof = self._authenticator.prove(request, remote[0])
         if isinstance(proof, Account):
             return self._as_account(transaction, caller, proof)
         if trusted or client:  # a password, if they say any, may be meant for somebody else
@@ -163,7 +164,7 @@ class Policy:
     def _as_account(self, transaction: ServerTransaction, caller: Caller, account: Account) -> Caller | None:
         """RFC 3261 §22.1: the identity that was proved must be the one that is claimed, except for gateways, who call
         in other people's names; what they may do they may by their login."""
-        self._slowdown.succeeded(transaction.flow.remote[0])
+        self._watch.succeeded(transaction.flow)
         sender = transaction.request.from_.uri
         own = self._belongs(sender, account) or sender.host.lower().endswith("anonymous.invalid")
         if is_gateway(self._directory, account) and (transaction.request.method == "INVITE" or not own):
@@ -192,8 +193,7 @@ class Policy:
             return False
         if not self._strangers.too_many(host):
             return True
-        if self._complained.first(f"stranger {host}"):
-            self._log_failure(transaction.flow, caller.uri, "flood")
+        self._watch.suspicious(transaction.flow, caller.uri, "flood")
         return False
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
@@ -212,10 +212,10 @@ class Policy:
         if realm is None:
             self._refuse(transaction, Refusal(403, "Not a domain of this server"))
             return
-        proof = self._authenticator.prove(request)
+        proof = self._authenticator.prove(request, transaction.flow.remote[0])
         match proof:
             case Account() if self._belongs(owner, proof):
-                self._slowdown.succeeded(transaction.flow.remote[0])
+                self._watch.succeeded(transaction.flow)
                 self._rooms.registrations.register(transaction, proof)
             case Account():
                 self._wrong(transaction, Wrong(str(owner), f"not-{proof.name}"))
@@ -257,26 +257,19 @@ class Policy:
         transaction.reply(refusal.status, refusal.reason, refusal.headers)
 
     def _challenge(self, transaction: ServerTransaction, realm: str, proof: Unproven, *, proxy: bool) -> None:
-        headers = self._authenticator.challenges(transaction.request, realm, proxy=proxy, stale=proof.stale)
+        self._watch.challenged(transaction.flow)
+        source = transaction.flow.remote[0]
+        headers = self._authenticator.challenges(transaction.request, source, realm, proxy=proxy, stale=proof.stale)
         self._refuse(transaction, Refusal(407 if proxy else 401, headers=headers))
 
     def _wrong(self, transaction: ServerTransaction, wrong: Wrong) -> None:
         """One answer for a wrong password, an unknown user and a borrowed identity."""
-        self._metrics.count("sip.auth.failures")
-        self._log_failure(transaction.flow, wrong.user, wrong.reason)
-        source = transaction.flow.remote[0]
-        self._slowdown.refuse(source, lambda: self._refuse(transaction, Refusal(403)))
+        self._watch.failed(transaction.flow, wrong.user, wrong.reason, lambda: self._refuse(transaction, Refusal(403)))
 
     def _relay_denied(self, transaction: ServerTransaction, caller: Caller) -> None:
         """Decision 9: who has not authenticated relays nothing. Of who is known it is no failure."""
         self._metrics.count("sip.relay.denied")
         known = caller.payer is not None or caller.client or caller.trusted
-        if not known and self._complained.first(f"relay {transaction.flow.remote[0]}"):
-            self._log_failure(transaction.flow, str(transaction.request.from_.uri), "relay")
+        if not known:
+            self._watch.suspicious(transaction.flow, caller.uri, "relay")
         self._refuse(transaction, Refusal(403))
-
-    def _log_failure(self, flow: Flow, user: str, reason: str) -> None:
-        """The one stable line that fail2ban looks for: all of it is the event, so that no renderer reorders it."""
-        who = "".join(letter if letter.isascii() and letter.isprintable() and letter != " " else "_" for letter in user)
-        host, port = flow.remote
-        _log.warning(f"auth-failure proto=sip src={host}:{port} user={who[:64]} reason={reason}")

@@ -21,7 +21,10 @@ from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
 from pbx.sipcore.uri import NameAddress, Uri
+from pbx.workarounds.kinds import NOTHING, Workaround
 
+OFTEN = 120
+"""Seconds that a registration lasts whose device has the workaround `register-often`."""
 _EXPIRES = re.compile(r"\s*;\s*expires\s*=\s*(?:\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
 
 
@@ -67,6 +70,7 @@ class Registration:
     limits: Limits
     away: frozenset[str] = frozenset()
     """Keys of bindings whose connection is gone."""
+    workarounds: frozenset[Workaround] = NOTHING
 
 
 def decide(registration: Registration, known: Sequence[Binding]) -> Decision:
@@ -164,7 +168,10 @@ def _lifetime(registration: Registration, address: NameAddress) -> int:
         seconds: int | None = int(value)
     else:
         seconds = registration.request.number("Expires")
-    return min(registration.limits.default if seconds is None else seconds, registration.limits.longest)
+    longest = registration.limits.longest
+    if Workaround.REGISTER_OFTEN in registration.workarounds:
+        longest = min(longest, OFTEN)
+    return min(registration.limits.default if seconds is None else seconds, longest)
 
 
 def _binding(registration: Registration, value: str, address: NameAddress, seconds: int) -> Binding:
@@ -176,7 +183,9 @@ def _binding(registration: Registration, value: str, address: NameAddress, secon
         key=contact_key(address, registration.flow, reg_id),
         contact=address.text or str(address.uri),
         header=without_expires(value),
-        flow=way_back(request, address.uri, registration.flow),
+        flow=registration.flow
+        if Workaround.SOURCE_PORT in registration.workarounds
+        else way_back(request, address.uri, registration.flow),
         expires_at=registration.now + seconds,
         call_id=request.call_id,
         cseq=request.cseq.number,

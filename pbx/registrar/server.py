@@ -25,6 +25,7 @@ from pbx.registrar.register import Decision, Limits, Registration, decide
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response, response_to
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.rows import Workarounds
 
 WRITE_BEHIND = 3.0
 # Limit: telephones of one account, whatever its setting says; a call to it rings them all.
@@ -45,6 +46,7 @@ class Registrar:
         bindings: Bindings,
         limits: Limits | None = None,
         contacts: Callable[[int], int] | None = None,
+        workarounds: Workarounds | None = None,
     ) -> None:
         """`contacts`: how many telephones an account may register, where that is its own setting."""
         self._clock = clock
@@ -54,6 +56,7 @@ class Registrar:
         self.bindings = bindings
         self._limits = limits or Limits()
         self._contacts = contacts
+        self._workarounds = workarounds or Workarounds()
         self._storing: set[asyncio.Task[None]] = set()
         self._accounts_storing: dict[int, int] = {}
         self._refreshed: dict[BindingKey, Binding] = {}
@@ -87,6 +90,7 @@ class Registrar:
             self._clock.wall(),
             limits,
             self.bindings.away(account.id),
+            self._workarounds.for_(transaction.request.get("User-Agent") or "", transaction.flow.remote[0]),
         )
         decision = decide(registration, self.bindings.known(account.id))
         self._metrics.count(f"pbx.registrar.{decision.status}")
