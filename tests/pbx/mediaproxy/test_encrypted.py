@@ -28,6 +28,7 @@ from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
+from pbx.workarounds.kinds import Workaround
 from tests.pbx.mediaproxy.desk import ADDRESS, Ear, FakePhone, engine, settings, sine
 from tests.tones import share
 
@@ -104,6 +105,7 @@ class _Party(Ear):
     """A leg's place in these tests."""
 
     flow = Flow("wss", (ADDRESS, 443), (ADDRESS, 5555), 1)
+    workarounds: frozenset[Workaround] = frozenset()
 
 
 def leg(media: MediaControl) -> LegMedia:
