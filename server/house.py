@@ -250,6 +250,7 @@ class House:
         )
         self.switchboard.attach(self.host)
         self.switchboard.attach_proxy(self.proxy)
+        self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
@@ -270,6 +271,7 @@ class House:
             Rooms(self.switchboard, self.events, self.registrar, self.proxy, self.messenger),
             PolicySettings(allowed=(*ALLOWED, "REFER")),
             self.workarounds.table,
+            self.trunks,
         )
         self._closing.callback(policy.close)
         self.stack.attach(policy)
