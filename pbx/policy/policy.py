@@ -205,7 +205,8 @@ class Policy:
         return False
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
-        domain = self._directory.local_domain(uri.host)
+        """A `tel:` number is one of the account's own domain."""
+        domain = self._directory.local_domain(uri.host) if uri.is_sip else account.domain
         found = self._directory.find_account(domain, uri.user) if domain is not None else None
         return found is not None and found.id == account.id
 

@@ -114,9 +114,10 @@ class Signal:
         """A branch gave this provisional or final answer."""
         self._post(lambda: self._answer(branch, answer))
 
-    def cancel(self, status: int = 487) -> None:
-        """The caller has given up; another status says why it ends for him."""
-        self._post(lambda: self._end(Answer(status)))
+    def cancel(self, status: int = 487, reason: str | None = None) -> None:
+        """The caller has given up; another status says why it ends for him. `reason` is what his Reason header says
+        (RFC 3326): the phones are told the same."""
+        self._post(lambda: self._end(Answer(status), reason))
 
     def redirect(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) hands the call over to others and is done with it."""
@@ -209,9 +210,13 @@ class Signal:
         branch = Branch(self._numbers, target, node, account)
         node.branches.append(branch)
         self.open.add(branch)
-        if not isinstance(target, Program):
-            branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
+        self._limit_ringing(branch)
         self._port.start_branch(branch)
+
+    def _limit_ringing(self, branch: Branch) -> None:
+        branch.stop_timer()
+        if not isinstance(branch.target, Program):
+            branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
 
     def _fork(self, node: Node, targets: Iterable[str], account: Account | None = None) -> None:
         """Ring more for an address; targets are read as `account` would dial them, by default its own."""
@@ -299,6 +304,7 @@ class Signal:
     def _answer(self, branch: Branch, answer: Answer) -> None:
         if answer.provisional:
             if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
+                self._limit_ringing(branch)  # RFC 3261 §16.7 step 2: who tells that it rings goes on ringing
                 self._port.provisional(branch, answer)
             return
         self.open.discard(branch)
@@ -395,10 +401,10 @@ class Signal:
         node.parent.finals.append(answer)
         self._check(node.parent)
 
-    def _end(self, answer: Answer) -> None:
+    def _end(self, answer: Answer, reason: str | None = None) -> None:
         if self.state is SignalState.PENDING:
             self.state = SignalState.FAILED
-            self._close(None)
+            self._close(reason)
             self._port.failed(answer)
 
     def _close(self, reason: str | None) -> None:
