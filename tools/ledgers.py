@@ -289,9 +289,9 @@ def rfc_page() -> str:
         "# Standards that the code follows",
         "",
         "Written by `python -m tools.ledgers`; do not edit. A section stands here when the code cites it as",
-        "`RFC nnnn §n`, beside the line that obeys it. What we do otherwise is under [Deviations](#deviations), what of",
-        "these documents is not there under [Not followed](#not-followed), each with its reason; what else does not work",
-        "is in [gaps.md](gaps.md).",
+        "`RFC nnnn §n`, beside the line that obeys it. What we do otherwise is under [Deviations](#deviations),",
+        "what of these documents is not there under [Not followed](#not-followed), each with its reason; what else",
+        "does not work is in [gaps.md](gaps.md).",
         "",
     ]
     for number in sorted(cited):
