@@ -18,6 +18,7 @@ from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.rules.occasion import Occasion
+from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -26,6 +27,7 @@ from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
+from pbx.registrar.gruu import Gruus
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
@@ -117,8 +119,10 @@ class Exchange:
     lines: Lines = field(default_factory=Lines)
     """Who is on the phone, for those who watch."""
     workarounds: Workarounds = field(default_factory=Workarounds)
+    gruus: Gruus | None = None
     programs: Programs | None = None
     forwarder: Forwarder | None = None
+    trunks: TrunkLines = field(default_factory=NoTrunks)
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
     proxied: dict[str, Call] = field(default_factory=dict)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from base.clock import Clock
 from base.entropy import Entropy
 from base.metrics import Metrics
-from directory.model import Account, Caller, ForeignRoute, Resolution
+from directory.model import Account, AccountRoute, Caller, ForeignRoute, Resolution
 from pbx.policy.blocks import Blocks
 from pbx.policy.identity import Authenticator, Unproven, Wrong
+from pbx.policy.inbound import Lines, NoLines, called
 from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourselves, Registrations, Subscriptions
 from pbx.policy.relaying import account_lets_out, is_gateway, may_relay
 from pbx.policy.screening import Refusal, screen
@@ -54,8 +55,10 @@ class Policy:
         rooms: Rooms,
         settings: PolicySettings | None = None,
         workarounds: Workarounds | None = None,
+        lines: Lines | None = None,
     ) -> None:
         self._metrics = metrics
+        self._lines = lines or NoLines()
         self._directory = directory
         self._stack = stack
         self._rooms = rooms
@@ -100,12 +103,17 @@ class Policy:
             self._options(transaction)
             return
 
-        caller = self._identify(transaction)
-        if caller is not None:
-            self._hand_on(transaction, caller)
+        line = self._lines.sending(request, transaction.flow) if request.method == "INVITE" else None
+        if line is not None:
+            self._metrics.count("sip.trunk-calls")
+            caller = Caller(str(request.from_.uri), request.from_.display, trusted=True, source=transaction.flow.remote)
+            self._hand_on(transaction, caller, called(self._directory, line, request, caller))
+            return
+        proved = self._identify(transaction)
+        if proved is not None:
+            self._hand_on(transaction, proved, self._resolve(request, proved))
 
-    def _hand_on(self, transaction: ServerTransaction, caller: Caller) -> None:
-        resolution = self._resolve(transaction.request, caller)
+    def _hand_on(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         route = resolution.route
         if isinstance(route, ForeignRoute) and not may_relay(self._directory, caller, route):
             self._relay_denied(transaction, caller)
@@ -119,7 +127,7 @@ class Policy:
                 self._rooms.subscriptions.subscribe(transaction, caller, resolution)
             case "PUBLISH":
                 self._rooms.subscriptions.publish(transaction, caller, resolution)
-            case "MESSAGE":
+            case "MESSAGE" if not (isinstance(route, AccountRoute) and route.instance):
                 self._rooms.messages.message(transaction, caller, resolution)
             case _:
                 self._rooms.forwarding.forward(transaction, caller, resolution)
@@ -197,7 +205,8 @@ class Policy:
         return False
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
-        domain = self._directory.local_domain(uri.host)
+        """A `tel:` number is one of the account's own domain."""
+        domain = self._directory.local_domain(uri.host) if uri.is_sip else account.domain
         found = self._directory.find_account(domain, uri.user) if domain is not None else None
         return found is not None and found.id == account.id
 
@@ -235,6 +244,9 @@ class Policy:
 
     def _resolve(self, request: Request, caller: Caller) -> Resolution:
         uri = Uri.parse(request.uri)
+        one = self._rooms.registrations.one_phone(uri)
+        if one is not None:
+            return Resolution(one, (f"{uri.user} is the address of one telephone",))
         domain = self._target_domain(request) or uri.host.lower()
         # What is not a call is for the account itself, never for the programs that take its calls.
         services = request.method == "INVITE" and uri.params.get("services") != "no"
