@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from base.log import get_logger
-from directory.model import Address, Caller
+from directory.model import Address, Caller, Route
 from pbx.b2bua.asserted import from_value, sent_by
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.incoming import IncomingLeg
@@ -120,12 +120,19 @@ def _refer(
         return
     said = () if consulted is not None or wish.replaces is None else (("Replaces", str(wish.replaces)),)
     target = wish.target
-    domain = target.host or (party.exchange.people.main_domain if speaker.payer is None else speaker.payer.domain)
-    route = exchange.people.resolve(Address(target.user, domain, target.port or 0), caller=speaker).route
+    route = _route(exchange, target, speaker)
     headers = (*said, *_referred_by(referrer))
     caller = sent_by(party.person, speaker)
     transfer = Transfer(party, holder, caller, report, referrer.person.account, headers)
     transfer.begin(route, str(target.replace(headers={})))
+
+
+def _route(exchange: Exchange, target: Uri, speaker: Caller) -> Route:
+    one = None if exchange.gruus is None else exchange.gruus.route(target)  # RFC 5627 §1: what they are made for
+    if one is not None:
+        return one
+    domain = target.host or (exchange.people.main_domain if speaker.payer is None else speaker.payer.domain)
+    return exchange.people.resolve(Address(target.user, domain, target.port or 0), caller=speaker).route
 
 
 def _referred_by(referrer: Leg) -> tuple[tuple[str, str], ...]:
