@@ -95,8 +95,10 @@ class Proxy:
         """Send a request that is not a call where its address leads."""
         _unassert(transaction.request, caller)
         match resolution.route:
-            case AccountRoute(account=account):
+            case AccountRoute(account=account, instance=instance):
                 found = self._bindings.ringable(account.id)
+                if instance:
+                    found = [binding for binding in found if binding.instance == instance]
                 targets = [Target(binding.contact, binding.flow, binding.path, binding.user_agent) for binding in found]
                 self.fork(transaction, targets)
             case ForeignRoute(address):

@@ -56,6 +56,9 @@ class SignalPort(Protocol):
     def devices(self, account: Account) -> Sequence[str]:
         """The contacts registered for an account."""
 
+    def device(self, account: Account, instance: str) -> Sequence[str]:
+        """The contact of that one telephone of the account, if it is registered."""
+
     def rules(self, account: Account) -> Sequence[CallRule]: ...
 
     def start_branch(self, branch: Branch) -> None: ...
@@ -151,8 +154,8 @@ class Signal:
 
     def _add(self, node: Node, route: Route) -> None:
         match route:
-            case AccountRoute(account, services):
-                self._open_account(node, account, services)
+            case AccountRoute(account, services, instance):
+                self._open_account(node, account, services, instance)
             case GroupRoute(_, members):
                 self._open_group(node, [str(member) for member in members])
             case ProgramRoute():
@@ -185,16 +188,16 @@ class Signal:
             self._add(node, AccountRoute(route.account, services=False) if isinstance(route, AccountRoute) else route)
         self._check(node)
 
-    def _open_account(self, parent: Node, account: Account, services: bool) -> None:
+    def _open_account(self, parent: Node, account: Account, services: bool, instance: str) -> None:
         if (node := self._child(parent, account)) is None:
             return
         node.rules = list(self._port.rules(account)) if services else []
         if not self._apply(node, node.take(Stage.AT_ONCE)):
-            self._ring(node, account)
+            self._ring(node, account, instance)
         self._check(node)
 
-    def _ring(self, node: Node, account: Account) -> None:
-        for contact in self._port.devices(account):
+    def _ring(self, node: Node, account: Account, instance: str) -> None:
+        for contact in self._port.device(account, instance) if instance else self._port.devices(account):
             self._start(node, Device(account, contact))
         for rule in [rule for rule in node.rules if rule.stage is Stage.AFTER]:
             self._schedule(node, rule, rule.delay)
