@@ -121,8 +121,10 @@ class ServerTransaction:
             case _:
                 assert_never(self.state)
 
-    def receive_again(self) -> None:
-        """The same request once more (RFC 3261 §17.2.1, §17.2.2)."""
+    def receive_again(self, flow: Flow) -> None:
+        """The same request once more (RFC 3261 §17.2.1, §17.2.2). A router may have moved its sender meanwhile: answers
+        go to where it is now, as RFC 3581 §4 would have it."""
+        self.flow = flow
         self._host.metrics.count("sip.requests.repeated")
         if self.state in (ServerState.PROCEEDING, ServerState.COMPLETED) and self._last is not None:
             self._host.send(self.flow, self._last)

@@ -77,5 +77,4 @@ class Taken(Leg):
         self.succeed(transaction, self.answer_to(self.request), self.hang_up)
         if manner.hold is not None:
             self.later(manner.hold, lambda: self.reinvite("sendonly"))
-        if manner.talk is not None:
-            self.later(manner.talk, self.hang_up)
+        self.later(self.phone.town.patience if manner.talk is None else manner.talk, self.hang_up)

@@ -29,6 +29,10 @@ DOMAIN = "tandem.test"
 class Town(Protocol):
     """What a telephone asks of the town around it."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that somebody who is called talks at most."""
+
     def voice(self, leg: Leg) -> None:
         """A leg with a voice of its own has begun."""
 

@@ -308,6 +308,11 @@ class Town:
 
     # --- told by telephones and streams
 
+    @property
+    def patience(self) -> float:
+        """After a transfer two may be left of whom neither has called."""
+        return 150.0 if self._transfers() else 4 * 3600.0
+
     def press(self, leg: Leg, digit: str) -> None:
         stream = self.studio.facing(leg.port)
         if stream is not None:

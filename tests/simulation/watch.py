@@ -17,6 +17,8 @@ from tests.simulation.network import SERVER
 
 WRITTEN_BEHIND = 3.3
 """A refresh that moves only the expiry may be lost in a crash for so long (decision 16), with the store's latency."""
+FORGOTTEN = 30.0
+"""Seconds after which a server transaction may have ended (64*T1, RFC 3261 §17.2)."""
 STRETCH = 0.9
 """Seconds that a datagram may travel."""
 
@@ -85,6 +87,7 @@ class Watch:
         """By account, as the last 200 to a REGISTER of it lists them."""
         self._clock = clock
         self._may_ring = may_ring
+        self._began: dict[Key, float] = {}
         self._arrived: dict[Key, float] = {}
         self._asked: set[tuple[bytes, bytes]] = set()
         self._finals: dict[Key, set[tuple[bytes, bytes]]] = defaultdict(set)
@@ -127,6 +130,9 @@ class Watch:
 
     def _request(self, key: Key, data: bytes) -> None:
         self._asked.add(key[1:])
+        if self._clock.now() - self._began.setdefault(key, self._clock.now()) > FORGOTTEN:
+            self._finals.pop(key, None)  # what comes so late is another transaction
+            self._began[key] = self._clock.now()
         if key[2] in (b"INVITE", b"REGISTER") and self.server_up and b"\r\nVia: SIP/2.0/UDP " in data:
             # (what came by a connection that is gone may find no way back)
             self._arrived.setdefault(key, self._clock.now())
