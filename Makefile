@@ -28,7 +28,7 @@ run: $(READY) ## set up and start the server in the foreground, data in ./var
 
 .PHONY: test
 test: $(READY) ## all tests but the long proofs; counts by kind
-	@.ci/programs
+	@VENV='$(VENV)' .ci/programs
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: check
@@ -40,7 +40,7 @@ check: $(READY) ## format, lint, floors, types
 
 .PHONY: proof
 proof: $(READY) ## the long checks; the dated result goes to docs/proof
-	@.ci/programs
+	@VENV='$(VENV)' .ci/programs
 	@mkdir -p docs/proof
 	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest -m proof -p no:cacheprovider --timeout 3600 | tee docs/proof/$$(date -u +%Y-%m-%d).txt
 

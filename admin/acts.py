@@ -12,12 +12,13 @@ import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from admin.ports import CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
+from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
 from admin.rights import Actor, Right
 from base.failures import Failure
 from base.log import get_logger
 from directory.directory import Directory
 from directory.model import Account
+from pbx.trunk.trunks import Trunks
 
 _log = get_logger("admin")
 
@@ -82,6 +83,8 @@ class Desk:
     mailboxes: Mailboxes
     server: Server
     certificates: CertificateStore | None = None
+    trunks: Trunks | None = None
+    blocks: Blocks | None = None
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""

@@ -100,6 +100,25 @@ class CertificateStore(Protocol):
         """Read the files again. Raises Failure("unavailable"); then the old ones stay."""
 
 
+@dataclass(frozen=True, slots=True)
+class BlockedRow:
+    """A source that is shut out for a while."""
+
+    source: str
+    seconds: int  # left
+    failures: int
+    dropped: int  # messages and connections since
+
+
+class Blocks(Protocol):
+    """Sources that are shut out after failed logins."""
+
+    def blocked(self) -> Sequence[BlockedRow]: ...
+
+    def lift(self, address: str) -> bool:
+        """Let it in again, and forget its failures; False when it was not shut out."""
+
+
 class Mailboxes(Protocol):
     """The mail side of an account's end."""
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, prompts, router, settings
+from admin import accounts, certificates, domains, monitor, names, network, prompts, router, settings, trunks
 from admin.acts import Acts, Desk
 
-ALL = (*accounts.ACTS, *domains.ACTS, *settings.ACTS, *prompts.ACTS, *monitor.ACTS, *certificates.ACTS, *router.ACTS)
+ALL = (
+    *accounts.ACTS,
+    *names.ACTS,
+    *domains.ACTS,
+    *settings.ACTS,
+    *network.ACTS,
+    *prompts.ACTS,
+    *monitor.ACTS,
+    *certificates.ACTS,
+    *router.ACTS,
+    *trunks.ACTS,
+)
 
 
 def all_acts(desk: Desk) -> Acts:

@@ -14,8 +14,10 @@ from base.values.kinds import Dictionary, Value
 from base.values.text import format_value, parse_value
 from directory import names, settings
 from directory.callrules import call_rules
-from directory.image import Group, Owner
+from directory.groups import Groups, member_list
+from directory.image import Owner
 from directory.model import Account, Address, Caller, CallRule, Resolution, Use
+from directory.network import Fixed, Network, NetworkSettings
 from directory.resolver import Resolver
 from directory.router.lint import Surroundings, Warning_, lint
 from directory.router.table import RouterTable, parse_table
@@ -31,9 +33,11 @@ _PASSWORD_LIMIT = 256  # Limit: characters of a password.
 class Directory:
     """Made by `Directory.open`; one for the whole server, used from the loop's thread only."""
 
-    def __init__(self, store: Store, hosts: Iterable[str]) -> None:
+    def __init__(self, store: Store, hosts: Iterable[str], fixed: Fixed) -> None:
         self._store = store
+        self.network_settings = NetworkSettings(store, fixed)
         self._image = store.image
+        self.groups = Groups(store)
         self._hosts = {names.plain_host(host) for host in hosts}
         self._derived = DerivedCache()
         self._resolver = Resolver(store.image, self.local_domain, self.domain_setting)
@@ -41,19 +45,31 @@ class Directory:
 
     @classmethod
     async def open(
-        cls, database: Database, keyring: Keyring, *, main_domain: str | None = None, hosts: Iterable[str] = ()
+        cls,
+        database: Database,
+        keyring: Keyring,
+        *,
+        main_domain: str | None = None,
+        hosts: Iterable[str] = (),
+        fixed: Fixed | None = None,
     ) -> Directory:
         """Load the directory. `hosts`: our own addresses and host names, which mean the main domain. `main_domain`
-        names that domain when there is none yet; another one than there is is refused.
+        names that domain when there is none yet; another one than there is is refused. `fixed`: what the
+        configuration file says of the network.
 
         Raises Failure("newer" | "unavailable" | "invalid").
         """
         store = Store(database, keyring)
         await store.load()
-        directory = cls(store, hosts)
+        directory = cls(store, hosts, fixed or Fixed())
         if main_domain:
             await directory._set_main_domain(names.checked_domain(main_domain))
         return directory
+
+    @property
+    def network(self) -> Network:
+        """Client IPs, trusted peers and the like, as they are now."""
+        return self.network_settings.current
 
     # ---- domains -------------------------------------------------------------------------------------------------
 
@@ -152,15 +168,6 @@ class Directory:
         locals_ = self._image.names_of.get(account_id, []) if account else []
         return tuple(local for local in locals_ if account and local != account.name)
 
-    def is_member(self, group: str, domain: str, account: Account) -> bool:
-        """Whether `account` is named in the group (any of its names)."""
-        name = self._image.names.get((domain, group.lower()))
-        found = None if name is None else self._image.objects[name.object_id]
-        if not isinstance(found, Group):
-            return False
-        members = (names.parse_target(member, domain) for member in found.members)
-        return any(member and self.find_account(member.domain, member.local) == account for member in members)
-
     async def create_account(
         self, domain: str, name: str, password: str, *, real_name: str = "", extension: str | None = None
     ) -> Account:
@@ -191,10 +198,12 @@ class Directory:
         await self._store.remove_alias(account, local)
         self._derived.forget()
 
+    # ---- groups and forwarders -----------------------------------------------------------------------------------
+
     async def create_group(self, domain: str, name: str, members: Iterable[str]) -> None:
-        """A name that reaches all its members."""
+        """A name that reaches all its members. Raises Failure("exists" | "invalid" | "not-found" | "denied")."""
         owner, local = self._domain(domain), self._free(domain, name, "group name")
-        await self._store.add_target(owner, local, "group", ",".join(member.strip() for member in members))
+        await self._store.add_target(owner, local, "group", member_list(members, owner))
 
     async def create_forwarder(self, domain: str, name: str, target: str) -> None:
         """A name that leads to another address or to `app{..}#account`."""
@@ -205,10 +214,10 @@ class Directory:
 
     async def remove_name(self, domain: str, name: str) -> None:
         """Remove a group or a forwarder. Raises Failure("not-found")."""
-        found = self._image.names.get((self._domain(domain), name.strip().lower()))
-        if found is None or self.account(found.object_id) is not None:
+        found = self.groups.find(self._domain(domain), name)
+        if found is None or isinstance(found, Account):
             raise Failure("not-found", f"there is no group or forwarder {name} in {domain}")
-        await self._store.remove_object(found.object_id)
+        await self._store.remove_object(found.id)
 
     def _existing(self, account_id: int) -> Account:
         account = self.account(account_id)

@@ -74,9 +74,11 @@ class GroupRoute:
 
 @dataclass(frozen=True, slots=True)
 class ForeignRoute:
-    """The address leads out of this server."""
+    """The address leads out of this server. `relay`: a record of the Router leads it there for everybody, also for
+    those who proved nothing."""
 
     address: Address
+    relay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Where an address leads and each step taken, in words, for `tandem route` and the log. `relay`: a record of the
-    Router leads it out of this server for everybody, also for those who proved nothing."""
+    """Where an address leads and each step taken, in words, for `tandem route` and the log. `relay`: the last
+    record of the Router on the way grants relaying, which means something where it leads out."""
 
     route: Route
     steps: tuple[str, ...] = ()
@@ -142,11 +144,14 @@ class CallRule:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and what was proved of him.
+    """Who calls, what was proved of him, and on whose rights he calls.
 
-    `account` is set only when a digest proved it; `trusted` for a peer in the list of trusted addresses;
-    `uri` and `name` are what the From header says; `asserted` is what a trusted peer asserts of him beyond it, or which
-    of his own names an account prefers to be called by; `private`: he wants to be shown to nobody who is told of him.
+    `account` is set only when a digest proved it. `trusted`: a peer whose word on identity counts (by its address, or
+    by its login as a member of ExternalGateways). `client`: from one of the Client IPs. `uri` and `name` are what the
+    From header says, whoever he is; `asserted` is what a trusted peer asserts of him beyond it, or which of his own
+    names an account prefers to be called by; `private`: he wants to be shown to nobody who is told of him.
+    `rights`: the account on whose rights he calls, where it is not his own: a gateway's, a program's, that of who
+    transferred him.
     """
 
     uri: str
@@ -156,3 +161,10 @@ class Caller:
     source: tuple[str, int] = field(default=("", 0))
     asserted: str = ""
     private: bool = False
+    client: bool = False
+    rights: Account | None = None
+
+    @property
+    def payer(self) -> Account | None:
+        """For whose account what he does outside this server counts."""
+        return self.rights or self.account

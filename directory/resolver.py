@@ -114,7 +114,7 @@ class Resolver:
 
     def _foreign(self, address: Address, walk: _Walk) -> Route:
         walk.say(f"{address.domain} is not a domain of this server")
-        return ForeignRoute(address)
+        return ForeignRoute(address, walk.relay)
 
     def _local(self, address: Address, walk: _Walk, owner: Account | None) -> Route | Address:
         """One of our domains: the order of the numbering plan. An Address starts again."""

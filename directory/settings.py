@@ -46,6 +46,9 @@ _TABLE = (
     # decision 3: with features off a call is proxied, the dialog runs end to end
     Setting("CallFeatures", Kind.FLAG, "YES", "server-side call features (B2BUA)"),
     Setting("MaxSignalContacts", Kind.NUMBER, 10, "phones that one account may register"),
+    # who may call in, and out (pbx/policy)
+    Setting("AcceptStrangers", Kind.FLAG, "NO", "take calls from the Internet that proved nothing"),
+    Setting("OutsideCalls", Kind.FLAG, "YES", "may call out of this server; a gateway only if set at the account"),
     # who sees whom (pbx/presence)
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),
     Setting("ShowPeers", Kind.FLAG, "NO", "let watchers of the lines see with whom calls are"),

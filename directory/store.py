@@ -29,7 +29,8 @@ _VALUE_LIMIT = 65_536  # Limit: one value, in characters of its text form.
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the feed tells after a commit. `what`: "account", "removed", "name", "secret", "setting", "domain"."""
+    """What the feed tells after a commit. `what`: "account", "removed", "name", "group", "secret", "setting",
+    "domain"."""
 
     what: str
     account_id: int | None = None
@@ -118,11 +119,16 @@ class Store:
             return object_id
 
         object_id = await self._write(work, f"{local} is taken in {domain}")
-        members = tuple(filter(None, target.split(",")))
-        found = Group(object_id, domain, members) if kind == "group" else Forwarder(object_id, domain, target)
+        found = _group(object_id, domain, target) if kind == "group" else Forwarder(object_id, domain, target)
         self.image.objects[object_id] = found
         self.image.put_name(domain, local, object_id, alias=False)
         self._tell(Change("name", key=local))
+
+    async def put_members(self, group: Group, members: str) -> None:
+        await self._write(lambda connection: tables.put_target(connection, group.id, members), "")
+        if group.id in self.image.objects:
+            self.image.objects[group.id] = _group(group.id, group.domain, members)
+            self._tell(Change("group"))
 
     async def remove_object(self, object_id: int) -> None:
         await self._write(lambda connection: tables.remove_object(connection, object_id), "")
@@ -185,6 +191,10 @@ class Store:
             return await self._database.write(work)
         except sqlite3.IntegrityError as error:
             raise Failure("exists", taken or "that cannot be changed now", private=str(error)) from error
+
+
+def _group(object_id: int, domain: str, members: str) -> Group:
+    return Group(object_id, domain, tuple(filter(None, members.split(","))))
 
 
 def _purpose(account_id: int, kind: str) -> str:

@@ -107,6 +107,10 @@ def add_object(connection: sqlite3.Connection, kind: str, domain: int, real_name
     return _id(cursor)
 
 
+def put_target(connection: sqlite3.Connection, object_id: int, target: str) -> None:
+    connection.execute("UPDATE object SET target = ? WHERE id = ?", (target, object_id))
+
+
 def remove_object(connection: sqlite3.Connection, object_id: int) -> None:
     connection.execute("DELETE FROM setting WHERE scope = 'account' AND owner = ?", (object_id,))
     connection.execute("DELETE FROM object WHERE id = ?", (object_id,))

@@ -6,11 +6,13 @@ Only translation; no decision is taken here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from directory.directory import Change as DirectoryChange
 from directory.directory import Directory
 from mail.store import Change, MailStore
 from mail.store.feed import Subscription
+from pbx.transport.stack import SipStack
 
 
 def lamp(store: MailStore, changed: Callable[[int], None]) -> Subscription:
@@ -21,6 +23,17 @@ def lamp(store: MailStore, changed: Callable[[int], None]) -> Subscription:
             changed(change.account_id)
 
     return store.feed.subscribe(None, take_note)
+
+
+def surroundings(directory: Directory, stack: SipStack) -> Callable[[], None]:
+    """Keep the SIP stack's picture of what is inside true when LAN IPs change. Returns what ends it."""
+
+    def take_note(change: DirectoryChange) -> None:
+        if change.what == "setting" and change.key == "LANIPs":
+            stack.surroundings = replace(stack.surroundings, lan=directory.network.lan.networks())
+
+    take_note(DirectoryChange("setting", key="LANIPs"))
+    return directory.subscribe(take_note)
 
 
 def watchers(

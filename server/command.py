@@ -12,9 +12,12 @@ import typer
 from server.command_accounts import accounts, domains, settings
 from server.command_certificates import certificates
 from server.command_data import data_commands
+from server.command_names import forwarders, groups
+from server.command_network import network
 from server.command_prompts import prompts
 from server.command_router import route, router
 from server.command_serve import serve
+from server.command_trunk import trunks
 from server.command_watch import calls, registrations, status, stop
 
 
@@ -58,9 +61,13 @@ app.command("calls")(calls)
 app.command("registrations")(registrations)
 app.command("route")(route)
 app.add_typer(accounts, name="account")
+app.add_typer(groups, name="group")
+app.add_typer(forwarders, name="forwarder")
 app.add_typer(domains, name="domain")
+app.add_typer(network, name="network")
 app.add_typer(settings, name="setting")
 app.add_typer(router, name="router")
+app.add_typer(trunks, name="trunk")
 app.add_typer(prompts, name="prompts")
 app.add_typer(certificates, name="certificates")
 app.add_typer(data_commands, name="data")

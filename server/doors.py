@@ -6,11 +6,12 @@ Not here: SIP, which has a network port of its own, so that a simulation can ope
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from admin.acts import Desk
+from admin.ports import BlockedRow
 from admin.socket import ControlSocket
 from admin.table import all_acts
 from apps.prompt_store import EnvironmentPrompts
@@ -19,6 +20,7 @@ from directory.directory import Directory
 from directory.model import Account
 from mail.imap.server import Endpoint, ImapServer
 from pbx.mediaproxy.wav import convert_prompt
+from pbx.policy.blocks import Blocks
 from server.certificates import CertificateKeeper
 from server.house import House
 from server.options import ServeOptions
@@ -54,6 +56,8 @@ class Doors:
             _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget),
             _Process(shutdown),
             self._certificates(),
+            house.trunks,
+            _Blocks(house.blocks),
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()
@@ -119,6 +123,21 @@ class _Mailboxes:
         self.unregister(account_id)
         await self.forget(account_id)
         await self.remove(account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """`admin.ports.Blocks`."""
+
+    blocks: Blocks
+
+    def blocked(self) -> Sequence[BlockedRow]:
+        return [
+            BlockedRow(each.source, round(left), each.failures, each.dropped) for each, left in self.blocks.blocked()
+        ]
+
+    def lift(self, address: str) -> bool:
+        return self.blocks.lift(address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from base.storage.database import Databases
 from cgpl import ProgramCache
 from directory.directory import Directory
 from directory.firststart import Credentials, default_domain, prepare
+from directory.network import Fixed
 from directory.secrets import Keyring
 from mail.delivery import Delivery
 from mail.store import MailStore
@@ -39,7 +40,7 @@ from pbx.mediaproxy.wav import duration, repair_wav
 from pbx.messages.server import Messenger
 from pbx.nat.keepalive import KeepAlive
 from pbx.policy.policy import Policy, Rooms
-from pbx.policy.settings import ALLOWED, PolicySettings, TrustedPeers
+from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.room import Events
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
@@ -52,6 +53,7 @@ from pbx.sipcore.session import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
+from pbx.trunk.trunks import Trunks
 from server import bridges
 from server.listening import stack_settings
 from server.monitor import HouseMonitor
@@ -115,11 +117,13 @@ class House:
         ground = self.ground
         self.database = await ground.databases.main()
         self._closing.push_async_callback(ground.databases.close)
+        self.keyring = Keyring(ground.key, ground.entropy)
         self.directory = await Directory.open(
             self.database,
-            Keyring(ground.key, ground.entropy),
+            self.keyring,
             main_domain=self._domain,
             hosts=ground.hosts,
+            fixed=Fixed(trusted=self.config.sip.trusted, lan=self.config.nat.lan),
         )
         default = self._domain or default_domain(ground.hosts[0] if ground.hosts else "")
         self.made = await prepare(self.directory, default, ground.entropy)
@@ -163,6 +167,8 @@ class House:
         self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
         await self.messenger.start()
         self._closing.push_async_callback(self.messenger.close)
+        self.trunks = Trunks(clock, entropy, metrics, self.stack, self.database, self.keyring)
+        await self.trunks.start()
         timers = SessionTimers(t1=ground.timers.t1, t2=ground.timers.t2)
         self.switchboard = Switchboard(
             Exchange(
@@ -177,7 +183,6 @@ class House:
                 CallSettings(
                     timers=timers,
                     security=media_security(self.config.media.security),
-                    trusted=TrustedPeers(tuple(str(network) for network in self.config.sip.trusted)),
                 ),
                 self.events.lines,
             )
@@ -230,12 +235,13 @@ class House:
             self.directory,
             self.stack,
             Rooms(self.switchboard, self.events, self.registrar, self.proxy, self.messenger),
-            PolicySettings(
-                trusted=tuple(str(network) for network in self.config.sip.trusted), allowed=(*ALLOWED, "REFER")
-            ),
+            PolicySettings(allowed=(*ALLOWED, "REFER")),
         )
         self._closing.callback(policy.close)
         self.stack.attach(policy)
+        self.blocks = policy.blocks
+        self.stack.shut_out = policy.blocks.shut_out
+        self._closing.callback(bridges.surroundings(self.directory, self.stack))
         self.stack.on_flow_ended(self.registrar.flow_ended)
         await self.host.warm()
         recovered = await self.host.recover()
@@ -249,6 +255,8 @@ class House:
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
         self.messenger.wake()
+        self.trunks.wake()
+        self._closing.callback(self.trunks.close)
         qualifier = Qualifier(
             self.ground.clock,
             self.ground.entropy,

@@ -16,6 +16,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 _KINDS = {
     "scenes": "scenes with real telephones and mail clients",
+    "interop": "scenes with programs of others",
     "nat": "scenes behind real routers",
     "simulation": "simulations",
     "fuzz": "fuzz targets",

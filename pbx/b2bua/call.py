@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from base.log import get_logger
-from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
+from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
 from pbx.b2bua.asserted import recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.watching import tell_lines
+from pbx.policy.relaying import may_relay
 from pbx.records.record import LiveRecord
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
@@ -124,8 +126,19 @@ class Call:
         match branch.target:
             case Program():
                 return self.origin.run_program(self, branch, branch.target)
+            case Foreign(route) if not self._may_leave(branch, route):
+                return RefusedBranch(self, branch, 403)
             case Device() | Foreign():
                 return self.origin.ring(self, branch)
+
+    def _may_leave(self, branch: Branch, route: ForeignRoute) -> bool:
+        """Relay protection: here passes whatever leaves the server, dialled, diverted, forked or transferred."""
+        caller = self.origin.caller
+        allowed = may_relay(self.exchange.people, caller, route, branch.account)
+        if not allowed:
+            self.exchange.metrics.count("calls.outside-refused")
+            _log.warning("call kept in", call=self.id, caller=caller.uri, target=str(route.address))
+        return allowed
 
     def runner(self, branch: Branch) -> BranchRunner | None:
         """What carries a branch, once it has started."""
@@ -152,8 +165,8 @@ class Call:
                 record.callee_account = route.account.id
             case Device(account):
                 record.callee, record.callee_account = account.address, account.id
-            case Foreign(address):
-                record.callee = str(address)
+            case Foreign(route=abroad):
+                record.callee = str(abroad.address)
         _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
         if not isinstance(branch.target, Program):
             self.origin.connect(self, self._runners[branch])

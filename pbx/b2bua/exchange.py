@@ -19,7 +19,7 @@ from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
-from pbx.policy.settings import TrustedPeers
+from pbx.policy.relaying import People as Rights
 from pbx.presence.lines import Lines
 from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
@@ -53,13 +53,13 @@ class Stack(SessionPort, Protocol):
         """Raises Failure("unavailable")."""
 
 
-class People(Protocol):
+class People(Rights, Protocol):
     """The part of the directory that calls use; all of it answers from memory."""
 
     @property
     def main_domain(self) -> str: ...
 
-    def setting(self, account_id: int, key: str) -> object: ...
+    def account(self, account_id: int) -> Account | None: ...
 
     def call_rules(self, account_id: int) -> Sequence[CallRule]: ...
 
@@ -96,7 +96,6 @@ class CallSettings:
     security: MediaSecurity = MediaSecurity.OPTIONAL  # of parties that are no account's
     signal: Limits = field(default_factory=Limits)
     timers: SessionTimers = field(default_factory=SessionTimers)
-    trusted: TrustedPeers = field(default_factory=lambda: TrustedPeers(()))
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +137,7 @@ class Exchange:
 
     def trusts(self, flow: Flow) -> bool:
         """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
-        return flow.remote[0] in self.settings.trusted
+        return flow.remote[0] in self.people.network.trusted
 
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""

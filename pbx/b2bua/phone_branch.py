@@ -220,9 +220,9 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
             if binding is None:
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
-        case Foreign(address):
-            uri = foreign_uri(address, dialled)
-            return Place(uri, await exchange.stack.flow_to(Uri.parse(uri)), str(address))
+        case Foreign(route):
+            uri = foreign_uri(route.address, dialled)
+            return Place(uri, await exchange.stack.flow_to(Uri.parse(uri)), str(route.address))
         case Program():
             raise Failure("invalid", "A program is no phone")
 

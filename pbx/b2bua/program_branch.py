@@ -12,6 +12,7 @@ from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg, LegOwner
 from pbx.b2bua.pending import seen_by
 from pbx.b2bua.program_leg import ProgramLeg
+from pbx.policy.relaying import lets_out
 from pbx.programs import RequestData
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, BranchState
@@ -42,7 +43,7 @@ class ProgramBranch:
         self._party = party
         self._lender = lender
         self._on_connected = on_connected
-        self._leg = ProgramLeg(call.exchange, route.account, _origin_proved(caller))
+        self._leg = ProgramLeg(call.exchange, route.account, lets_out(call.exchange.people, caller))
         self._leg.take_pending(self, party, seen_by(caller, route.account), request)
 
     @property
@@ -111,8 +112,3 @@ class ProgramBranch:
         self._give_back()
         self._call.signal.answer(self._branch, Answer(487))
         self._call.signal.cancel()
-
-
-def _origin_proved(caller: Caller) -> bool:
-    """Decision 4: digits typed by an outside caller never reach addresses outside."""
-    return caller.account is not None or caller.trusted

@@ -125,15 +125,17 @@ def place(exchange: Exchange, leg: ProgramLeg, uri: str, parameters: Mapping[str
 
 
 def _caller(leg: ProgramLeg, parameters: Mapping[str, str]) -> Caller:
-    """The identity that the callee sees: what the program says, else its account."""
+    """The identity that the callee sees: what the program says, else its account. It calls on the rights of its
+    account, but on none where it serves somebody who has none (decision 4)."""
+    account, rights = leg.account, leg.account if leg.proved else None
     said = parameters.get("From", "").strip()
     if said:
         try:
             address = NameAddress.parse(said if ":" in said else f"<sip:{said}>")
-            return Caller(str(address.uri), address.display, trusted=True)
+            return Caller(str(address.uri), address.display, rights=rights)
         except SipSyntaxError:
             pass
-    return Caller(f"sip:{leg.account.address}", leg.account.real_name, leg.account)
+    return Caller(f"sip:{account.address}", account.real_name, rights, rights=rights)
 
 
 def _expires(parameters: Mapping[str, str]) -> float | None:

@@ -12,6 +12,7 @@ from directory.model import Caller
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
+from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.sip_origin import SipOrigin
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
@@ -65,7 +66,7 @@ class ProxyOrigin:
         try:
             origin.attach(call, IncomingLeg(call.exchange, self._transaction, self._caller, origin))
         except SipSyntaxError:
-            return _Refused(call, branch)
+            return RefusedBranch(call, branch, 400)
         self._program = origin
         return origin.run_program(call, branch, target)
 
@@ -105,18 +106,3 @@ class ProxyOrigin:
                 runner.pass_back()
                 return
         self._transaction.reply(answer.status, answer.reason)
-
-
-class _Refused:
-    """A branch that cannot begin: the caller's offer makes no sense to a program."""
-
-    def __init__(self, call: Call, branch: Branch) -> None:
-        self._call = call
-        self._branch = branch
-
-    def start(self) -> None:
-        self._call.signal.answer(self._branch, Answer(400))
-
-    def cancel(self, reason: str | None) -> None: ...
-
-    def discard(self) -> None: ...

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Address, Caller, ForeignRoute, Route
+from directory.model import Address, Caller, Route
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
+from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.reoffer import Reoffer
+from pbx.policy.relaying import account_lets_out
 from pbx.programs import RequestData
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
@@ -142,8 +145,7 @@ class _Report:
 
 def refer(call: Call, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction) -> None:
     """A REFER of one of two parties that talk to each other."""
-    account = call.record.callee_account if referrer is not call.parties[0] else call.record.caller_account
-    _refer(call.exchange, referrer, party, holder, transaction, proved=account is not None)
+    _refer(call.exchange, referrer, party, holder, transaction, _speaker(call.exchange, referrer))
 
 
 def refer_from_program(leg: ProgramLeg, referrer: Leg, transaction: ServerTransaction) -> None:
@@ -152,11 +154,12 @@ def refer_from_program(leg: ProgramLeg, referrer: Leg, transaction: ServerTransa
     if other is None or other.party is None:
         transaction.reply(501)
         return
-    _refer(other.party.exchange, referrer, other.party, other, transaction, proved=leg.proved and other.proved)
+    speaker = Caller(_remote(referrer).uri, rights=leg.account if leg.proved and other.proved else None)
+    _refer(other.party.exchange, referrer, other.party, other, transaction, speaker)
 
 
 def _refer(
-    exchange: Exchange, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction, *, proved: bool
+    exchange: Exchange, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction, speaker: Caller
 ) -> None:
     values = transaction.request.get_all("Refer-To")
     try:
@@ -176,14 +179,28 @@ def _refer(
     elif found is not None:
         _join(found, party, holder, report)
     else:
-        route = exchange.people.resolve(Address(target.user, target.host), caller=_speaker(referrer, proved)).route
-        _place(exchange, party, holder, route, str(target), report, proved)
+        route = exchange.people.resolve(Address(target.user, target.host), caller=speaker).route
+        _place(exchange, party, holder, route, str(target), report, speaker)
 
 
-def _speaker(referrer: Leg, proved: bool) -> Caller:
-    session = referrer.session
-    uri = "" if session is None else str(session.dialog.remote.uri)
-    return Caller(uri, trusted=proved)
+def _speaker(exchange: Exchange, referrer: Leg) -> Caller:
+    """On whose rights a party sends another one elsewhere: its own, whatever call it has come into since."""
+    uri = _remote(referrer).uri
+    match referrer:
+        case IncomingLeg(caller=caller):
+            return Caller(uri, rights=caller.payer, client=caller.client)
+        case OutgoingLeg() if (number := referrer.invitation.account) is not None:
+            account = exchange.people.account(number)
+            allowed = account is not None and account_lets_out(exchange.people, account)
+            return Caller(uri, rights=account if allowed else None)
+        case _:
+            return Caller(uri)
+
+
+def _remote(leg: Leg) -> Caller:
+    """How a party calls itself; nothing is proved by it."""
+    remote = None if leg.session is None else leg.session.dialog.remote
+    return Caller("") if remote is None else Caller(str(remote.uri), remote.display)
 
 
 def _place(
@@ -193,14 +210,9 @@ def _place(
     route: Route,
     dialled: str,
     outcome: Callable[[int, bool], None],
-    proved: bool,
+    speaker: Caller,
 ) -> Call | None:
-    if isinstance(route, ForeignRoute) and not proved:
-        outcome(403, True)
-        return None
-    session = party.session
-    remote = None if session is None else session.dialog.remote
-    caller = Caller("" if remote is None else str(remote.uri), "" if remote is None else remote.display, trusted=proved)
+    caller = replace(_remote(party), rights=speaker.payer, client=speaker.client)
     try:
         call = new_call(exchange, TransferOrigin(party, holder, caller, outcome), party.call_id, dialled)
     except Failure as failure:
@@ -242,5 +254,6 @@ async def transfer_party(exchange: Exchange, leg: ProgramLeg, party: Leg, uri: s
 
     target = f"<{uri}>" if uri.lower().startswith("sip:") else uri
     route = exchange.people.resolve_target(target, leg.account).route
-    _place(exchange, party, leg, route, uri, outcome, leg.proved)
+    speaker = Caller(_remote(party).uri, rights=leg.account if leg.proved else None)
+    _place(exchange, party, leg, route, uri, outcome, speaker)
     return await done

@@ -14,6 +14,7 @@ from base.failures import Failure
 from base.log import get_logger
 from directory.model import Account, AccountRoute, Address, Caller, Resolution, Route, UnknownRoute
 from pbx.b2bua.asserted import complete, recorded
+from pbx.b2bua.bodies import unreadable
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.echo import NativePrograms
 from pbx.b2bua.exchange import Exchange
@@ -31,6 +32,7 @@ from pbx.signal.way import WayKind, choose
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.sdp import CONTENT_TYPE
 from pbx.sipcore.session_timer import SMALLEST, too_small
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
@@ -131,6 +133,9 @@ class Switchboard:
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
         if too_small(transaction.request):  # RFC 4028 §9
             self._refuse(call, transaction, 422, "session interval too small", ("Min-SE", str(SMALLEST)))
+            return
+        if unreadable(transaction.request):  # RFC 3261 §8.2.3
+            self._refuse(call, transaction, 415, "no body that we can read", ("Accept", CONTENT_TYPE))
             return
         try:
             leg = IncomingLeg(self.exchange, transaction, origin.caller, origin)

@@ -9,10 +9,10 @@ RFC 3264 (an offer and its answer each say where their author listens), RFC 8866
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pbx.nat.surroundings import Surroundings
-from pbx.sipcore.sdp import Media, SessionDescription, network
+from pbx.sipcore.sdp import NOWHERE, Media, Origin, SessionDescription, network, nowhere
 
 _PASSING_BY = frozenset(
     {
@@ -57,9 +57,30 @@ def first_address(description: SessionDescription) -> str:
 
 def anchored(theirs: SessionDescription, places: Mapping[int, tuple[str, int]]) -> SessionDescription:
     """The description as the other party gets it. `places`: address and port of ours for each section; a section that
-    could be relayed and has none is refused, and what is held with 0.0.0.0 stays so (RFC 3264 §8.4)."""
+    could be relayed and has none is refused, and what is held with 0.0.0.0 stays so (RFC 3264 §8.4).
+
+    Interop: the o= line names our address as well; baresip looks there for the family of an offer, and refuses one of
+    the other family.
+    """
+    first = next(iter(places.values()), None)
     lines = tuple(line for line in theirs.lines if not _passes_by(line))
-    return SessionDescription(lines, tuple(_moved(theirs, at, each, places) for at, each in enumerate(theirs.media)))
+    if first is not None:
+        # a browser or a stream over TCP that we leave alone may need the session's c=
+        alone = all(anchorable(each) or not each.port for each in theirs.media)
+        lines = tuple(_session_line(line, theirs.origin, first[0], alone) for line in lines)
+    media = tuple(_moved(theirs, at, each, places) for at, each in enumerate(theirs.media))
+    return SessionDescription(lines, media)
+
+
+def _session_line(line: str, origin: Origin | None, ours: str, alone: bool) -> str:
+    if line.startswith("o=") and origin is not None:
+        return str(replace(origin, address=ours))
+    return _connected(line.split()[-1], ours) if line.startswith("c=") and alone else line
+
+
+def _connected(said: str | None, ours: str) -> str:
+    """A c= line of ours for one that said where they are; who does not listen still does not."""
+    return f"c={network(nowhere(ours) if said in NOWHERE else ours)}"
 
 
 def _moved(theirs: SessionDescription, at: int, section: Media, places: Mapping[int, tuple[str, int]]) -> Media:
@@ -68,8 +89,7 @@ def _moved(theirs: SessionDescription, at: int, section: Media, places: Mapping[
     place = places.get(at)
     if place is None:
         return section.rejected()
-    said = theirs.address(section)
-    connection = f"c={network(said if said in ('0.0.0.0', '::') else place[0])}"
+    connection = _connected(theirs.address(section), place[0])
     rest = [line for line in section.lines[1:] if not line.startswith("c=") and not _passes_by(line)]
     titles = [line for line in rest if line.startswith("i=")]  # RFC 8866 §5: i= comes before c=
     others = [line for line in rest if not line.startswith("i=")]

@@ -11,9 +11,12 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)
 def numeric(host: str) -> str | None:
-    """The canonical text of a numeric address (brackets of IPv6 taken off), None when `host` is a name."""
+    """The canonical text of a numeric address (brackets of IPv6 taken off), None when `host` is a name.
+
+    RFC 5118 §4.10: the grammar of RFC 3261 puts three colons before an IPv4 address within an IPv6 one.
+    """
     try:
-        return str(ipaddress.ip_address(host.strip("[]")))
+        return str(ipaddress.ip_address(host.strip("[]").replace(":::", "::")))
     except ValueError:
         return None
 

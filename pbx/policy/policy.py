@@ -8,18 +8,21 @@ RFC 3261 §8.2 and §16.3 (order of checks), §22 (authentication), §12.2.2 (48
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from base.clock import Clock
 from base.entropy import Entropy
 from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Caller, ForeignRoute, Resolution
+from pbx.policy.blocks import Blocks
 from pbx.policy.identity import Authenticator, Unproven, Wrong
 from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourselves, Registrations, Subscriptions
+from pbx.policy.relaying import account_lets_out, is_gateway, may_relay
 from pbx.policy.screening import Refusal, screen
-from pbx.policy.settings import EVENTS, IN_DIALOG_ONLY, PolicySettings, TrustedPeers
+from pbx.policy.settings import EVENTS, IN_DIALOG_ONLY, PolicySettings
 from pbx.policy.slowdown import Slowdown
+from pbx.policy.strangers import Strangers
 from pbx.signal.foreign import address_of
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
@@ -59,9 +62,10 @@ class Policy:
         self._stack = stack
         self._rooms = rooms
         self._settings = settings or PolicySettings()
-        self._trusted = TrustedPeers(self._settings.trusted)
         self._authenticator = Authenticator(clock, entropy, directory, self._settings.modern_agents)
         self._slowdown = Slowdown(clock, metrics, self._settings)
+        self._strangers = Strangers(clock, metrics, directory)
+        self.blocks = Blocks(clock, metrics, lambda: directory.network)
         self._complained: Recent[str] = Recent(clock, window=60.0)
 
     def close(self) -> None:
@@ -101,13 +105,14 @@ class Policy:
 
     def _hand_on(self, transaction: ServerTransaction, caller: Caller) -> None:
         resolution = self._resolve(transaction.request, caller)
-        if isinstance(resolution.route, ForeignRoute) and not (caller.account or caller.trusted or resolution.relay):
-            self._relay_denied(transaction)
+        route = resolution.route
+        if isinstance(route, ForeignRoute) and not may_relay(self._directory, caller, route):
+            self._relay_denied(transaction, caller)
             return
         match transaction.request.method:
             case "INVITE":
                 self._rooms.calls.invite(transaction, caller, resolution)
-            case _ if isinstance(resolution.route, ForeignRoute):
+            case _ if isinstance(route, ForeignRoute):
                 self._rooms.forwarding.forward(transaction, caller, resolution)
             case "SUBSCRIBE":
                 self._rooms.subscriptions.subscribe(transaction, caller, resolution)
@@ -141,35 +146,55 @@ class Policy:
 
     def _identify(self, transaction: ServerTransaction) -> Caller | None:
         """The caller of a request outside dialogs; None when it has been answered here."""
-        request, flow = transaction.request, transaction.flow
-        sender = request.from_
-        caller = Caller(str(sender.uri), sender.display, source=flow.remote)
-        if flow.remote[0] in self._trusted:
-            return Caller(caller.uri, caller.name, trusted=True, source=flow.remote)
-        target, own = self._target_domain(request), self._directory.local_domain(sender.uri.host)
+        request, remote = transaction.request, transaction.flow.remote
+        sender, network = request.from_, self._directory.network
+        trusted, client = remote[0] in network.trusted, remote[0] in network.clients
+        caller = Caller(str(sender.uri), sender.display, trusted=trusted, client=client, source=remote)
         proof = self._authenticator.prove(request)
-        match proof:
-            case Account():
-                return self._as_account(transaction, caller, proof)
-            case Wrong():
-                self._wrong(transaction, proof)
-            case Unproven() if own is None and target is not None and self._settings.strangers:
-                return caller
-            case Unproven() if own is None and target is None:
-                self._relay_denied(transaction)
-            case Unproven():
-                realm = own or target or self._directory.main_domain
-                self._challenge(transaction, realm, proof, proxy=target is None)
+        if isinstance(proof, Account):
+            return self._as_account(transaction, caller, proof)
+        if trusted or client:  # a password, if they say any, may be meant for somebody else
+            return caller
+        if isinstance(proof, Unproven):
+            return self._unproved(transaction, caller, proof)
+        self._wrong(transaction, proof)
         return None
 
     def _as_account(self, transaction: ServerTransaction, caller: Caller, account: Account) -> Caller | None:
-        """RFC 3261 §22.1: the identity that was proved must be the one that is claimed."""
+        """RFC 3261 §22.1: the identity that was proved must be the one that is claimed, except for gateways, who call
+        in other people's names; what they may do they may by their login."""
         self._slowdown.succeeded(transaction.flow.remote[0])
         sender = transaction.request.from_.uri
-        if not self._belongs(sender, account) and not sender.host.lower().endswith("anonymous.invalid"):
-            self._wrong(transaction, Wrong(str(sender), f"not-{account.name}"))
-            return None
-        return Caller(caller.uri, caller.name, account, source=caller.source)
+        own = self._belongs(sender, account) or sender.host.lower().endswith("anonymous.invalid")
+        if is_gateway(self._directory, account) and (transaction.request.method == "INVITE" or not own):
+            allowed = account_lets_out(self._directory, account)
+            return replace(caller, trusted=True, rights=account if allowed else None)
+        if own:
+            return replace(caller, account=account)
+        if caller.trusted or caller.client:
+            return caller
+        self._wrong(transaction, Wrong(str(sender), f"not-{account.name}"))
+        return None
+
+    def _unproved(self, transaction: ServerTransaction, caller: Caller, proof: Unproven) -> Caller | None:
+        """Somebody who proves nothing: challenged, unless he calls from elsewhere one who takes strangers. From
+        elsewhere to elsewhere he is denied when it is known where that leads."""
+        request = transaction.request
+        target, own = self._target_domain(request), self._directory.local_domain(request.from_.uri.host)
+        if own is None and (target is None or self._takes_stranger(transaction, caller, target)):
+            return caller
+        self._challenge(transaction, own or target or self._directory.main_domain, proof, proxy=target is None)
+        return None
+
+    def _takes_stranger(self, transaction: ServerTransaction, caller: Caller, target: str) -> bool:
+        request, host = transaction.request, transaction.flow.remote[0]
+        if request.method != "INVITE" or not self._strangers.wanted(self._resolve(request, caller), target):
+            return False
+        if not self._strangers.too_many(host):
+            return True
+        if self._complained.first(f"stranger {host}"):
+            self._log_failure(transaction.flow, caller.uri, "flood")
+        return False
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
         domain = self._directory.local_domain(uri.host)
@@ -180,6 +205,9 @@ class Policy:
         """RFC 3261 §10.3 steps 1 to 5: always proved, and only for oneself. To is the address of record."""
         request = transaction.request
         owner = request.to.uri
+        if not owner.is_sip:  # RFC 3261 §10.2: the address of record is a SIP or SIPS URI
+            self._refuse(transaction, Refusal(400, "To is no SIP address"))
+            return
         realm = self._directory.local_domain(owner.host)
         if realm is None:
             self._refuse(transaction, Refusal(403, "Not a domain of this server"))
@@ -239,10 +267,11 @@ class Policy:
         source = transaction.flow.remote[0]
         self._slowdown.refuse(source, lambda: self._refuse(transaction, Refusal(403)))
 
-    def _relay_denied(self, transaction: ServerTransaction) -> None:
-        """Decision 9: who has not authenticated relays nothing."""
+    def _relay_denied(self, transaction: ServerTransaction, caller: Caller) -> None:
+        """Decision 9: who has not authenticated relays nothing. Of who is known it is no failure."""
         self._metrics.count("sip.relay.denied")
-        if self._complained.first(f"relay {transaction.flow.remote[0]}"):
+        known = caller.payer is not None or caller.client or caller.trusted
+        if not known and self._complained.first(f"relay {transaction.flow.remote[0]}"):
             self._log_failure(transaction.flow, str(transaction.request.from_.uri), "relay")
         self._refuse(transaction, Refusal(403))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from directory.model import Account, Address, Caller, Resolution
+from pbx.policy.relaying import People
 from pbx.sipcore.digest import Algorithm
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
@@ -62,7 +63,7 @@ class Forwarding(Protocol):
     def ack(self, request: Request, flow: Flow) -> bool: ...
 
 
-class Directory(Protocol):
+class Directory(People, Protocol):
     """The part of the directory that the doors ask, all of it from memory."""
 
     @property
@@ -72,6 +73,8 @@ class Directory(Protocol):
         """The domain of ours that `host` means, or None when it is foreign."""
 
     def find_account(self, domain: str, local: str) -> Account | None: ...
+
+    def domain_setting(self, domain: str, key: str) -> object: ...
 
     def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
         """H(username:realm:password) in lower-case hexadecimal."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pbx.policy.settings import PolicySettings
+from pbx.policy.settings import REGISTERED, PolicySettings
 from pbx.sipcore import parser
 from pbx.sipcore.message import Request
 
@@ -29,7 +29,8 @@ spiral, and no error; with forks each pass multiplies (RFC 5393)."""
 def screen(request: Request, settings: PolicySettings, *, from_ourselves: bool, passes: int) -> Refusal | None:
     """The first fault found, or None. After it the headers that policy reads can be parsed without fear."""
     if request.method not in settings.allowed:
-        return Refusal(405, headers=(("Allow", ", ".join(settings.allowed)),))
+        # RFC 3261 §8.2.1 and §21.5.2: 405 for what we know and do not do, 501 for what we have never heard of
+        return Refusal(405 if request.method in REGISTERED else 501, headers=(("Allow", ", ".join(settings.allowed)),))
     fault = parser.screen(request)
     if fault is not None:
         return Refusal(*fault)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 ALLOWED = (
@@ -10,6 +9,9 @@ ALLOWED = (
     "UPDATE",
 )  # fmt: skip
 """Methods named in Allow. REFER is added where calls transfer by it."""
+
+REGISTERED = frozenset({*ALLOWED, "PRACK", "REFER"})
+"""Methods that SIP knows (the registry that RFC 3261 §27.4 began)."""
 
 IN_DIALOG_ONLY = frozenset({"BYE", "INFO", "UPDATE", "NOTIFY", "PRACK", "REFER"})
 """Methods that mean nothing to us outside a dialog."""
@@ -20,32 +22,13 @@ EVENTS = ("message-summary", "dialog", "presence", "reg")
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """`trusted`: peers that are not challenged (addresses or networks). `strangers`: take unauthenticated calls to
-    local addresses from foreign domains; off, all of them get the same 401. `extensions`: option tags that a Require
-    may name (RFC 3261 §8.2.2.3). `modern_agents`: beginnings of User-Agent known to survive a second, SHA-256
-    challenge (RFC 8760). baresip is not: 1.0 gives up when any challenge is not MD5."""
+    """`extensions`: option tags that a Require may name (RFC 3261 §8.2.2.3). `modern_agents`: beginnings of User-Agent
+    known to survive a second, SHA-256 challenge (RFC 8760). baresip is not: 1.0 gives up when any challenge is not
+    MD5."""
 
-    trusted: tuple[str, ...] = ()
-    strangers: bool = False
     allowed: tuple[str, ...] = ALLOWED
     extensions: frozenset[str] = frozenset({"path", "timer"})
     modern_agents: tuple[str, ...] = ("Linphone", "Tandem")
     free_attempts: int = 5
     longest_delay: float = 8.0
     delayed: int = 1000
-
-
-class TrustedPeers:
-    """Answers whether an address is in the list of trusted peers. A malformed entry raises ValueError."""
-
-    def __init__(self, entries: tuple[str, ...]) -> None:
-        self._networks = tuple(ipaddress.ip_network(entry, strict=False) for entry in entries)
-
-    def __contains__(self, host: object) -> bool:
-        if not self._networks or not isinstance(host, str):
-            return False
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)

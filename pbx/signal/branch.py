@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from base.clock import Timer
-from directory.model import Account, Address, ProgramRoute
+from directory.model import Account, ForeignRoute, ProgramRoute
 
 if TYPE_CHECKING:
     from pbx.signal.node import Node
@@ -32,7 +32,7 @@ class Program:
 class Foreign:
     """An address that leads out of this server."""
 
-    address: Address
+    route: ForeignRoute
 
 
 Target = Device | Program | Foreign

@@ -156,8 +156,8 @@ class Signal:
                 self._open_group(node, [str(member) for member in members])
             case ProgramRoute():
                 self._start(node, Program(route))
-            case ForeignRoute(address):
-                self._start(node, Foreign(address))
+            case ForeignRoute():
+                self._start(node, Foreign(route))
             case UnknownRoute():
                 node.finals.append(Answer(404))
             case _:

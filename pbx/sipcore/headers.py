@@ -73,7 +73,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _STOP = re.compile(r'[,"<]')
 _QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _VIA = re.compile(
-    r"\s*SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-.!%*_+`'~]+)\s+"
+    r"\s*SIP\s*/\s*[0-9]+\.[0-9]+\s*/\s*([A-Za-z0-9\-.!%*_+`'~]+)\s+"
     r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?:\s*:\s*([0-9]{1,5}))?\s*(;.*)?",
     re.DOTALL | re.IGNORECASE,
 )

@@ -25,6 +25,7 @@ MAX_LINES = 256
 _REQUEST_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s<>\"]+) SIP/([0-9]+\.[0-9]+)", re.IGNORECASE)
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: (.*))?", re.IGNORECASE)
 _LENGTH_LINE = re.compile(rb"\r\n(?:content-length|l)[ \t]*:([^\r]*)", re.IGNORECASE)
+_EMPTY_VIA = re.compile(r",[\s;]*(?:,|\Z)")
 _CALL_ID = re.compile(r"[^\s,]+")
 
 
@@ -117,6 +118,8 @@ def _check(message: Request | Response) -> None:
     if not _CALL_ID.fullmatch(message.call_id):
         raise SipSyntaxError("Missing or malformed Call-ID")
     _ = message.top_via, message.from_tag, message.to_tag
+    if _EMPTY_VIA.search(message.get("Via") or ""):
+        raise SipSyntaxError("Malformed Via")
     cseq = message.cseq
     if isinstance(message, Request):
         if message.malformed_start:

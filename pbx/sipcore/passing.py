@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pbx.sipcore.offer_answer import DTMF, is_speech, section_at
-from pbx.sipcore.sdp import MAX_MEDIA, Media, Origin, SessionDescription, network, payload_of
+from pbx.sipcore.sdp import MAX_MEDIA, NOWHERE, Media, Origin, SessionDescription, network, nowhere, payload_of
 
 # What a relay that ends ICE and encryption must not pass on: the other side would talk past it
 _ENDED = frozenset(
@@ -226,8 +226,8 @@ def _moved(
     mid: Sequence[str] = (),
 ) -> Media:
     # RFC 3264 §8.4: the old way to hold is passed on as it is
-    held = theirs.address(section) == "0.0.0.0"
-    ours = f"c={network('0.0.0.0' if held else outlet.address)}"
+    held = theirs.address(section) in NOWHERE
+    ours = f"c={network(nowhere(outlet.address) if held else outlet.address)}"
     first = f"m={section.kind} {outlet.port} {outlet.protocol} {' '.join(section.formats)}"
     if not section.is_rtp:
         unwanted = _OUTER  # who connects to whom, and over what certificate, is between the two
@@ -239,8 +239,8 @@ def _assembled(
     theirs: SessionDescription, origin: Origin, sections: list[Media], outlets: Outlets, *, web: bool
 ) -> SessionDescription:
     address = next((outlet.address for outlet in outlets.values()), origin.address)
-    held = any(line.startswith("c=") and line.split()[-1] == "0.0.0.0" for line in theirs.lines)
-    ours = f"c={network('0.0.0.0' if held else address)}"
+    held = any(line.startswith("c=") and line.split()[-1] in NOWHERE for line in theirs.lines)
+    ours = f"c={network(nowhere(address) if held else address)}"
     unwanted = _unwanted(web)
     lines = [_session_line(line, ours, origin) for line in theirs.lines if not _named(line, unwanted)]
     bare = any(each.port and not any(line.startswith("c=") for line in each.lines) for each in sections)

@@ -39,6 +39,9 @@ STATIC = {
 }
 """RFC 3551 table 4, as far as telephones use it."""
 
+NOWHERE = frozenset({"0.0.0.0", "::"})
+"""Where who holds in the old way says that it listens."""
+
 _RTP = frozenset({"RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 
 
@@ -185,9 +188,9 @@ class SessionDescription:
         return None
 
     def direction(self, media: Media) -> Direction:
-        """What its author wants to do; a c= of 0.0.0.0 means it does not listen (RFC 3264 §8.4)."""
+        """What its author wants to do; a c= of 0.0.0.0 (or ::) means it does not listen (RFC 3264 §8.4)."""
         said = _direction(media.lines) or _direction(self.lines) or "sendrecv"
-        if self.address(media) == "0.0.0.0":
+        if self.address(media) in NOWHERE:
             return "sendonly" if said in ("sendrecv", "sendonly") else "inactive"
         return said
 
@@ -226,6 +229,11 @@ class SessionDescription:
 def network(address: str) -> str:
     """`IN IP4 address` or `IN IP6 address`."""
     return f"IN IP{6 if ':' in address else 4} {address}"
+
+
+def nowhere(address: str) -> str:
+    """That one of `NOWHERE` which a peer can read that uses the family of `address`."""
+    return "::" if ":" in address else "0.0.0.0"
 
 
 def is_numeric(address: str) -> bool:

@@ -18,7 +18,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.timers import Timers
 from pbx.transport.connections import Connections, StreamLimits
 from pbx.transport.handshakes import HandshakeLimits, Handshakes
-from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Network
+from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Network, Stream, StreamUser
 from pbx.transport.tls import TlsDoor
 from pbx.transport.websocket import WebSocketDoor
 
@@ -60,12 +60,14 @@ class Doors:
         settings: StackSettings,
         connections: Connections,
         receive: Callable[[bytes, Flow], None],
+        shut_out: Callable[[str], bool],
     ) -> None:
         self._network = network
         self._metrics = metrics
         self._settings = settings
         self._connections = connections
         self._receive = receive
+        self._shut_out = shut_out
         self._udp: dict[Endpoint, Datagrams] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._handshakes = Handshakes(clock, metrics, settings.handshakes)
@@ -104,7 +106,18 @@ class Doors:
             if self._settings.server_tls is None:
                 raise RuntimeError(f"no certificates for {transport}")
             accept = TlsDoor(self._settings.server_tls, self._handshakes, self._metrics, accept).accept
-        return accept
+        return self._gate(accept)
+
+    def _gate(self, accept: Accept) -> Accept:
+        """Connections of sources that are shut out are broken off before their first octet."""
+
+        def gate(stream: Stream) -> StreamUser:
+            user = accept(stream)
+            if self._shut_out(stream.remote[0]):
+                stream.abort()
+            return user
+
+        return gate
 
     async def _open_udp(self, local: Endpoint) -> None:
         bound: list[Endpoint] = []

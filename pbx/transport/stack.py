@@ -62,7 +62,9 @@ class SipStack:
             ended=self._flow_ended,
             limits=settings.limits,
         )
-        self._doors = Doors(network, clock, metrics, settings, self._connections, self._datagram)
+        self._doors = Doors(
+            network, clock, metrics, settings, self._connections, self._datagram, lambda host: self.shut_out(host)
+        )
         public = settings.public_host
         surroundings = settings.surroundings or Surroundings(public=(public,) if public else ())
         self._faces = Faces(network, self._doors, surroundings, public)
@@ -71,6 +73,8 @@ class SipStack:
         self._reopening: set[asyncio.Task[None]] = set()
         self._layer: TransactionLayer | None = None
         self._ended_listeners: list[Callable[[Flow], None]] = []
+        self.shut_out: Callable[[str], bool] = lambda _host: False
+        """Asked before anything of a source is read: whether it is to be dropped."""
         self._complained: Recent[str] = Recent(clock, window=60.0)
         self._mark = entropy.token(4)
         self._closing = False
@@ -127,6 +131,8 @@ class SipStack:
     # --- inwards -----------------------------------------------------------------------------------------------------
 
     def _datagram(self, data: bytes, flow: Flow) -> None:
+        if self.shut_out(flow.remote[0]):
+            return
         self._metrics.count("pbx.transport.udp.in")
         if not data.strip(b"\r\n\x00 "):
             self._metrics.count("pbx.transport.udp.keepalive")  # Interop: many phones send CR LF or a zero octet
@@ -154,7 +160,7 @@ class SipStack:
     def _received(self, message: Request | Response, flow: Flow) -> None:
         """One message into the transaction layer. The one guard: whatever goes wrong, the socket is read on."""
         layer = self._layer
-        if layer is None or self._closing:
+        if layer is None or self._closing or (flow.reliable and self.shut_out(flow.remote[0])):
             return
         try:
             layer.receive(message, flow)
@@ -250,7 +256,12 @@ class SipStack:
 
     @property
     def surroundings(self) -> Surroundings:
+        """Where we stand; it may be told anew while we run."""
         return self._faces.surroundings
+
+    @surroundings.setter
+    def surroundings(self, surroundings: Surroundings) -> None:
+        self._faces.surroundings = surroundings
 
     def sent_by(self, flow: Flow) -> str:
         return self._faces.sent_by(flow)

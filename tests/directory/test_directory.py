@@ -99,9 +99,9 @@ async def test_ids_are_never_given_again(directory: Directory) -> None:
 async def test_groups_and_forwarders(directory: Directory) -> None:
     await directory.create_group(DOMAIN, "sales", ["alice", " 202 "])
     await directory.create_forwarder(DOMAIN, "boss", "alice@tandem.test")
-    assert directory.is_member("sales", DOMAIN, find(directory, "bob"))
-    assert not directory.is_member("sales", DOMAIN, find(directory, "pbx"))
-    assert not directory.is_member("boss", DOMAIN, find(directory, "alice"))
+    assert directory.groups.is_member("sales", find(directory, "bob"))
+    assert not directory.groups.is_member("sales", find(directory, "pbx"))
+    assert not directory.groups.is_member("boss", find(directory, "alice"))
     with pytest.raises(Failure, match="is taken"):
         await directory.create_account(DOMAIN, "sales", "x")
     await directory.remove_name(DOMAIN, "sales")

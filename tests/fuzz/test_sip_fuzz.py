@@ -20,8 +20,8 @@ from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.uri import NameAddress, Uri
 from tests.fuzz.mutations import spoilt
 
-TORTURE = Path(__file__).resolve().parents[1] / "pbx" / "sipcore" / "torture"
-MESSAGES = [path.read_bytes() for path in sorted(TORTURE.glob("*.dat")) if path.stat().st_size < 4000]
+TORTURE = Path(__file__).resolve().parents[1] / "torture"
+MESSAGES = [path.read_bytes() for path in sorted(TORTURE.glob("*/*.dat")) if path.stat().st_size < 4000]
 INVITE = (
     b"INVITE sip:202@tandem.test;services=no SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bK1;rport\r\n"
     b"Record-Route: <sip:10.0.0.2;lr>, <sip:10.0.0.3;lr>\r\nRoute: <sip:10.0.0.1;lr>\r\nMax-Forwards: 70\r\n"

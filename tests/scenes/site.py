@@ -32,8 +32,9 @@ def own_address() -> str:
 class Site:
     """One `tandem serve`. `settings` are lines of its configuration file."""
 
-    def __init__(self, data: Path, settings: str = "") -> None:
+    def __init__(self, data: Path, settings: str = "", domain: str = DOMAIN) -> None:
         self.data = data
+        self.domain = domain
         self.host = own_address()
         # Not the usual ports: somebody may be running a Tandem on all addresses of this machine.
         self.sip_port, self.imap_port, self.imaps_port = 15060, 11143, 11993
@@ -64,7 +65,7 @@ class Site:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self.before, sys.executable, "-m", "server", "serve",
-                "--data", str(self.data), "--domain", DOMAIN, "--config", str(configuration),
+                "--data", str(self.data), "--domain", self.domain, "--config", str(configuration),
                 stdout=log, stderr=log, cwd=_ROOT,
             )  # fmt: skip
         async with asyncio.timeout(30):
@@ -152,7 +153,7 @@ class Site:
     async def phone(self, name: str, password: str, **settings: object) -> TestPhone:
         """A telephone registered here."""
         phone = TestPhone(name)
-        await phone.start(f"{name}@{DOMAIN}", password, self.host, self.sip_port, bind=self.host, **settings)
+        await phone.start(f"{name}@{self.domain}", password, self.host, self.sip_port, bind=self.host, **settings)
         return phone
 
     def imap(self, name: str, password: str) -> imaplib.IMAP4:

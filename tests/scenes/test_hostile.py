@@ -32,7 +32,7 @@ from tests.tones import make_tone, seconds_heard
 
 pytestmark = pytest.mark.scene
 Tone = Callable[..., Path]
-TORTURE = Path(__file__).resolve().parents[1] / "pbx" / "sipcore" / "torture"
+TORTURE = Path(__file__).resolve().parents[1] / "torture"
 
 
 class Peer(asyncio.DatagramProtocol):
@@ -132,7 +132,7 @@ async def alive(site: Site) -> float:
 
 
 def torture() -> list[bytes]:
-    return [path.read_bytes() for path in sorted(TORTURE.glob("*.dat"))]
+    return [path.read_bytes() for path in sorted(TORTURE.glob("*/*.dat"))]
 
 
 def truncated(whole: bytes) -> list[bytes]:

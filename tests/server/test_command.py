@@ -208,3 +208,31 @@ async def test_the_router_in_an_editor(terminal: Terminal, tmp_path: Path, monke
     monkeypatch.setenv("VISUAL", str(editor))
     assert "1 record in use" in await terminal.type("router", "edit")
     assert "N:S:<8*> = *@192.168.1.2" in await terminal.type("router", "show")
+
+
+async def test_the_network(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "clients.txt"
+    file.write_text("192.0.2.0/24 ; office\n198.51.100.7\n")
+    assert "192.0.2.0/24 ; office" in await terminal.type("network", "set", "ClientIPs", "--file", str(file))
+    assert await terminal.type("network", "show", "ClientIPs") == file.read_text()
+    refused = await terminal.type("network", "set", "ClientIPs", "10.0.0.1", "10.0.0.300", status=1)
+    assert "ClientIPs line 2 column 1: '10.0.0.300'" in refused
+    assert await terminal.type("network", "set", "relaytononclients", "nobody") == "RelayToNonClients = nobody\n"
+    assert await terminal.type("network", "set", "RelayToNonClients", "--default") == "RelayToNonClients = clients\n"
+    assert "give values, or" in await terminal.type("network", "set", "ClientIPs", status=1)
+    assert "did you mean ClientIPs?" in await terminal.type("network", "show", "ClientIP", status=1)
+    shown = json.loads(await terminal.type("network", "show", "--json"))
+    assert {"ClientIPs", "LANIPs", "TrustedPeers", "RelayToNonClients"} <= {row["key"] for row in shown}
+
+
+async def test_groups_and_forwarders(terminal: Terminal) -> None:
+    assert await terminal.type("group", "add", "ExternalGateways") == "externalgateways@tandem.test: no members\n"
+    told = await terminal.type("group", "members", "externalgateways", "--add", "bob", "--add", "201")
+    assert told == "externalgateways@tandem.test: bob, 201\n"
+    assert "bob, 201" in await terminal.type("group", "list")
+    assert json.loads(await terminal.type("group", "members", "ExternalGateways", "--json")) == ["bob", "201"]
+    assert "is removed" in await terminal.type("group", "remove", "ExternalGateways")
+    assert "no group" in await terminal.type("group", "members", "ExternalGateways", status=1)
+    assert "leads to 201" in await terminal.type("forwarder", "add", "frontdesk", "201")
+    assert "frontdesk" in await terminal.type("forwarder", "list")
+    assert "is removed" in await terminal.type("forwarder", "remove", "frontdesk")

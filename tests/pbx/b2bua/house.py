@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from base.clock import LoopClock
@@ -21,6 +21,7 @@ from directory.model import (
     Route,
     UnknownRoute,
 )
+from directory.network import Network as NetworkSettings
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
@@ -131,6 +132,21 @@ class Town:
         self.bindings: dict[int, list[Binding]] = {}
         self.rules: dict[int, list[CallRule]] = {}
         self.settings: dict[tuple[int, str], str] = {}
+        self.network = NetworkSettings()
+        self.gateways: set[int] = set()
+
+    @property
+    def groups(self) -> Town:
+        return self
+
+    def is_member(self, group: str, account: Account) -> bool:
+        return group == "ExternalGateways" and account.id in self.gateways
+
+    def account(self, account_id: int) -> Account | None:
+        return next((each for each in PEOPLE.values() if each.id == account_id), None)
+
+    def own_settings(self, account_id: int) -> Mapping[str, object]:
+        return {key: value for (owner, key), value in self.settings.items() if owner == account_id}
 
     def contacts(self, account_id: int) -> Sequence[Binding]:
         return self.bindings.get(account_id, [])

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from directory.addresses import parse
 from directory.model import Account, Caller
+from directory.network import Network
 from pbx.b2bua.asserted import ANONYMOUS, complete, from_value, headers_for, screen
-from pbx.b2bua.exchange import CallSettings
-from pbx.policy.settings import TrustedPeers
 from pbx.programs import ProgramLeg, RequestData
 from pbx.sipcore.message import Request
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, House
@@ -79,8 +79,8 @@ def test_a_proxied_request_is_screened() -> None:
 @pytest.mark.parametrize("trusted", [False, True])
 async def test_a_private_caller_rings_as_anonymous(trusted: bool) -> None:
     """RFC 3323 §5.3: nor do other headers tell who it is."""
-    peers = TrustedPeers(("10.0.0.0/8",) if trusted else ())
-    async with House(CallSettings(trusted=peers)) as house:
+    async with House() as house:
+        house.town.network = Network(trusted=parse("10.0.0.0/8" if trusted else "", "TrustedPeers"))
         alice, bob = house.phone(ALICE), house.phone(BOB)
         alice.call(f"sip:bob@{DOMAIN}", Privacy="id", Subject="From Alice", P_Asserted_Identity=TRUNK)
         rung = await bob.request("INVITE")

@@ -46,6 +46,9 @@ def test_why_media_must_pass_through_us(caller, callee, why):
     assert reason(WHERE, caller, callee) == why
 
 
+PLAIN = "v=0\r\no=a 1 2 IN IP4 192.168.1.2\r\ns=-\r\nc=IN IP4 192.168.1.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+
+
 def test_only_places_change():
     theirs = SessionDescription.parse(OFFER)
     ours = anchored(theirs, {0: ("11.22.33.10", 61000), 1: ("2a00::10", 61002)})
@@ -72,6 +75,19 @@ def test_what_has_no_place_is_refused_and_what_is_held_stays_held():
 
     assert (video.port, video.lines[0]) == (0, "m=video 0 RTP/SAVP 96")
     assert "c=IN IP4 0.0.0.0" in audio.lines
+
+
+def test_the_other_family_sees_no_address_of_this_one_even_when_on_hold():
+    held = SessionDescription.parse(PLAIN.replace("c=IN IP4 192.168.1.2", "c=IN IP4 0.0.0.0"))
+    places = {0: ("2a00::10", 61000)}
+
+    assert str(anchored(SessionDescription.parse(PLAIN), places)) == (
+        "v=0\r\no=a 1 2 IN IP6 2a00::10\r\ns=-\r\nc=IN IP6 2a00::10\r\nt=0 0\r\n"
+        "m=audio 61000 RTP/AVP 0\r\nc=IN IP6 2a00::10\r\n"
+    )
+    moved = anchored(held, places)
+    assert moved.address(moved.media[0]) == "::"
+    assert moved.on_hold
 
 
 _SECTION = st.tuples(

@@ -7,17 +7,16 @@ import asyncio
 import pytest
 
 from directory.model import AccountRoute, ProgramRoute
-from pbx.policy.settings import PolicySettings, TrustedPeers
 from tests.directory.fixtures import DOMAIN
-from tests.pbx.exchange import Exchange, play
+from tests.pbx.exchange import Exchange, Phone, play
 from tests.simulation.virtual import simulate
 
 
-def test_a_method_we_do_not_know_is_405_with_allow() -> None:
+def test_a_method_we_do_not_know_is_501_with_allow() -> None:
     async def scene(house: Exchange) -> None:
         phone = house.phone()
         response = await phone.ask(phone.request("FLY", f"sip:{DOMAIN}"))
-        assert response.status == 405
+        assert response.status == 501  # RFC 3261 §21.5.2
         assert "INVITE" in response.get_all("Allow")
 
     simulate(play(scene))
@@ -167,6 +166,7 @@ def test_no_open_relay() -> None:
 
 def test_trusted_peers_are_not_challenged() -> None:
     async def scene(house: Exchange) -> None:
+        await house.directory.network_settings.set("TrustedPeers", "10.9.0.0/24 ; the rack")
         gateway = house.phone("gateway", host="10.9.0.5")
         response = await gateway.ask(
             gateway.request("INVITE", f"sip:bob@{DOMAIN}", from_="<sip:+4912345@carrier.example>")
@@ -174,22 +174,135 @@ def test_trusted_peers_are_not_challenged() -> None:
         assert response.status == 486
         assert house.calls.invites[0][1].trusted
         assert house.calls.invites[0][1].account is None
+        out = gateway.request("INVITE", "sip:1900@elsewhere.example", from_="<sip:+4912345@carrier.example>")
+        assert (await gateway.ask(out)).status == 403  # it calls in, not through
+        await house.directory.network_settings.set("TrustedPeers", None)
+        again = gateway.request("INVITE", f"sip:bob@{DOMAIN}", from_="<sip:+4912345@carrier.example>")
+        assert (await gateway.ask(again)).status == 401
 
-    simulate(play(scene, PolicySettings(trusted=("10.9.0.0/24",))))
-    with pytest.raises(ValueError):
-        TrustedPeers(("not an address",))
+    simulate(play(scene))
+
+
+def test_client_ips_call_anywhere_and_are_nobody() -> None:
+    async def scene(house: Exchange) -> None:
+        await house.directory.network_settings.set("ClientIPs", "10.9.0.1-10.9.0.9")
+        inside, outside = house.phone("m", host="10.9.0.9"), house.phone("m", host="10.9.0.10")
+        for target in (f"sip:bob@{DOMAIN}", "sip:1900@elsewhere.example"):
+            claimed = inside.request("INVITE", target, from_=f"<sip:alice@{DOMAIN}>")
+            assert (await inside.ask(claimed)).status == 486
+            caller = house.calls.invites[-1][1]
+            assert (caller.client, caller.trusted, caller.account, caller.payer) == (True, False, None, None)
+        assert (await outside.ask(outside.request("INVITE", f"sip:bob@{DOMAIN}"))).status == 401
+        known = inside.request("INVITE", f"sip:bob@{DOMAIN}", from_=f"<sip:alice@{DOMAIN}>")
+        proof = await outside.ask(outside.request("INVITE", f"sip:bob@{DOMAIN}"))
+        inside.user, inside.password = "alice", "alice-secret"
+        assert (await inside.ask(inside.credentials(known, proof))).status == 486
+        assert house.calls.invites[-1][1].account is not None  # who proves himself there is known
+
+    simulate(play(scene))
+
+
+@pytest.mark.parametrize(
+    ("relay", "account", "client", "stranger"),
+    [("clients", 486, 486, 403), ("nobody", 403, 403, 403), ("everybody", 486, 486, 486)],
+)
+def test_relay_to_non_clients_for(relay: str, account: int, client: int, stranger: int) -> None:
+    async def scene(house: Exchange) -> None:
+        await house.directory.network_settings.set("ClientIPs", "10.9.0.9")
+        await house.directory.network_settings.set("RelayToNonClients", relay)
+        alice, peer, anybody = house.phone("alice"), house.phone("m", host="10.9.0.9"), house.phone("m")
+        target, foreign = "sip:1900@elsewhere.example", "<sip:x@other.example>"
+        assert (await alice.prove(alice.request("INVITE", target))).status == account
+        assert (await peer.ask(peer.request("INVITE", target, from_=foreign))).status == client
+        assert (await anybody.ask(anybody.request("INVITE", target, from_=foreign))).status == stranger
+        assert (await alice.prove(alice.request("INVITE", "sip:1900@10.9.0.9"))).status == 486  # it is a client
+
+    simulate(play(scene))
+
+
+def test_an_account_that_may_not_call_out_is_kept_in() -> None:
+    async def scene(house: Exchange) -> None:
+        await house.directory.set_setting(house.account_id("alice"), "OutsideCalls", "NO")
+        alice = house.phone("alice")
+        assert (await alice.prove(alice.request("INVITE", "sip:1900@elsewhere.example"))).status == 403
+        assert (await alice.prove(alice.request("INVITE", f"sip:bob@{DOMAIN}"))).status == 486
+
+    simulate(play(scene))
+
+
+def test_a_gateway_calls_in_by_its_login_in_any_name_and_out_only_if_allowed() -> None:
+    async def scene(house: Exchange) -> None:
+        gateway = house.phone("bob")
+        carrier = "<sip:+4912345@carrier.example>"
+        borrowed = gateway.request("INVITE", f"sip:alice@{DOMAIN}", from_=carrier)
+        assert (await gateway.prove(borrowed)).status == 403  # a login alone is no gateway
+        await house.directory.create_group(DOMAIN, "ExternalGateways", ["202"])
+        for sender in (carrier, f"<sip:alice@{DOMAIN}>", f"<sip:bob@{DOMAIN}>"):
+            assert (await gateway.prove(gateway.request("INVITE", f"sip:alice@{DOMAIN}", from_=sender))).status == 486
+            caller = house.calls.invites[-1][1]
+            assert (caller.trusted, caller.account, caller.payer) == (True, None, None)
+        out = "sip:1900@elsewhere.example"
+        assert (await gateway.prove(gateway.request("INVITE", out))).status == 403
+        await house.directory.set_setting(house.account_id("bob"), "OutsideCalls", "YES")
+        assert (await gateway.prove(gateway.request("INVITE", out))).status == 486
+        assert house.calls.invites[-1][1].payer is not None
+        forged = house.phone("m").request("INVITE", f"sip:alice@{DOMAIN}", from_=f"<sip:bob@{DOMAIN}>")
+        assert (await house.phone("m").ask(forged)).status == 401  # its From opens nothing
+
+    simulate(play(scene))
 
 
 def test_strangers_come_in_only_when_allowed_and_never_further() -> None:
     async def scene(house: Exchange) -> None:
+        await house.directory.set_setting(house.account_id("bob"), "AcceptStrangers", "YES")
         phone = house.phone("stranger")
         sender = "<sip:someone@elsewhere.example>"
         assert (await phone.ask(phone.request("INVITE", f"sip:bob@{DOMAIN}", from_=sender))).status == 486
         assert (await phone.ask(phone.request("INVITE", "sip:x@third.example", from_=sender))).status == 403
         ours = phone.request("INVITE", f"sip:bob@{DOMAIN}", from_=f"<sip:alice@{DOMAIN}>")
         assert (await phone.ask(ours)).status == 401
+        for target in ("alice", "nobody", "200", "600", "0", "*202", "777"):  # nobody else, and no program
+            assert (await phone.ask(phone.request("INVITE", f"sip:{target}@{DOMAIN}", from_=sender))).status == 401, (
+                target
+            )
+        assert (await phone.ask(phone.request("MESSAGE", f"sip:bob@{DOMAIN}", from_=sender))).status == 401
 
-    simulate(play(scene, PolicySettings(strangers=True)))
+    simulate(play(scene))
+
+
+def test_a_domain_may_take_strangers_for_all_its_accounts_and_groups() -> None:
+    async def scene(house: Exchange) -> None:
+        await house.directory.set_domain_setting(DOMAIN, "AcceptStrangers", "YES")
+        await house.directory.create_group(DOMAIN, "sales", ["alice", "x@elsewhere.example"])
+        await house.directory.create_forwarder(DOMAIN, "out", "1900@elsewhere.example")
+        phone, sender = house.phone("stranger"), "<sip:someone@elsewhere.example>"
+        told = {
+            target: (await phone.ask(phone.request("INVITE", f"sip:{target}@{DOMAIN}", from_=sender))).status
+            for target in ("alice", "202", "200", "sales", "out", "nobody", "600", "*202")
+        }
+        assert told == {
+            "alice": 486, "202": 486, "200": 486, "sales": 486, "out": 401, "nobody": 401, "600": 401, "*202": 401
+        }  # fmt: skip
+
+    simulate(play(scene))
+
+
+def test_a_stranger_may_try_only_so_often() -> None:
+    async def scene(house: Exchange) -> None:
+        await house.directory.set_domain_setting(DOMAIN, "AcceptStrangers", "YES")
+        await house.directory.network_settings.set("StrangersPace", "3,1m")
+        pest, other, sender = house.phone("pest"), house.phone("other"), "<sip:someone@elsewhere.example>"
+
+        async def call(phone: Phone) -> int:
+            return (await phone.ask(phone.request("INVITE", f"sip:bob@{DOMAIN}", from_=sender))).status
+
+        assert [await call(pest) for _ in range(5)] == [486, 486, 486, 401, 401]
+        assert await call(other) == 486
+        await asyncio.sleep(61)
+        assert await call(pest) == 486
+        assert house.metrics.value("sip.strangers.refused") == 2
+
+    simulate(play(scene))
 
 
 def test_sha_256_is_offered_second_to_those_who_survive_it() -> None:

@@ -24,7 +24,7 @@ from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.transactions import ServerTransaction, TransactionLayer
 from pbx.sipcore.uri import NameAddress, Uri
 
-TORTURE = Path(__file__).parent / "torture"
+TORTURE = Path(__file__).parents[2] / "torture" / "ours"
 
 
 def _ledger() -> list[tuple[str, str]]:

@@ -1,0 +1,112 @@
+"""Acts on groups and forwarders: names of a domain that are no accounts (spec: cgp-server §2)."""
+
+from __future__ import annotations
+
+from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.ports import Json
+from admin.rights import Right
+from directory.image import Forwarder, Group
+
+_NAME = Parameter("name")
+_DOMAIN = Parameter("domain", required=False)
+_MEMBERS = Parameter("members", Type.LIST)
+
+
+def _where(desk: Desk, arguments: Arguments) -> tuple[str, str]:
+    """Domain and local part of `sales` or `sales@domain`."""
+    name, _, of = arguments.text("name").partition("@")
+    return desk.domain(of or arguments.text("domain")), name
+
+
+def _group(name: str, group: Group) -> Json:
+    return {"name": name, "domain": group.domain, "members": list(group.members)}
+
+
+def _forwarder(name: str, forwarder: Forwarder) -> Json:
+    return {"name": name, "domain": forwarder.domain, "target": forwarder.target}
+
+
+def _domains(desk: Desk, arguments: Arguments) -> tuple[str, ...]:
+    domain = arguments.text("domain")
+    return (desk.domain(domain),) if domain else desk.directory.domains()
+
+
+async def _group_list(desk: Desk, arguments: Arguments) -> Json:
+    return [_group(*each) for domain in _domains(desk, arguments) for each in desk.directory.groups.groups(domain)]
+
+
+async def _group_show(desk: Desk, arguments: Arguments) -> Json:
+    domain, name = _where(desk, arguments)
+    return _group(name.lower(), desk.directory.groups.group(domain, name))
+
+
+async def _group_add(desk: Desk, arguments: Arguments) -> Json:
+    domain, name = _where(desk, arguments)
+    await desk.directory.create_group(domain, name, arguments.list("members"))
+    return _group(name.lower(), desk.directory.groups.group(domain, name))
+
+
+async def _group_members(desk: Desk, arguments: Arguments) -> Json:
+    """Names to add and to remove; a member that is there is not added again."""
+    domain, name = _where(desk, arguments)
+    gone = {member.lower() for member in arguments.list("remove")}
+    kept = [member for member in desk.directory.groups.group(domain, name).members if member.lower() not in gone]
+    there = {member.lower() for member in kept}
+    kept += [member for member in arguments.list("add") if member.lower() not in there]
+    await desk.directory.groups.set_members(domain, name, kept)
+    return _group(name.lower(), desk.directory.groups.group(domain, name))
+
+
+async def _group_remove(desk: Desk, arguments: Arguments) -> Json:
+    domain, name = _where(desk, arguments)
+    shown = _group(name.lower(), desk.directory.groups.group(domain, name))
+    await desk.directory.remove_name(domain, name)
+    return shown
+
+
+async def _forwarder_list(desk: Desk, arguments: Arguments) -> Json:
+    return [
+        _forwarder(*each) for domain in _domains(desk, arguments) for each in desk.directory.groups.forwarders(domain)
+    ]
+
+
+async def _forwarder_add(desk: Desk, arguments: Arguments) -> Json:
+    domain, name = _where(desk, arguments)
+    await desk.directory.create_forwarder(domain, name, arguments.text("target"))
+    return _forwarder(name.lower(), desk.directory.groups.forwarder(domain, name))
+
+
+async def _forwarder_remove(desk: Desk, arguments: Arguments) -> Json:
+    domain, name = _where(desk, arguments)
+    shown = _forwarder(name.lower(), desk.directory.groups.forwarder(domain, name))
+    await desk.directory.remove_name(domain, name)
+    return shown
+
+
+ACTS = (
+    Act("group.list", "groups with their members", Right.USERS, _group_list, (_DOMAIN,)),
+    Act("group.show", "one group with its members", Right.USERS, _group_show, (_NAME, _DOMAIN)),
+    Act("group.add", "make a group", Right.USERS, _group_add, (_NAME, _DOMAIN, _MEMBERS)),
+    Act(
+        "group.members",
+        "add and remove members of a group",
+        Right.USERS,
+        _group_members,
+        (
+            _NAME,
+            _DOMAIN,
+            Parameter("add", Type.LIST, required=False),
+            Parameter("remove", Type.LIST, required=False),
+        ),
+    ),
+    Act("group.remove", "remove a group; its members stay", Right.USERS, _group_remove, (_NAME, _DOMAIN)),
+    Act("forwarder.list", "forwarders and where they lead", Right.USERS, _forwarder_list, (_DOMAIN,)),
+    Act(
+        "forwarder.add",
+        "make a name that leads to another address",
+        Right.USERS,
+        _forwarder_add,
+        (_NAME, _DOMAIN, Parameter("target")),
+    ),
+    Act("forwarder.remove", "remove a forwarder", Right.USERS, _forwarder_remove, (_NAME, _DOMAIN)),
+)

@@ -1,0 +1,2 @@
+"""Devices at the edge: gateways and telephones, their profiles and how they set themselves up. Not lines of providers:
+`pbx.trunk`."""

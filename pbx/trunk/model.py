@@ -1,0 +1,44 @@
+"""What the administrator says of a trunk. Plain values; its password is kept apart, sealed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pbx.sipcore.uri import Uri
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """One line of a provider.
+
+    `domain` is what stands in Request-URI, From and To: carriers tell their customers by it, so it is never replaced
+    by an address. `proxy` (host or host:port) is where requests go when that is not the domain's own servers.
+    `target` is who gets its calls when the number that was called belongs to nobody here.
+    """
+
+    name: str
+    domain: str
+    user: str = ""
+    login: str = ""
+    proxy: str = ""
+    transport: str = ""
+    registers: bool = True
+    expires: int = 600
+    target: str = "pbx"
+
+    @property
+    def identity(self) -> Uri:
+        """Our address at the provider."""
+        return Uri(user=self.user, host=self.domain)
+
+    @property
+    def registrar(self) -> Uri:
+        """The Request-URI of REGISTER (RFC 3261 §10.2): a domain, without a user."""
+        return Uri(host=self.domain)
+
+    @property
+    def next_hop(self) -> Uri:
+        """Where requests go."""
+        host, _, port = self.proxy.partition(":") if self.proxy.count(":") == 1 else (self.proxy, "", "")
+        params = {"transport": self.transport} if self.transport else {}
+        return Uri(host=host or self.domain, port=int(port) if port.isdigit() else None, params=params)

@@ -1,0 +1,76 @@
+"""The table of trunks in `main.db`.
+
+The password is sealed; `contact` is the secret name of our Contact at the provider, which outlives a restart, so that
+calls find us again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from pbx.trunk.model import Trunk
+
+COMPONENT = "trunks"
+MIGRATIONS = (
+    """
+    CREATE TABLE trunk (
+        name TEXT PRIMARY KEY,
+        domain TEXT NOT NULL,
+        user TEXT NOT NULL,
+        login TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        proxy TEXT NOT NULL,
+        transport TEXT NOT NULL,
+        registers INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        contact TEXT NOT NULL
+    );
+    """,
+)
+
+_COLUMNS = "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A trunk as it is kept."""
+
+    trunk: Trunk
+    sealed: bytes
+    contact: str
+
+
+def load(connection: sqlite3.Connection) -> list[Row]:
+    return [_row(values) for values in connection.execute(f"SELECT {_COLUMNS} FROM trunk ORDER BY name")]
+
+
+def save(connection: sqlite3.Connection, row: Row) -> None:
+    trunk = row.trunk
+    connection.execute(
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 11)})",
+        (
+            trunk.name,
+            trunk.domain,
+            trunk.user,
+            trunk.login,
+            row.sealed,
+            trunk.proxy,
+            trunk.transport,
+            int(trunk.registers),
+            trunk.expires,
+            trunk.target,
+            row.contact,
+        ),
+    )
+
+
+def remove(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("DELETE FROM trunk WHERE name = ?", (name,))
+
+
+def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str]) -> Row:
+    name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact = values
+    trunk = Trunk(name, domain, user, login, proxy, transport, bool(registers), expires, target)
+    return Row(trunk, sealed, contact)

@@ -1,0 +1,155 @@
+"""All trunks of this server: kept in the database, registered, and found by name or by the calls that they send.
+
+RFC 3261 §10 (our side of registrations).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from base.clock import Clock
+from base.entropy import Entropy
+from base.failures import Failure
+from base.metrics import Metrics
+from base.storage.database import Database
+from directory.secrets import Keyring
+from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request
+from pbx.sipcore.uri import Uri
+from pbx.trunk import tables
+from pbx.trunk.credentials import Login
+from pbx.trunk.line import Line, Stack
+from pbx.trunk.model import Trunk
+from pbx.trunk.registration import Status
+
+MOST_TRUNKS = 500
+"""Limit: trunks of one server; each keeps a registration alive."""
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkRow:
+    """For people; `left` are seconds until the next thing happens."""
+
+    trunk: Trunk
+    status: Status
+    left: float
+
+
+class Trunks:
+    """`await start()`, then `wake()` when requests can be sent."""
+
+    def __init__(
+        self, clock: Clock, entropy: Entropy, metrics: Metrics, stack: Stack, database: Database, keyring: Keyring
+    ) -> None:
+        self._clock = clock
+        self._entropy = entropy
+        self._stack = stack
+        self._database = database
+        self._keyring = keyring
+        self._lines: dict[str, Line] = {}
+        self._awake = False
+        metrics.gauge("pbx.trunks.down", lambda: sum(not line.up for line in self._lines.values()))
+
+    async def start(self) -> None:
+        await self._database.migrate(tables.COMPONENT, tables.MIGRATIONS)
+        for row in await self._database.read(tables.load):
+            self._use(row)
+
+    def wake(self) -> None:
+        """Requests can be sent now."""
+        self._awake = True
+        for line in self._lines.values():
+            line.start()
+
+    def close(self) -> None:
+        for line in self._lines.values():
+            line.abandon()
+
+    # --- for people
+
+    def rows(self) -> Sequence[TrunkRow]:
+        now = self._clock.now()
+        return [
+            TrunkRow(line.trunk, line.registration.status, max(0.0, line.registration.status.until - now))
+            for line in self._lines.values()
+        ]
+
+    async def put(self, trunk: Trunk, password: str | None) -> None:
+        """Add a trunk, or change the one of that name; None keeps its password. Raises Failure("invalid")."""
+        _check(trunk)
+        before = self._lines.get(trunk.name)
+        if before is None and len(self._lines) >= MOST_TRUNKS:
+            raise Failure("full", f"at most {MOST_TRUNKS} trunks, please")
+        secret = before.password if password is None and before is not None else password or ""
+        contact = before.contact_user if before is not None else f"t-{self._entropy.token(8)}"
+        row = tables.Row(trunk, self._keyring.seal(secret, _purpose(trunk.name)), contact)
+        await self._database.write(lambda connection: tables.save(connection, row))
+        if before is not None:
+            before.registration.stop()
+        self._use(row)
+        if self._awake:
+            self._lines[trunk.name].start()
+
+    async def remove(self, name: str) -> None:
+        """Take its registration back and forget it. Raises Failure("not-found")."""
+        line = self.line(name)
+        await self._database.write(lambda connection: tables.remove(connection, name))
+        del self._lines[name]
+        line.registration.stop()
+
+    def line(self, name: str) -> Line:
+        """Raises Failure("not-found")."""
+        found = self._lines.get(name)
+        if found is None:
+            raise Failure("not-found", f"there is no trunk {name}")
+        return found
+
+    # --- for calls
+
+    def leading_to(self, domain: str) -> Line | None:
+        """The trunk that an address of another domain leaves by: `number@name`, or the provider's own domain."""
+        found = self._lines.get(domain)
+        if found is not None:
+            return found
+        return next((line for line in self._lines.values() if line.trunk.domain == domain), None)
+
+    def sending(self, request: Request, flow: Flow) -> Line | None:
+        """The trunk that a request outside dialogs comes from: it names our secret contact, which only the provider
+        knows, or comes from the server that we are registered with. Never by its From."""
+        try:
+            user = Uri.parse(request.uri).user
+        except SipSyntaxError:
+            user = ""
+        for line in self._lines.values():
+            if user == line.contact_user or (line.host == flow.remote[0] and line.up):
+                return line
+        return None
+
+    def _use(self, row: tables.Row) -> None:
+        password = self._keyring.open(row.sealed, _purpose(row.trunk.name))
+        login = Login(row.trunk.login or row.trunk.user, password)
+        self._lines[row.trunk.name] = Line(self._clock, self._entropy, self._stack, row.trunk, login, row.contact)
+
+
+def _purpose(name: str) -> str:
+    return f"password of the trunk {name}"
+
+
+def _check(trunk: Trunk) -> None:
+    if not _NAME.fullmatch(trunk.name):
+        raise Failure("invalid", f"a trunk's name is 1 to 32 lower-case letters, digits and dashes, not {trunk.name!r}")
+    if trunk.transport not in ("", "udp", "tcp", "tls"):
+        raise Failure("invalid", f"the transport is udp, tcp or tls, not {trunk.transport!r}")
+    if not 60 <= trunk.expires <= 86_400:
+        raise Failure("invalid", "expires is 60 to 86400 seconds")
+    if trunk.registers and not trunk.user:
+        raise Failure("invalid", "a trunk that registers needs a user")
+    try:
+        Uri.parse(str(trunk.next_hop))
+        Uri.parse(str(trunk.identity))
+    except SipSyntaxError as error:
+        raise Failure("invalid", f"the domain or proxy is no host: {error}") from error

@@ -1,0 +1,151 @@
+"""Scenes: baresip, unmodified, among other telephones and with the programs of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.interop.baresip import PRESENT, Baresip
+from tests.interop.site import Everywhere
+from tests.phone import TestPhone
+from tests.scenes.site import DOMAIN
+from tests.tones import seconds_heard
+
+pytestmark = [pytest.mark.scene, pytest.mark.skipif(not PRESENT, reason="baresip is not installed")]
+Tone = Callable[..., Path]
+
+
+async def talk(alice: Baresip, bob: TestPhone, tone: Tone, folder: Path, *, alice_calls: bool = True) -> None:
+    """One calls the other, both speak and are heard, the one who was called hangs up."""
+    await bob.play(tone(620))
+    await bob.record(folder / "bob.wav")
+    if alice_calls:
+        await alice.call("202")
+        call = await bob.wait_incoming()
+        await bob.answer(call)
+    else:
+        call = await bob.call(f"sip:201@{DOMAIN}")
+        await alice.answer()
+        await bob.wait_state("confirmed", call)
+    await alice.connected()
+    await bob.listen(1.5, call)
+    await alice.listen(1.5)
+    if alice_calls:
+        await bob.hangup(call)
+        await alice.ended()
+    else:
+        await alice.hang_up()
+        await bob.wait_state("disconnected", call)
+    await bob.stop_record()
+    assert alice.seconds_heard(620) > 1.0
+    assert seconds_heard(folder / "bob.wav", 440) > 1.0
+
+
+async def test_encrypted_over_tls_and_plain_over_udp_hear_each_other(
+    site: Everywhere, tone: Tone, tmp_path: Path
+) -> None:
+    bob = await site.phone("bob", await site.password("bob"))
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    async with alice, bob:
+        await alice.start(site, await site.password("alice"), transport="tls", encryption="srtp-mand")
+        await talk(alice, bob, tone, tmp_path)
+
+
+async def test_it_types_an_extension_and_shows_its_lamp(site: Everywhere, tone: Tone, tmp_path: Path) -> None:
+    bob = await site.phone("bob", await site.password("bob"))
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    async with alice, bob:
+        await alice.start(site, await site.password("alice"), transport="tcp")
+        await alice.call("200")
+        await alice.connected()
+        await alice.listen(0.3)
+        await alice.press("202")
+        ringing = await bob.wait_incoming()
+        await bob.answer(ringing)
+        await bob.wait_state("confirmed", ringing)
+        await alice.hang_up()
+        await bob.wait_state("disconnected", ringing)
+
+        await bob.play(tone(620))
+        call = await bob.call(f"sip:201@{DOMAIN}")
+        await alice.news.wait("CALL_INCOMING")
+        await alice.hang_up()
+        await bob.wait_state("confirmed", call)  # voicemail
+        await bob.listen(0.5, call)
+        await bob.send_dtmf("#", call)
+        await bob.listen(3.0, call)
+        await bob.hangup(call)
+        lit = await alice.news.wait("MWI_NOTIFY", where=lambda event: "Messages-Waiting: yes" in event["param"])
+    assert "Voice-Message: 1/0" in lit["param"]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("alice_calls", [True, False])
+@pytest.mark.parametrize("encryption", ["", "srtp", "srtp-mand", "dtls_srtp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_every_transport_and_encryption(
+    site: Everywhere, tone: Tone, tmp_path: Path, transport: str, encryption: str, alice_calls: bool
+) -> None:
+    if encryption:
+        await site.tandem("setting", "set", "alice", "MediaSecurity", "required")
+    bob = await site.phone("bob", await site.password("bob"))
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    async with alice, bob:
+        await alice.start(site, await site.password("alice"), transport=transport, encryption=encryption)
+        await talk(alice, bob, tone, tmp_path, alice_calls=alice_calls)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("codec", ["g722", "gsm", "opus"])
+async def test_its_codecs_reach_the_programs_and_each_other(
+    site: Everywhere, tone: Tone, tmp_path: Path, codec: str
+) -> None:
+    """To the echo with one codec only, then two that share none: the server translates."""
+    bob = Baresip("bob", tmp_path / "bob", tone(620))
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    async with alice, bob:
+        await alice.start(site, await site.password("alice"), codecs=(codec,))
+        await bob.start(site, await site.password("bob"))
+        await alice.call("600")
+        await alice.connected()
+        await alice.listen(1.5)
+        await alice.hang_up()
+        await alice.ended()
+        assert alice.seconds_heard(440) > 0.8
+        seen = len(alice.news.events)
+        await alice.call("202")
+        await bob.answer()
+        await alice.news.wait("CALL_ESTABLISHED", since=seen)
+        await alice.listen(1.5)
+        await bob.listen(1.5)
+        await alice.hang_up()
+        await bob.ended()
+    assert alice.seconds_heard(620) > 0.8
+    assert bob.seconds_heard(440) > 0.8
+
+
+@pytest.mark.proof
+async def test_hold_and_resume(site: Everywhere, tone: Tone, tmp_path: Path) -> None:
+    bob = await site.phone("bob", await site.password("bob"))
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    async with alice, bob:
+        await alice.start(site, await site.password("alice"))
+        await alice.call("202")
+        call = await bob.wait_incoming()
+        await bob.answer(call)
+        await alice.connected()
+        await bob.listen(0.5, call)
+        seen = len(bob.events)
+        await alice.command("hold")
+        await bob.wait("media", since=seen)
+        seen = len(bob.events)
+        await alice.command("resume")
+        await bob.wait("media", since=seen)
+        await bob.record(tmp_path / "after.wav")
+        await bob.listen(1.0, call)
+        await bob.stop_record()
+        await alice.hang_up()
+        await bob.wait_state("disconnected", call)
+    assert seconds_heard(tmp_path / "after.wav", 440) > 0.5
