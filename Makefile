@@ -52,6 +52,10 @@ bench: $(READY) ## figures: CPU, memory, latency
 fuzz: $(READY) ## parsers against random input
 	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest tests/fuzz --timeout 1800
 
+.PHONY: simulate
+simulate: $(READY) ## replay one SEED in virtual time; with HOURS=… run on from it
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed '$(SEED)') $(if $(HOURS),--hours '$(HOURS)')
+
 .PHONY: docs
 docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python -m tools.ledgers

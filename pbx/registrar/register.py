@@ -118,6 +118,12 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
     return _settle(registration, known, put, drop)
 
 
+def same_registration(former: Binding, binding: Binding) -> bool:
+    """Whether one phone made both: by the key, or by the Call-ID, which a phone keeps for all that it registers until
+    it starts anew (RFC 3261 §10.2.4), and the contact as sent. A router between us may have got another address."""
+    return former.key == binding.key or (former.call_id, former.contact) == (binding.call_id, binding.contact)
+
+
 def _settle(
     registration: Registration, known: dict[str, Binding], put: dict[str, Binding], drop: dict[str, Binding]
 ) -> Decision:
@@ -125,7 +131,9 @@ def _settle(
     for key, lost in known.items():
         # A phone that comes back replaces what it lost, also under a new address
         over = key in registration.away and key not in put and not lost.reg_id
-        if over and any(same_device(lost, binding) for binding in put.values()):
+        if (over and any(same_device(lost, binding) for binding in put.values())) or (
+            key not in put and any(same_registration(lost, binding) for binding in put.values())
+        ):
             drop[key] = lost
     kept = [binding for key, binding in known.items() if key not in put and key not in drop]
     surplus = len(kept) + len(put) - registration.limits.contacts

@@ -85,6 +85,11 @@ class ServerTransaction:
         """True once a final response has been sent."""
         return self.state not in (ServerState.TRYING, ServerState.PROCEEDING)
 
+    @property
+    def takes_success(self) -> bool:
+        """Whether a 2xx would still go to the client; after a refusal none does."""
+        return self.state in (ServerState.TRYING, ServerState.PROCEEDING, ServerState.ACCEPTED)
+
     def start(self) -> None:
         """Arm the 100 Trying of an INVITE; bound the life of anything else."""
         timers = self._host.timers

@@ -1,4 +1,4 @@
-"""Placing a call from a simulated telephone: INVITE with its proofs, CANCEL, the answers, and what the caller does then.
+"""Placing a call from a simulated telephone: INVITE with its proofs, CANCEL, the answers, and what follows.
 
 RFC 3261 §9.1, §13.2, §22; RFC 3891 (attended transfer).
 """

@@ -81,7 +81,7 @@ def draw_plans(rng: random.Random) -> list[tuple[Plan, float]]:
     """The calls, and the seconds until the next one."""
     count = rng.randint(8, 14) if rng.random() < 0.08 else rng.randint(2, 6)
     plans = [(draw_plan(rng), rng.choice((0.0, 0.3, 4.0, 20.0))) for _ in range(count)]
-    if rng.random() < 0.05:
+    if rng.random() < 0.15:
         long = Plan(rng.choice(tuple(PEOPLE.values())), talk=rng.uniform(1800.0, 10_800.0))
         plans.append((long, 1.0))
     return plans
@@ -90,7 +90,7 @@ def draw_plans(rng: random.Random) -> list[tuple[Plan, float]]:
 def draw_plan(rng: random.Random) -> Plan:
     dialled = rng.choice((*PEOPLE.values(), *PEOPLE.values(), *PROGRAMS, "bob"))
     cancel = rng.choice((0.0, 0.02, 0.4, 2.0, 3.0, 8.0)) if rng.random() < 0.2 else None
-    talk = rng.choice((0.0, 0.01, 1.0, 6.0, 30.0, 90.0))
+    talk = rng.choice((0.0, 0.01, 1.0, 6.0, 30.0, 90.0, 300.0))
     holds = tuple(sorted(rng.uniform(0.0, 12.0) for _ in range(rng.choice((0, 0, 0, 1, 2, 4)))))
     transfer = None
     if rng.random() < 0.1:

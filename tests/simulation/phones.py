@@ -233,7 +233,7 @@ class SimPhone:
 
     def bye(self, dialog: Dialog) -> None:
         def answered(response: Response) -> None:
-            if response.is_final and response.status not in (200, 408, 480, 481, 487, 503):
+            if response.is_final and response.status not in (200, 408, 480, 481, 487, 500, 503):
                 self.faults.append(f"BYE got {response.status}")
 
         self.ask(dialog.new_request("BYE"), answered, lambda cause: None)

@@ -1,7 +1,6 @@
-"""A stand-in for the media engine in virtual time: plays end when they would, recordings are files, packets are relayed.
+"""A stand-in for the media engine in virtual time: plays end when they would, recordings are files, packets pass.
 
-Its streams believe whom the product's own `Latch` believes; sound itself there is none. Implements
-`pbx.mediaproxy.engine`.
+Its streams believe whom the product's own `Latch` believes; sound there is none. Implements `pbx.mediaproxy.engine`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from base.failures import Failure
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
 from pbx.mediaproxy.latch import Latch
 from pbx.mediaproxy.wav import HEADER_SIZE, header
+from pbx.transport.memory import MemoryNetwork
 from pbx.transport.network import Endpoint
-from tests.simulation.network import SERVER, TownNetwork
+from tests.simulation.network import SERVER
 
 OCTETS = 16_000
 """Octets of a second of recorded sound."""
@@ -226,7 +226,10 @@ class VirtualStudio:
     """The engine. `believed` is told of each packet that a stream takes, and where it came from."""
 
     def __init__(
-        self, clock: Clock, network: TownNetwork, believed: Callable[[VirtualStream, Endpoint], None]
+        self,
+        clock: Clock,
+        network: MemoryNetwork,
+        believed: Callable[[VirtualStream, Endpoint], None] = lambda stream, source: None,
     ) -> None:
         self.clock = clock
         self.network = network

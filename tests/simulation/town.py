@@ -30,7 +30,8 @@ from tests.simulation.watch import STRETCH, Watch
 QUIET = 700.0
 """After the last call: every timer of the transactions, sessions and programs has run out."""
 LOOK = 5.0
-"""Seconds between two looks into the server."""
+"""Seconds between two looks into the server; later, when little happens, `SELDOM`."""
+SELDOM = 60.0
 SILENCE = 90.0
 """Seconds without a word after which people hang up, when something has befallen the town."""
 STUCK = 200.0
@@ -203,7 +204,7 @@ class Town:
         for phone in self.phones:
             for leg in phone.open_legs:
                 leg.miss(SILENCE)
-        self.rough.append((start, self.clock.now() + AFTERMATH))
+        self.rough.append((start - 1.0, self.clock.now() + AFTERMATH))
 
     def _crash(self) -> None:
         if not self.server.up:
@@ -278,8 +279,9 @@ class Town:
     # --- looking on
 
     async def _look_on(self) -> None:
+        began = self.clock.now()
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(LOOK if self.clock.now() - began < 240.0 else SELDOM)
             await self._look()
 
     async def _look(self) -> None:

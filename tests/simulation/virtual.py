@@ -149,11 +149,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def simulate(play: Coroutine[Any, Any, T]) -> T:
-    """Run a play to its end in virtual time; it must leave no task of its own."""
+    """Run a play to its end in virtual time; whatever background tasks it left are cancelled."""
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(play)
     finally:
+        left = [task for task in asyncio.all_tasks(loop) if _alive(task)]
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _alive(task: asyncio.Task[Any]) -> bool:
+    return bool(task._log_destroy_pending)  # type: ignore[attr-defined]

@@ -69,7 +69,7 @@ class Acknowledged:
     told: list[tuple[float, float]] = field(default_factory=list)
 
     def safe(self, now: float) -> float:
-        """Until when it holds though the server be killed now: a first registration at once, refreshes a little later."""
+        """Until when it holds though the server be killed now: the first at once, refreshes a little later."""
         return next((until for when, until in reversed(self.told) if now - when > WRITTEN_BEHIND), self.told[0][1])
 
 
@@ -131,8 +131,8 @@ class Watch:
     def _request(self, key: Key, data: bytes) -> None:
         self._asked.add(key[1:])
         if self._clock.now() - self._began.setdefault(key, self._clock.now()) > FORGOTTEN:
-            self._finals.pop(key, None)  # what comes so late is another transaction
-            self._began[key] = self._clock.now()
+            self._finals.pop(key, None)  # what comes so late may be another transaction, or be absorbed
+            self._began[key], self._arrived[key] = self._clock.now(), float("inf")
         if key[2] in (b"INVITE", b"REGISTER") and self.server_up and b"\r\nVia: SIP/2.0/UDP " in data:
             # (what came by a connection that is gone may find no way back)
             self._arrived.setdefault(key, self._clock.now())
