@@ -55,8 +55,9 @@ class Sum:
         passed, spent = max(1e-9, time.monotonic() - self.began), max(1e-9, self.spent)
         return (
             f"{self.runs} seeds in {passed:.0f} s ({self.runs / passed:.1f} a second),"
-            f" {sum(self.outcomes.values())} calls, {self.messages} messages,"
-            f" {self.talked / 3600:.1f} call hours ({self.talked / spent:.0f} per CPU hour, {self.passed / spent:.0f} hours of the town), {len(self.failing)} failing"
+            f" {sum(self.outcomes.values())} calls, {self.messages} messages, {self.talked / 3600:.1f} call hours"
+            f" ({self.talked / spent:.0f} per CPU hour, {self.passed / spent:.0f} hours of the town),"
+            f" {len(self.failing)} failing"
         )
 
 
