@@ -13,6 +13,7 @@ from tests.simulation.story import Story, run
 STAY = {
     637: "answers went to where a router had moved the caller from, until he gave up",
     1014: "a proxied phone answered a caller who had been refused: nobody hung up on it, and its ports stayed taken",
+    20042: "a server that stopped broke off the closing of streams that an answer to its last CANCEL had begun",
     1302: "a call through the proxy could not be ended when one phone had lost its connection and made another",
     1000028: "our telephone hung up before the ACK (RFC 3261 §15), and the BYE overtook the 200",
 }
