@@ -8,6 +8,8 @@ RFC 3261 §17 and §18.2 (where answers go), RFC 6026, RFC 3581 (rport), RFC 326
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from base.clock import Clock
 from base.entropy import Entropy
 from base.metrics import Metrics
@@ -55,6 +57,8 @@ class TransactionLayer:
         self._servers: dict[Key, ServerTransaction] = {}
         self._spent = SpentAnswers(clock, self.timers.give_up, 4 * limit)
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
+        self.to_source: Callable[[Request, Flow], bool] = lambda _request, _flow: False
+        """Whether answers go to where a request came from, against RFC 3261 §18.2.2."""
 
     @property
     def server_count(self) -> int:
@@ -148,6 +152,8 @@ class TransactionLayer:
             return
         self._stamp(request, flow)
         back = _way_back(request, flow)
+        if back is not flow and self.to_source(request, flow):
+            back = flow
         server = self._servers.get(key)
         if server is not None:
             server.receive_again(back)
