@@ -258,7 +258,7 @@ class Bindings:
             self._away[account_id, key] = self._clock.now()
             self._moved(account_id)
 
-    def moved(self, former: Flow, now: Flow) -> None:
+    def follow(self, former: Flow, now: Flow) -> None:
         """A phone that was reached by one flow has registered by another: what belongs to it goes there."""
         self._successors.pop(now, None)
         self._successors.pop(former, None)

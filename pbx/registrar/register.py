@@ -137,8 +137,10 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
 
 def same_registration(former: Binding, binding: Binding) -> bool:
     """Whether one phone made both: by the key, or by the Call-ID, which a phone keeps for all that it registers until
-    it starts anew (RFC 3261 §10.2.4), and the contact as sent. A router between us may have got another address."""
-    return former.key == binding.key or (former.call_id, former.contact) == (binding.call_id, binding.contact)
+    it starts anew (RFC 3261 §10.2.4), and the contact as sent (a router between us may have got another address)."""
+    if former.key == binding.key or (former.call_id, former.contact) == (binding.call_id, binding.contact):
+        return True
+    return _moved(former, binding)
 
 
 def _settle(
@@ -147,18 +149,11 @@ def _settle(
     """Make room by dropping the oldest: a phone that changes its port at each start must not lock its owner out."""
     for key, lost in known.items():
         # A phone that comes back replaces what it lost, also under a new address
-<<<<<<< HEAD
-        over = key in registration.away and key not in put and not lost.reg_id
-        if (over and any(same_device(lost, binding) for binding in put.values())) or (
-            key not in put and any(same_registration(lost, binding) for binding in put.values())
-        ):
-=======
         if key in put or lost.reg_id:
             continue
         over = key in registration.away and any(same_device(lost, binding) for binding in put.values())
         silent = key in registration.silent
-        if over or any(_moved(lost, binding) or (silent and _again(lost, binding)) for binding in put.values()):
->>>>>>> main
+        if over or any(same_registration(lost, new) or (silent and _again(lost, new)) for new in put.values()):
             drop[key] = lost
     kept = [binding for key, binding in known.items() if key not in put and key not in drop]
     surplus = len(kept) + len(put) - registration.limits.contacts

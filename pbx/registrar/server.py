@@ -134,7 +134,7 @@ class Registrar:
         for binding in decision.put:
             for former in self.bindings.known(binding.account_id):
                 if former.flow != binding.flow and not former.path and same_registration(former, binding):
-                    self.bindings.moved(former.flow, binding.flow)
+                    self.bindings.follow(former.flow, binding.flow)
         for binding in decision.drop:
             self.bindings.drop(binding.account_id, binding.key)
         for binding in decision.put:

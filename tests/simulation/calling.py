@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.transactions import Cause, ClientTransaction
+from tests.simulation.early import KNOWN, EarlyDialogs
 from tests.simulation.leg import Leg
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Placed(Leg):
         self.consulted = False
         """It was placed to ask before a transfer."""
         self._invite: ClientTransaction | None = None
+        self._early: EarlyDialogs | None = None
         self._acks: dict[str, bytes] = {}
 
     @property
@@ -74,6 +76,9 @@ class Placed(Leg):
         request = self.phone.make("INVITE", uri, f"<{uri}>", self.call_id)
         if not self.plan.late_offer:
             request.set_body(self.offer(video=self.plan.video), "application/sdp")
+        if self.phone.kind.reliable:
+            request.add("Supported", EXTENSION)
+            request.add("Allow", KNOWN)
         self._send(request, PROOFS)
         if self.plan.cancel is not None:
             self.later(self.plan.cancel, self._cancel)
@@ -87,6 +92,7 @@ class Placed(Leg):
         def answered(response: Response) -> None:
             self._answered(request, response, proofs)
 
+        self._early = EarlyDialogs(request)
         self._invite = self.phone.ask(request, answered, failed)
         if self.cancelled:
             self._invite.cancel(None)
@@ -101,15 +107,28 @@ class Placed(Leg):
             self._send(self.phone.proved(request, response), proofs - 1)
         elif response.is_success:
             self._established(request, response)
-        elif response.is_final and self.status == 0:
+        elif response.is_provisional:
+            self._acknowledge_early(response)
+        elif self.status == 0:
             self.status = response.status
             self.over()
+
+    def _acknowledge_early(self, response: Response) -> None:
+        prack = None if self._early is None else self._early.acknowledgement(response, lambda: self.answer_to(response))
+
+        def answered(response: Response) -> None:
+            if response.is_final and response.status not in (200, 408, 481, 487, 500, 503):
+                self.phone.faults.append(f"PRACK got {response.status}")
+
+        if prack is not None:
+            self.phone.ask(prack, answered, lambda cause: None)
 
     def _established(self, request: Request, response: Response) -> None:
         if response.to_tag in self._acks:
             self.phone.send(self.phone.flow, self._acks[response.to_tag])
             return
-        dialog = Dialog.uac(request, response)
+        assert self._early is not None
+        dialog = self._early.confirmed(response)
         if self.dialog is not None:
             # A further phone answered a call that a proxy forked: accept and hang up (RFC 3261 §13.2.2.4)
             self._acks[response.to_tag] = self.phone.send_ack(dialog, request.cseq.number)
@@ -117,7 +136,7 @@ class Placed(Leg):
             return
         self.dialog = dialog
         self.take(response.body)
-        late = self.plan.late_offer
+        late = self.plan.late_offer and response.to_tag not in self._early.answered
         self._acks[response.to_tag] = self.send_ack(request.cseq.number, self.answer_to(response) if late else b"")
         if self.status == -1:  # we had given up, and hang up what was answered late
             self.phone.bye(dialog)

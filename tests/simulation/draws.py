@@ -59,7 +59,10 @@ def draw_homes(rng: random.Random) -> list[Home]:
         count = 1 if name == "alice" else rng.choice((1, 2, 3) if large else (0, 0, 1, 1, 2))
         for _ in range(count):
             kind = Kind(
-                "tcp" if rng.random() < 0.2 else "udp", rng.choice((120, 600, 3600, 3600)), rng.choice((1, 2, 4, 4))
+                "tcp" if rng.random() < 0.2 else "udp",
+                rng.choice((120, 600, 3600, 3600)),
+                rng.choice((1, 2, 4, 4)),
+                rng.random() < 0.4,
             )
             homes.append(Home(name, kind, rng.random() < 0.3))
     return homes[:MOST_PHONES]

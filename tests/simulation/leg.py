@@ -182,7 +182,8 @@ class Leg:
         for route in transaction.request.get_all("Record-Route"):
             if not response.has("Record-Route"):
                 response.add("Record-Route", route)
-        response.set_body(body, "application/sdp")
+        if body:
+            response.set_body(body, "application/sdp")
         self._unacknowledged[transaction.request.cseq.number] = lost
         self._repeat(transaction, response, T1, 0.0)
 

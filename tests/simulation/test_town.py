@@ -31,22 +31,14 @@ def tell(story: Story) -> str:
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, BLOCK))
 def test_every_call_is_answered_recorded_and_cleared_away(first: int) -> None:
-    outcomes: Counter[str] = Counter()
+    outcomes, acknowledged = Counter[str](), 0
     for seed in range(first, first + BLOCK):
         story = run(seed)
         assert not story.faults, tell(story)
         outcomes += story.outcomes
-    assert len(outcomes) >= 5, outcomes  # the runs are not all alike
-
-
-def test_calls_of_telephones_that_ring_reliably() -> None:
-    """RFC 3262: the same town, and most of its telephones describe themselves while they ring."""
-    acknowledged = 0
-    for seed in range(1, BLOCK + 1):
-        story = run(seed, early=True)
-        assert not story.faults, tell(story)
         acknowledged += sum(" PRACK sip:" in line for line in story.lines)
-    assert acknowledged > BLOCK
+    assert len(outcomes) >= 5, outcomes  # the runs are not all alike
+    assert acknowledged, "telephones that know RFC 3262 ring reliably"
 
 
 @pytest.mark.parametrize("seed", STAY)
@@ -62,7 +54,6 @@ def test_a_seed_replays_exactly() -> None:
 
 
 @pytest.mark.proof
-<<<<<<< HEAD
 @pytest.mark.timeout(36_000)
 def test_a_hundred_thousand_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     """`TANDEM_SEEDS` sets another number."""
@@ -70,27 +61,8 @@ def test_a_hundred_thousand_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     for told in tell_all(range(FIRST, FIRST + count), cores()):
         total.add(told)
         if total.runs % 1000 == 0:
-=======
-@pytest.mark.timeout(7200)
-def test_ten_thousand_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    """`TANDEM_SEEDS` sets another number. In odd ones most telephones ring reliably."""
-    count, outcomes, messages, began = int(os.environ.get("TANDEM_SEEDS", PROOF)), Counter[str](), 0, time.monotonic()
-    failing: list[int] = []
-    for seed in range(1_000_001, 1_000_001 + count):
-        story = run(seed, early=seed % 2 == 1)
-        outcomes += story.outcomes
-        messages += story.messages
-        if story.faults:
-            failing.append(seed)
-        if (seed - 1_000_000) % 500 == 0:
->>>>>>> main
             with capsys.disabled():
                 print(f"\n  {total}: {sorted(total.failing)}", end="", flush=True)
     with capsys.disabled():
-<<<<<<< HEAD
         print(f"\n  {total}\n  " + ", ".join(f"{kind}: {number}" for kind, number in total.outcomes.most_common()))
     assert not total.failing, tell(run(min(total.failing)))
-=======
-        print("\n  " + ", ".join(f"{kind}: {number}" for kind, number in outcomes.most_common()))
-    assert not failing, tell(run(failing[0], early=failing[0] % 2 == 1))
->>>>>>> main

@@ -6,14 +6,9 @@ import asyncio
 
 import pytest
 
-<<<<<<< HEAD
 from base.clock import ManualClock
-from pbx.registrar.bindings import Binding, Bindings
+from pbx.registrar.bindings import Binding, Bindings, Health
 from pbx.registrar.register import contact_key, same_registration, without_expires
-=======
-from pbx.registrar.bindings import Health
-from pbx.registrar.register import contact_key, without_expires
->>>>>>> main
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.uri import NameAddress
 from tests.directory.fixtures import DOMAIN
@@ -301,10 +296,10 @@ def test_requests_follow_a_phone_that_registers_from_elsewhere() -> None:
         Flow("udp", SERVER, place) for place in (("198.51.100.1", 1), ("198.51.100.1", 2), ("9.9.9.9", 3))
     )
     table = Bindings(ManualClock())
-    table.moved(home, port)
-    table.moved(port, address)
+    table.follow(home, port)
+    table.follow(port, address)
     assert table.way(home) == table.way(port) == address
-    table.moved(address, home)  # it is back where it was
+    table.follow(address, home)  # it is back where it was
     assert {table.way(flow) for flow in (home, port, address)} == {home}
 
 
