@@ -183,6 +183,7 @@ class House:
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
+        self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
         self.events = Events(
             clock,
