@@ -53,6 +53,7 @@ from pbx.sipcore.message import Request
 from pbx.sipcore.section_guard import media_security
 from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.timers import Timers
+from pbx.toll.guard import TollGuard
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
 from pbx.trunk.trunks import Trunks
@@ -61,6 +62,7 @@ from pbx.workarounds.server import WorkaroundStore
 from server import bridges
 from server.listening import stack_settings
 from server.monitor import HouseMonitor
+from server.postmaster import Postmaster
 
 _log = get_logger("server")
 
@@ -233,6 +235,11 @@ class House:
             programs=ground.programs,
         )
         self.switchboard.attach(self.host)
+        postmaster = Postmaster(ground.clock, self.metrics, self.directory, self.delivery)
+        self._closing.push_async_callback(postmaster.close)
+        guard = TollGuard(ground.clock, self.metrics, self.directory, postmaster)
+        self.switchboard.exchange.toll = guard
+        self._closing.callback(bridges.locks(self.directory, guard.forget))
         self.switchboard.attach_proxy(self.proxy)
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.media, self.stack, self.metrics, always=always)

@@ -31,6 +31,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
+from pbx.toll.guard import TollGuard
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Workarounds
 
@@ -119,6 +120,8 @@ class Exchange:
     workarounds: Workarounds = field(default_factory=Workarounds)
     programs: Programs | None = None
     forwarder: Forwarder | None = None
+    toll: TollGuard | None = None
+    """What accounts may spend outside; None: no limits."""
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
     proxied: dict[str, Call] = field(default_factory=dict)
@@ -154,11 +157,15 @@ class Exchange:
         account = call.limited_for
         if len(self.calls) >= self.settings.calls:
             raise Failure("full", "Too many calls", temporary=True)
-        if account is not None and self._calls_of[account] >= self.settings.calls_per_account:
+        if account is not None and self._calls_of[account] >= self._calls_limit(account):
             raise Failure("full", "Too many calls of one account", private=str(account), temporary=True)
         self.calls[call.id] = call
         if account is not None:
             self._calls_of[account] += 1
+
+    def _calls_limit(self, account_id: int) -> int:
+        limit = self.people.setting(account_id, "CallsLimit")
+        return limit if isinstance(limit, int) else self.settings.calls_per_account
 
     def leave(self, call: Call) -> None:
         """A call is over."""
