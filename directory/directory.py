@@ -104,6 +104,10 @@ class Directory:
         """One more name or address of this machine (an interface that came up, an advertised address)."""
         self._hosts.add(names.plain_host(host))
 
+    def remove_host(self, host: str) -> None:
+        """This machine has that address no more."""
+        self._hosts.discard(names.plain_host(host))
+
     async def create_domain(self, name: str) -> str:
         """Add a domain; the first one becomes the main domain. Returns its name as kept."""
         domain = names.checked_domain(name)

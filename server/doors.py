@@ -22,8 +22,10 @@ from directory.secrets import NOBODY
 from mail.imap.server import Endpoint, ImapServer
 from pbx.mediaproxy.wav import convert_prompt
 from pbx.policy.blocks import Blocks
+from server.addresses import ANYWHERE
 from server.certificates import CertificateKeeper
 from server.house import House
+from server.interfaces import AddressWatch
 from server.options import ServeOptions
 
 FALLBACK = 2000
@@ -44,9 +46,28 @@ class Doors:
         """Raises Failure or OSError."""
         await self._control(shutdown)
         await self._imap()
+        self._watch_addresses()
 
     async def close(self) -> None:
         await self._closing.aclose()
+
+    def _watch_addresses(self) -> None:
+        """Who listens everywhere is also called by the addresses that the machine gets later."""
+        house = self._house
+        if not any(listen.host in ANYWHERE for listen in self._options.config.sip.listen):
+            return
+
+        def came(host: str) -> None:
+            house.directory.add_host(host)
+            house.stack.readdressed()
+
+        def went(host: str) -> None:
+            house.directory.remove_host(host)
+            house.stack.readdressed()
+
+        watch = AddressWatch(came, went)
+        watch.start()
+        self._closing.callback(watch.close)
 
     async def _control(self, shutdown: Callable[[], None]) -> None:
         house = self._house

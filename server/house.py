@@ -164,7 +164,12 @@ class House:
             clock,
             entropy,
             metrics,
-            stack_settings(self.config, ground.timers, self.certificates),
+            stack_settings(
+                self.config,
+                ground.timers,
+                self.certificates,
+                lambda host: self.directory.local_domain(host) is not None,
+            ),
         )
         self.book = CallBook(self.database, metrics)
         await self.book.start()
@@ -241,6 +246,7 @@ class House:
         self.switchboard.exchange.toll = guard
         self._closing.callback(bridges.locks(self.directory, guard.forget))
         self.switchboard.attach_proxy(self.proxy)
+        self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
@@ -261,6 +267,7 @@ class House:
             Rooms(self.switchboard, self.events, self.registrar, self.proxy, self.messenger),
             PolicySettings(allowed=(*ALLOWED, "REFER")),
             self.workarounds.table,
+            self.trunks,
         )
         self._closing.callback(policy.close)
         self.stack.attach(policy)

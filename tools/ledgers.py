@@ -140,6 +140,7 @@ TITLES = {
     6177: "IPv6 Address Assignment to End Sites",
     6188: "AES-192 and AES-256 in SRTP",
     6347: "DTLS 1.2",
+    6454: "The Web Origin Concept",
     6455: "WebSocket",
     6464: "RTP Audio Level",
     6598: "Shared Address Space (100.64.0.0/10)",

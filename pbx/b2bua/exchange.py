@@ -18,6 +18,7 @@ from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.rules.occasion import Occasion
+from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -122,6 +123,7 @@ class Exchange:
     forwarder: Forwarder | None = None
     toll: TollGuard | None = None
     """What accounts may spend outside; None: no limits."""
+    trunks: TrunkLines = field(default_factory=NoTrunks)
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
     proxied: dict[str, Call] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from pbx.sipcore.reliable import EXTENSION, is_reliable
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import ALLOW
-from pbx.sipcore.session_uac import OutgoingInvite
+from pbx.sipcore.session_uac import OutgoingInvite, Prover
 from pbx.sipcore.uri import NameAddress
 from pbx.workarounds.kinds import Workaround
 
@@ -34,6 +34,7 @@ class Invitation:
     account: int | None = None  # whose phone it is
     agent: str = ""  # which phone it is, as it has said when it registered
     reliable: bool = False  # offer 100rel: who calls can make use of it
+    prover: Prover | None = None  # answers challenges, where we have a login
 
 
 class OutgoingOwner(LegOwner, Protocol):
@@ -86,8 +87,8 @@ class OutgoingLeg(Leg):
         if offer is not None:
             request.set_body(offer.encode(), CONTENT_TYPE)
         exchange = self.exchange
-        timers = exchange.session_timers(done)
-        self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers)
+        timers, prover = exchange.session_timers(done), self._invitation.prover
+        self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers, prover)
         self._invite.start()
 
     def _request(self, contact: str) -> Request:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from base.failures import Failure
 from directory.model import Account, Caller
 from pbx.b2bua import diversion
-from pbx.b2bua.asserted import from_value, headers_for
+from pbx.b2bua.asserted import by_trunk, from_by_trunk, from_value, headers_for
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.leg_media import translatable
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
+from pbx.b2bua.trunk_line import TrunkLine
 from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program, Target
@@ -89,7 +90,7 @@ class PhoneBranch:
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
             place.uri,
-            from_value(origin.caller),
+            self._from(origin.caller, place),
             to,
             place.routes,
             origin.hops,
@@ -97,9 +98,15 @@ class PhoneBranch:
             account=place.account,
             agent=place.agent,
             reliable=origin.reliable,
+            prover=None if place.line is None else place.line.credentials(),
         )
 
+    def _from(self, caller: Caller, place: Place) -> str:
+        return from_value(caller) if place.line is None else from_by_trunk(caller, place.line.trunk.identity)
+
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
+        if place.line is not None:
+            return by_trunk(caller, place.line.trunk.identity)
         return headers_for(caller, trusted=self._exchange.trusts(place.flow))
 
     async def _somewhere(self) -> Place:
@@ -207,6 +214,7 @@ class Place:
     account: int | None = None
     instance: str = ""
     agent: str = ""
+    line: TrunkLine | None = None
 
 
 async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
@@ -218,11 +226,22 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
             if binding is None:
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
+        case Foreign(route) if (line := exchange.trunks.leading_to(route.address.domain)) is not None:
+            return await _by_trunk(exchange, line, route.address.local)
         case Foreign(route):
             uri = foreign_uri(route.address, dialled)
             return Place(uri, await exchange.stack.flow_to(Uri.parse(uri)), str(route.address))
         case Program():
             raise Failure("invalid", "A program is no phone")
+
+
+async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
+    """The provider's domain stays in the Request-URI: many tell their customers by it."""
+    if not line.up:
+        raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
+    uri = line.trunk.identity.replace(user=number)
+    flow = await exchange.stack.flow_to(line.trunk.next_hop)
+    return Place(str(uri), flow, f"{number}@{line.trunk.domain}", line.routes, line=line)
 
 
 def device(account: Account, binding: Binding) -> Place:

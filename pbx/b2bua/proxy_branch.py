@@ -64,6 +64,10 @@ class ProxyBranch:
             return
         if self._given_up():
             return
+        if place.line is not None:  # its login is ours, and the INVITE is the caller's own
+            _log.warning("a proxied call cannot leave by a trunk", call=self._call.id, trunk=place.line.trunk.name)
+            self._tell(Answer(480))
+            return
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
         try:

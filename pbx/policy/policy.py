@@ -16,6 +16,7 @@ from base.metrics import Metrics
 from directory.model import Account, Caller, ForeignRoute, Resolution
 from pbx.policy.blocks import Blocks
 from pbx.policy.identity import Authenticator, Unproven, Wrong
+from pbx.policy.inbound import Lines, NoLines, called
 from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourselves, Registrations, Subscriptions
 from pbx.policy.relaying import account_lets_out, is_gateway, may_relay
 from pbx.policy.screening import Refusal, screen
@@ -54,8 +55,10 @@ class Policy:
         rooms: Rooms,
         settings: PolicySettings | None = None,
         workarounds: Workarounds | None = None,
+        lines: Lines | None = None,
     ) -> None:
         self._metrics = metrics
+        self._lines = lines or NoLines()
         self._directory = directory
         self._stack = stack
         self._rooms = rooms
@@ -100,12 +103,17 @@ class Policy:
             self._options(transaction)
             return
 
-        caller = self._identify(transaction)
-        if caller is not None:
-            self._hand_on(transaction, caller)
+        line = self._lines.sending(request, transaction.flow) if request.method == "INVITE" else None
+        if line is not None:
+            self._metrics.count("sip.trunk-calls")
+            caller = Caller(str(request.from_.uri), request.from_.display, trusted=True, source=transaction.flow.remote)
+            self._hand_on(transaction, caller, called(self._directory, line, request, caller))
+            return
+        proved = self._identify(transaction)
+        if proved is not None:
+            self._hand_on(transaction, proved, self._resolve(request, proved))
 
-    def _hand_on(self, transaction: ServerTransaction, caller: Caller) -> None:
-        resolution = self._resolve(transaction.request, caller)
+    def _hand_on(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         route = resolution.route
         if isinstance(route, ForeignRoute) and not may_relay(self._directory, caller, route):
             self._relay_denied(transaction, caller)

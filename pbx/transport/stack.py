@@ -269,6 +269,10 @@ class SipStack:
     def surroundings(self, surroundings: Surroundings) -> None:
         self._faces.surroundings = surroundings
 
+    def readdressed(self) -> None:
+        """This machine has got another address, or lost one."""
+        self._faces.forget()
+
     def sent_by(self, flow: Flow) -> str:
         return self._faces.sent_by(flow)
 
