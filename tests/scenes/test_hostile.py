@@ -589,8 +589,10 @@ async def test_guesses_at_the_mail_door_are_refused_alike_and_logged(site: Site)
     answers = await asyncio.gather(*(asyncio.to_thread(guess, name) for name in ("bob", "nobody") * 6))
     assert len({text for text, _ in answers}) == 1
     assert min(took for _, took in answers) > 0.4
-    lines = [line for line in site.log().splitlines() if "wrong password" in line and "mail.imap" in line]
+    told = f"auth-failure proto=imap src={site.host} user={{}} reason=wrong-password"
+    lines = [line for line in site.log().splitlines() if "auth-failure" in line and "mail.imap" in line]
     assert len(lines) == 12
+    assert all(told.format("bob") in line or told.format("nobody") in line for line in lines)
     assert await messages(site, "bob", password) == []
 
 
