@@ -46,6 +46,7 @@ from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.registrar.qualify import Qualifier, Qualifying
 from pbx.registrar.server import Registrar
 from pbx.sipcore.flow import Flow
@@ -154,8 +155,17 @@ class House:
         await self.workarounds.start()
         done = self.workarounds.table
         self.bindings = Bindings(clock)
+        gruus = Gruus(ground.key, entropy, self.directory, self.bindings)
         self.registrar = Registrar(
-            clock, entropy, metrics, self.database, self.bindings, contacts=self._phones_allowed, workarounds=done
+            clock,
+            entropy,
+            metrics,
+            self.database,
+            self.bindings,
+            contacts=self._phones_allowed,
+            workarounds=done,
+            gruus=gruus,
+            service_route=lambda flow: self.stack.contact_for(flow),
         )
         await self.registrar.start()
         self._closing.push_async_callback(self.registrar.close)
@@ -209,6 +219,7 @@ class House:
                 ),
                 self.events.lines,
                 done,
+                gruus,
             )
         )
 

@@ -124,6 +124,10 @@ class Call:
     def devices(self, account: Account) -> Sequence[str]:
         return [binding.contact for binding in self.exchange.phones.ringable(account.id)]
 
+    def device(self, account: Account, instance: str) -> Sequence[str]:
+        found = (*self.exchange.phones.ringable(account.id), *self.exchange.phones.contacts(account.id))
+        return [binding.contact for binding in found if binding.instance == instance][:1]
+
     def rules(self, account: Account) -> Sequence[CallRule]:
         return self.exchange.people.call_rules(account.id, self._occasion())
 

@@ -27,6 +27,7 @@ from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
+from pbx.registrar.gruu import Gruus
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
@@ -119,6 +120,7 @@ class Exchange:
     lines: Lines = field(default_factory=Lines)
     """Who is on the phone, for those who watch."""
     workarounds: Workarounds = field(default_factory=Workarounds)
+    gruus: Gruus | None = None
     programs: Programs | None = None
     forwarder: Forwarder | None = None
     toll: TollGuard | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
@@ -23,6 +23,7 @@ from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
+from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
 
@@ -136,6 +137,12 @@ class PhoneBranch:
             return False
         return translatable(asked)
 
+    def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:
+        """RFC 3261 §21.4.16: a phone that rings reliably only is asked again with what it wants."""
+        if self._cancelled or status != 421 or leg.invitation.reliable or response is None:
+            return False
+        return EXTENSION in response.tokens("Require")
+
     async def _elsewhere(self, status: int, response: Response | None) -> None:
         try:
             flow, invitation = await self._place()
@@ -176,6 +183,9 @@ class PhoneBranch:
         elif self._may_translate(status):
             self._translating = True
             self._exchange.spawn(self._go(leg.flow, leg.invitation), f"branch {self._branch.number} in our codecs")
+        elif self._wants_prack(leg, status, response):
+            again = replace(leg.invitation, reliable=True)
+            self._exchange.spawn(self._go(leg.flow, again), f"branch {self._branch.number} with 100rel")
         else:
             self._final(status, response)
 
@@ -183,7 +193,7 @@ class PhoneBranch:
         if status in (401, 407):
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
-        self._tell(Answer(status, reason, _targets(response) if status // 100 == 3 else ()))
+        self._tell(Answer(status, reason, targets_of(response)))
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
         self._tell(Answer(480))
@@ -262,9 +272,9 @@ def leg_of(runner: object) -> OutgoingLeg | None:
     return runner.leg if isinstance(runner, PhoneBranch) else None
 
 
-def _targets(response: Response | None) -> tuple[str, ...]:
+def targets_of(response: Response | None) -> tuple[str, ...]:
     """The contacts of a 3xx, as targets."""
-    if response is None:
+    if response is None or response.status // 100 != 3:
         return ()
     try:
         return tuple(f"<{contact.text}>" for contact in response.contacts[:5])

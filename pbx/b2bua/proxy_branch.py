@@ -12,7 +12,7 @@ from base.failures import Failure
 from base.log import get_logger
 from pbx.b2bua.asserted import screen
 from pbx.b2bua.failures import status_of
-from pbx.b2bua.phone_branch import where
+from pbx.b2bua.phone_branch import targets_of, where
 from pbx.proxy.anchors import Anchor
 from pbx.proxy.context import Outgoing
 from pbx.proxy.proxy import Target
@@ -129,7 +129,7 @@ class ProxyBranch:
         if repeated:
             self.pass_back()
         elif response.status > 100:
-            self._tell(Answer(response.status, response.reason))
+            self._tell(Answer(response.status, response.reason, targets_of(response)))
 
     def on_failure(self, cause: str) -> None:
         self._drop_anchor()

@@ -184,7 +184,8 @@ def _refer(
     elif found is not None:
         _join(found, party, holder, report)
     else:
-        route = exchange.people.resolve(Address(target.user, target.host), caller=speaker).route
+        one = None if exchange.gruus is None else exchange.gruus.route(target)  # RFC 5627 §1: what they are made for
+        route = one or exchange.people.resolve(Address(target.user, target.host), caller=speaker).route
         _place(exchange, party, holder, route, str(target), report, speaker)
 
 

@@ -54,8 +54,11 @@ class _Return:
 
     def on_response(self, response: Response) -> None:
         if response.is_final and not self._transaction.is_answered:
-            self._transaction.reply(response.status, response.reason)
+            if response.status == 503:  # RFC 3261 §16.7 step 6: the other party's trouble is not ours
+                self._transaction.reply(500)
+            else:
+                self._transaction.reply(response.status, response.reason)
 
     def on_failure(self, cause: str) -> None:
         if not self._transaction.is_answered:
-            self._transaction.reply(408)
+            self._transaction.reply(408 if cause == "timeout" else 500)

@@ -175,7 +175,7 @@ class SipOrigin:
         if cause in _OUR_REASONS:
             self._call.break_off(_OUR_REASONS[cause], cause)
         else:
-            self._call.signal.cancel()
+            self._call.signal.cancel(reason=self.leg.invite.cancel_reason)
 
     def leg_acknowledged(self, leg: Leg) -> None: ...
 

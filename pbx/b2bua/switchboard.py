@@ -33,6 +33,7 @@ from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.sdp import CONTENT_TYPE
+from pbx.sipcore.session_ports import unknown_extensions
 from pbx.sipcore.session_timer import SMALLEST, too_small
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
@@ -136,6 +137,9 @@ class Switchboard:
         return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
+        if unknown := unknown_extensions(transaction.request):
+            self._refuse(call, transaction, 420, "unknown extension", ("Unsupported", unknown))
+            return
         if too_small(transaction.request):  # RFC 4028 §9
             self._refuse(call, transaction, 422, "session interval too small", ("Min-SE", str(SMALLEST)))
             return

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from base.clock import Clock
 from base.entropy import Entropy
 from base.metrics import Metrics
-from directory.model import Account, Caller, ForeignRoute, Resolution
+from directory.model import Account, AccountRoute, Caller, ForeignRoute, Resolution
 from pbx.policy.blocks import Blocks
 from pbx.policy.identity import Authenticator, Unproven, Wrong
 from pbx.policy.inbound import Lines, NoLines, called
@@ -127,7 +127,7 @@ class Policy:
                 self._rooms.subscriptions.subscribe(transaction, caller, resolution)
             case "PUBLISH":
                 self._rooms.subscriptions.publish(transaction, caller, resolution)
-            case "MESSAGE":
+            case "MESSAGE" if not (isinstance(route, AccountRoute) and route.instance):
                 self._rooms.messages.message(transaction, caller, resolution)
             case _:
                 self._rooms.forwarding.forward(transaction, caller, resolution)
@@ -205,7 +205,8 @@ class Policy:
         return False
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
-        domain = self._directory.local_domain(uri.host)
+        """A `tel:` number is one of the account's own domain."""
+        domain = self._directory.local_domain(uri.host) if uri.is_sip else account.domain
         found = self._directory.find_account(domain, uri.user) if domain is not None else None
         return found is not None and found.id == account.id
 
@@ -243,6 +244,9 @@ class Policy:
 
     def _resolve(self, request: Request, caller: Caller) -> Resolution:
         uri = Uri.parse(request.uri)
+        one = self._rooms.registrations.one_phone(uri)
+        if one is not None:
+            return Resolution(one, (f"{uri.user} is the address of one telephone",))
         domain = self._target_domain(request) or uri.host.lower()
         # What is not a call is for the account itself, never for the programs that take its calls.
         services = request.method == "INVITE" and uri.params.get("services") != "no"

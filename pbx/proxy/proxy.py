@@ -20,6 +20,7 @@ from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, Prog
 from pbx.proxy.anchors import Anchor, Anchors
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
+from pbx.proxy.strict import loosen, tighten
 from pbx.registrar.bindings import Bindings
 from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
@@ -94,8 +95,10 @@ class Proxy:
         """Send a request that is not a call where its address leads."""
         _unassert(transaction.request, caller)
         match resolution.route:
-            case AccountRoute(account=account):
+            case AccountRoute(account=account, instance=instance):
                 found = self._bindings.ringable(account.id)
+                if instance:
+                    found = [binding for binding in found if binding.instance == instance]
                 targets = [Target(binding.contact, binding.flow, binding.path, binding.user_agent) for binding in found]
                 self.fork(transaction, targets)
             case ForeignRoute(address):
@@ -230,6 +233,8 @@ class Proxy:
 
     def _sealed_flow(self, request: Request) -> Flow | None:
         """Take our Route values off and open the seal (RFC 3261 §16.4)."""
+        if request.has("Route") and self._seal.open(Uri.parse(request.uri).user, request) is not None:
+            loosen(request)
         first = first_route(request)
         flow = self._seal.open(first.user, request) if first is not None else None
         if flow is None or first is None:
@@ -238,6 +243,7 @@ class Proxy:
         second = first_route(request)
         if second is not None and second.user == first.user:
             request.remove_first("Route")
+        tighten(request)
         return flow
 
     # --- both --------------------------------------------------------------------------------------------------------

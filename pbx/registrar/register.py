@@ -3,15 +3,12 @@
 Pure: it changes nothing and stores nothing; `server.py` does. Authentication is done before.
 
 RFC 3261 §10.3, RFC 3327 §5.3 (Path), RFC 5626 §6 (instances), RFC 3581.
-
-Deviation: no GRUU is given out (RFC 5627) and no Service-Route (RFC 3608): phones reach others through us by their
-account's address, and send all requests to us anyway.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pbx.nat.detection import behind_nat, numeric
@@ -71,6 +68,7 @@ class Registration:
     away: frozenset[str] = frozenset()
     """Keys of bindings whose connection is gone."""
     workarounds: frozenset[Workaround] = NOTHING
+    is_gruu: Callable[[Uri], bool] = lambda _uri: False
 
 
 def decide(registration: Registration, known: Sequence[Binding]) -> Decision:
@@ -79,9 +77,20 @@ def decide(registration: Registration, known: Sequence[Binding]) -> Decision:
     values = request.get_all("Contact")
     if "*" in values:
         return _remove_all(registration, values, known)
+    if not _paths_fit(request, registration.limits):
+        return Decision(400, "Path cannot be used")
     if len(values) > registration.limits.contacts:
         return Decision(403, "Too many contacts")
     return _update(registration, values, {binding.key: binding for binding in known})
+
+
+def _paths_fit(request: Request, limits: Limits) -> bool:
+    """A way that we could not go as a whole is none."""
+    paths = request.get_all("Path")
+    try:
+        return len(paths) <= limits.paths and all(NameAddress.parse(path).uri.is_sip for path in paths)
+    except SipSyntaxError:
+        return False
 
 
 def _remove_all(registration: Registration, values: Sequence[str], known: Sequence[Binding]) -> Decision:
@@ -102,6 +111,8 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
             return Decision(400, error.reason)
         if not address.uri.is_sip or len(value) > registration.limits.header:
             return Decision(400, "Contact cannot be used")
+        if registration.is_gruu(address.uri):
+            return Decision(403, "Contact is a GRUU")  # RFC 5627 §5.1
         seconds = _lifetime(registration, address)
         if 0 < seconds < registration.limits.shortest:
             return Decision(423, headers=(("Min-Expires", str(registration.limits.shortest)),))
@@ -175,7 +186,7 @@ def _lifetime(registration: Registration, address: NameAddress) -> int:
 
 
 def _binding(registration: Registration, value: str, address: NameAddress, seconds: int) -> Binding:
-    request, limits = registration.request, registration.limits
+    request = registration.request
     instance = address.params.get("+sip.instance") or ""
     reg_id = outbound.reg_id(request, address)
     return Binding(
@@ -189,7 +200,7 @@ def _binding(registration: Registration, value: str, address: NameAddress, secon
         expires_at=registration.now + seconds,
         call_id=request.call_id,
         cseq=request.cseq.number,
-        path=tuple(request.get_all("Path")[: limits.paths]),
+        path=tuple(request.get_all("Path")),
         user_agent=(request.get("User-Agent") or "")[:128],
         instance=instance[:256],
         q=_preference(address.params.get("q")),

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, INFO, REFER, NOTIFY, MESSAGE"
 
 
+EXTENSIONS = frozenset({"100rel", "timer"})
+"""Option tags that a request to us may require (RFC 3261 §8.2.2.3)."""
+
+
+def unknown_extensions(request: Request) -> str:
+    """What a request requires and we do not know: the Unsupported of its 420; empty when there is nothing."""
+    return ", ".join(sorted(request.tokens("Require") - EXTENSIONS))
+
+
 class SessionState(enum.Enum):
     """See the head of `session`."""
 

@@ -24,6 +24,7 @@ from pbx.policy.settings import PolicySettings
 from pbx.presence.room import Events
 from pbx.proxy.proxy import Proxy
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.registrar.server import Registrar
 from pbx.sipcore import digest
 from pbx.sipcore.flow import Flow
@@ -109,6 +110,8 @@ class Exchange:
             self.bindings,
             contacts=lambda _account: self.contacts_allowed,
             workarounds=done,
+            gruus=Gruus(b"k" * 32, entropy, self.directory, self.bindings),
+            service_route=self.stack.contact_for,
         )
         self.proxy = Proxy(self.stack, metrics, self.bindings, b"k" * 32, done)
         self.events = Events(
