@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
 from admin.rights import Actor, Right
+from base.clock import Clock
 from base.failures import Failure
 from base.log import get_logger
 from directory.directory import Directory
 from directory.model import Account
 from pbx.trunk.trunks import Trunks
+from pbx.workarounds.server import WorkaroundStore
 
 _log = get_logger("admin")
 
@@ -82,9 +84,11 @@ class Desk:
     monitor: Monitor
     mailboxes: Mailboxes
     server: Server
+    clock: Clock
     certificates: CertificateStore | None = None
     trunks: Trunks | None = None
     blocks: Blocks | None = None
+    workarounds: WorkaroundStore | None = None
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from admin.acts import Act, Arguments, Desk, Parameter, Type
 from admin.ports import Json
 from admin.rights import Right
 from base.failures import Failure
 from directory import names
+from directory.directory import Directory
 from directory.model import (
     AccountRoute,
     Address,
@@ -18,6 +21,8 @@ from directory.model import (
     UnknownRoute,
     Use,
 )
+from directory.rules.occasion import Occasion
+from directory.rules.words import told
 
 
 async def _list(desk: Desk, arguments: Arguments) -> Json:
@@ -55,7 +60,27 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     use = _use(arguments.text("use"))
     resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"), use=use)
     kind, leads_to = describe(resolution.route)
-    return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps)}
+    rules = _rules(directory, resolution.route, caller, str(address), _moment(desk, arguments.text("at")))
+    return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps), "rules": rules}
+
+
+def _moment(desk: Desk, text: str) -> float:
+    """`2026-12-24 18:00` by the server's clock on the wall; now, when empty. Seconds since 1970."""
+    if not text:
+        return desk.clock.wall()
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except ValueError:
+        raise Failure("invalid", f"{text!r} is no time: write 2026-12-24 18:00") from None
+
+
+def _rules(directory: Directory, route: Route, caller: Caller, dialled: str, wall: float) -> list[Json]:
+    """What the account's rules would do with the call then."""
+    if not isinstance(route, AccountRoute) or not route.services:
+        return []
+    proved = caller.account.address if caller.account is not None else ""
+    occasion = Occasion(caller.uri, caller.name, dialled, f"sip:{dialled}", proved, wall=wall)
+    return [told(rule) for rule in directory.call_rules(route.account.id, occasion)]
 
 
 def _use(text: str) -> Use:
@@ -107,6 +132,7 @@ ACTS = (
             Parameter("from", required=False),
             Parameter("no_services", Type.FLAG, required=False),
             Parameter("use", required=False),
+            Parameter("at", required=False),
         ),
     ),
 )

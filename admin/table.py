@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, names, network, prompts, router, settings, trunks
+from admin import (
+    accounts,
+    certificates,
+    domains,
+    monitor,
+    names,
+    network,
+    prompts,
+    router,
+    rules,
+    settings,
+    trunks,
+    workarounds,
+)
 from admin.acts import Acts, Desk
 
 ALL = (
@@ -15,7 +28,9 @@ ALL = (
     *monitor.ACTS,
     *certificates.ACTS,
     *router.ACTS,
+    *rules.ACTS,
     *trunks.ACTS,
+    *workarounds.ACTS,
 )
 
 

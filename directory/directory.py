@@ -13,7 +13,6 @@ from base.storage.database import Database
 from base.values.kinds import Dictionary, Value
 from base.values.text import format_value, parse_value
 from directory import names, settings
-from directory.callrules import call_rules
 from directory.groups import Groups, member_list
 from directory.image import Owner
 from directory.model import Account, Address, Caller, CallRule, Resolution, Use
@@ -21,6 +20,9 @@ from directory.network import Fixed, Network, NetworkSettings
 from directory.resolver import Resolver
 from directory.router.lint import Surroundings, Warning_, lint
 from directory.router.table import RouterTable, parse_table
+from directory.rules.book import RULES, RuleBook
+from directory.rules.occasion import Occasion
+from directory.rules.rule import read_rules
 from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
 from directory.store import Change, Store
 
@@ -42,6 +44,7 @@ class Directory:
         self._derived = DerivedCache()
         self._resolver = Resolver(store.image, self.local_domain, self.domain_setting)
         self._load_router()
+        self._rule_book = RuleBook(store.image)
 
     @classmethod
     async def open(
@@ -100,6 +103,10 @@ class Directory:
     def add_host(self, host: str) -> None:
         """One more name or address of this machine (an interface that came up, an advertised address)."""
         self._hosts.add(names.plain_host(host))
+
+    def remove_host(self, host: str) -> None:
+        """This machine has that address no more."""
+        self._hosts.discard(names.plain_host(host))
 
     async def create_domain(self, name: str) -> str:
         """Add a domain; the first one becomes the main domain. Returns its name as kept."""
@@ -237,7 +244,8 @@ class Directory:
     # ---- secrets -------------------------------------------------------------------------------------------------
 
     def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
-        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password."""
+        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password.
+        Of the account NOBODY it is worth nothing, and the work is the same."""
         key = (account_id, username, realm, algorithm)
         value = self._derived.get(key)
         if value is None:
@@ -246,7 +254,7 @@ class Directory:
         return value
 
     def check_password(self, account_id: int, password: str) -> bool:
-        """Compare in a time that tells nothing."""
+        """Compare in a time that tells nothing; of NOBODY, whatever comes out."""
         return same(self._store.secret(account_id, "password"), password)
 
     async def set_password(self, account_id: int, password: str) -> None:
@@ -310,13 +318,31 @@ class Directory:
     async def _put_setting(self, owner: Owner, key: str, value: Value) -> None:
         if key == "PIN":
             raise Failure("invalid", "a PIN belongs to one account")
+        if key == RULES:
+            read_rules(value)
         await self._store.put_setting(owner, key, settings.checked(key, value))
 
     # ---- calls ---------------------------------------------------------------------------------------------------
 
-    def call_rules(self, account_id: int) -> tuple[CallRule, ...]:
-        """What happens to a call of this account (pbx-apps §10)."""
-        return call_rules(lambda key: self.setting(account_id, key))
+    def call_rules(self, account_id: int, occasion: Occasion | None = None) -> tuple[CallRule, ...]:
+        """What happens to this call of the account (pbx-apps §10, §11), by the clock on its wall."""
+        domain = self._image.domain_ids[self._existing(account_id).domain]
+        return self._rule_book.call_rules(
+            account_id, domain, lambda key: self.setting(account_id, key), occasion or Occasion()
+        )
+
+    def rules(self, *, account_id: int | None = None, domain: str | None = None) -> Value:
+        """The free rules as they are stored: of an account, of a domain, or of the server."""
+        return _copy(self._rule_book.stored(self._owner(account_id, domain)))
+
+    async def set_rules(self, value: Value, *, account_id: int | None = None, domain: str | None = None) -> None:
+        """All rules of one owner at once. Raises Failure("invalid") that names the rule and its fault."""
+        await self._put_setting(self._owner(account_id, domain), RULES, value or None)
+
+    def _owner(self, account_id: int | None, domain: str | None) -> Owner:
+        if account_id is not None:
+            return ("account", self._existing(account_id).id)
+        return ("server", 0) if domain is None else ("domain", self._image.domain_ids[self._domain(domain)])
 
     def resolve(
         self, address: Address, *, caller: Caller | None, services: bool = True, use: Use = Use.SIGNAL

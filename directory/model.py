@@ -49,10 +49,12 @@ class Use(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class AccountRoute:
-    """The address leads to an account. With `services` false (`;services=no`) the account's call rules are left out."""
+    """The address leads to an account. With `services` false (`;services=no`) the account's call rules are left out.
+    With `instance` it leads to that one of its telephones only."""
 
     account: Account
     services: bool = True
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ import difflib
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from base.failures import Failure
 from base.values.kinds import Value
+from directory.rules import occasion
 
 
 class Kind(enum.Enum):
@@ -23,6 +25,9 @@ class Kind(enum.Enum):
     NUMBER = "a number"
     TEXT = "text"
     TARGETS = "a list of addresses"
+    DAYS = "days such as Mon-Fri or Mon,Wed"
+    WHEN = "never, always, work hours, after hours, or a span such as 18:00-07:30"
+    ZONE = "a time zone such as Europe/Berlin, or nothing for that of the machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,16 @@ _TABLE = (
     Setting("AlertAfter", Kind.SECONDS, 0, "after this many seconds ring the addresses of AlertTo as well; 0: never"),
     Setting("AlertTo", Kind.TARGETS, (), "addresses that ring too"),
     Setting("DivertAlways", Kind.TARGETS, (), "send every call to these addresses at once (#pbx: that application)"),
+    Setting("DivertWhen", Kind.WHEN, "never", "when to send calls to DivertTo at once"),
+    Setting("DivertTo", Kind.TARGETS, ("#voicemail",), "addresses, or `busy` for the busy signal"),
+    Setting("DoNotDisturb", Kind.FLAG, "NO", "no telephone rings: voicemail, or busy without VoicemailOnBusy"),
+    Setting("Blocked", Kind.TARGETS, (), "callers who do not get through: names or addresses, with * (+1900*)"),
+    Setting("BlockAnonymous", Kind.FLAG, "NO", "callers who do not say who they are do not get through"),
+    Setting("BlockedTo", Kind.TEXT, "busy", "what blocked callers get: busy or voicemail"),
+    Setting("TimeZone", Kind.ZONE, "", "by whose clock the rules go"),
+    Setting("WorkDays", Kind.DAYS, ("Mon", "Tue", "Wed", "Thu", "Fri"), "days of work"),
+    Setting("WorkDayStart", Kind.SECONDS, 28_800, "second of the day at which work begins (28800: 8 o'clock)"),
+    Setting("WorkDayEnd", Kind.SECONDS, 61_200, "second of the day at which work ends (61200: 17 o'clock)"),
     # decision 3: with features off a call is proxied, the dialog runs end to end
     Setting("CallFeatures", Kind.FLAG, "YES", "server-side call features (B2BUA)"),
     Setting("MaxSignalContacts", Kind.NUMBER, 10, "phones that one account may register"),
@@ -115,6 +130,26 @@ def _shaped(kind: Kind, value: Value) -> Value:
             return str(value) if isinstance(value, str | int) else None
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
+        case Kind.DAYS | Kind.WHEN | Kind.ZONE:
+            return _timely(kind, value)
+
+
+def _timely(kind: Kind, value: Value) -> Value:
+    """None for what is no day, no span of time or no zone."""
+    text = ",".join(targets(value)).strip()
+    try:
+        match kind:
+            case Kind.DAYS:
+                return [*occasion.days(text)]
+            case Kind.ZONE if text:
+                return ZoneInfo(text).key
+            case Kind.WHEN if text.lower() not in ("never", "always", "work hours", "after hours"):
+                occasion.span(text)
+                return text
+            case _:
+                return text.lower()
+    except (ValueError, KeyError, OSError):  # the last two are ZoneInfo's for what it does not know
+        return None
 
 
 def targets(value: Value) -> tuple[str, ...]:

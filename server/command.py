@@ -16,9 +16,11 @@ from server.command_names import forwarders, groups
 from server.command_network import network
 from server.command_prompts import prompts
 from server.command_router import route, router
+from server.command_rules import rules
 from server.command_serve import serve
 from server.command_trunk import trunks
 from server.command_watch import calls, registrations, status, stop
+from server.command_workarounds import workarounds
 
 
 def _version(asked: bool) -> None:
@@ -67,9 +69,11 @@ app.add_typer(domains, name="domain")
 app.add_typer(network, name="network")
 app.add_typer(settings, name="setting")
 app.add_typer(router, name="router")
+app.add_typer(rules, name="rule")
 app.add_typer(trunks, name="trunk")
 app.add_typer(prompts, name="prompts")
 app.add_typer(certificates, name="certificates")
+app.add_typer(workarounds, name="workaround")
 app.add_typer(data_commands, name="data")
 
 

@@ -109,6 +109,7 @@ def route(
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="A number, a name, or an address.")],
     from_: Annotated[str | None, typer.Option("--from", metavar="NAME", help="As if this account called.")] = None,
     use: Annotated[str, typer.Option("--for", metavar="USE", help="signal (a call), mail or access.")] = "signal",
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Rules as at 2026-12-24 18:00.")] = None,
     no_services: Annotated[bool, typer.Option("--no-services", help="With ;services=no.")] = False,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -117,13 +118,15 @@ def route(
 
     Example: tandem route '*98' --from alice
     """
-    answer = row(ask(data, "route", address=address, from_=from_, no_services=no_services, use=use))
+    answer = row(ask(data, "route", address=address, from_=from_, no_services=no_services, use=use, at=at))
     if as_json:
         show_json(answer)
         return
     for step in _list(answer.get("steps")):
         say(f"  {step}")
     show_pairs({str(answer.get("kind")): answer.get("leads_to")}, as_json=False)
+    for rule in _list(answer.get("rules")):
+        say(f"  {rule}")
 
 
 def _list(value: Json) -> list[Json]:

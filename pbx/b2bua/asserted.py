@@ -80,6 +80,19 @@ def headers_for(caller: Caller, *, trusted: bool) -> tuple[tuple[str, str], ...]
     return (*identity, ("Privacy", "id")) if caller.private else identity
 
 
+def from_by_trunk(caller: Caller, identity: Uri) -> str:
+    """From of a call that leaves by a trunk: our address at the provider, with the caller's name."""
+    if caller.private:
+        return ANONYMOUS
+    name = caller.name or ("" if caller.account is None else caller.account.real_name)
+    return str(NameAddress(name, identity))
+
+
+def by_trunk(caller: Caller, identity: Uri) -> tuple[tuple[str, str], ...]:
+    """A caller who wants privacy is told to the provider, who must know whom to bill, and to nobody beyond it."""
+    return ((_ASSERTED, f"<{identity}>"), ("Privacy", "id")) if caller.private else ()
+
+
 def screen(request: Request, caller: Caller, *, trusted: bool) -> None:
     """The same for a request that is proxied: no assertion of a stranger passes, and none leaves to strangers
     (RFC 3325 §5, §7)."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from base.log import get_logger
 from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
+from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
@@ -23,6 +24,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
 from pbx.signal.signal import Signal
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.transactions import ServerTransaction
 
 _log = get_logger("pbx.calls")
 
@@ -58,6 +60,14 @@ class CallOrigin(Protocol):
 
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         """What to offer to a callee; None makes him offer."""
+
+    @property
+    def reliable(self) -> bool:
+        """Whether callees are told that we take reliable provisional responses (RFC 3262): what they say early is of
+        use."""
+
+    def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        """A callee that still rings offers other media (RFC 3311 §5.1)."""
 
     def ring(self, call: Call, branch: Branch) -> BranchRunner:
         """The runner of a branch to a phone or to an address elsewhere."""
@@ -113,8 +123,25 @@ class Call:
     def devices(self, account: Account) -> Sequence[str]:
         return [binding.contact for binding in self.exchange.phones.ringable(account.id)]
 
+    def device(self, account: Account, instance: str) -> Sequence[str]:
+        found = (*self.exchange.phones.ringable(account.id), *self.exchange.phones.contacts(account.id))
+        return [binding.contact for binding in found if binding.instance == instance][:1]
+
     def rules(self, account: Account) -> Sequence[CallRule]:
-        return self.exchange.people.call_rules(account.id)
+        return self.exchange.people.call_rules(account.id, self._occasion())
+
+    def _occasion(self) -> Occasion:
+        """The call as rules see it."""
+        caller, record = self.origin.caller, self.record
+        return Occasion(
+            sender=caller.uri,
+            sender_name=caller.name,
+            uri=record.dialled,
+            to=record.dialled,
+            proved="" if caller.account is None else caller.account.address,
+            private=caller.private,
+            wall=self.exchange.clock.wall(),
+        )
 
     def start_branch(self, branch: Branch) -> None:
         runner = self._runner(branch)

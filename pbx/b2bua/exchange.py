@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from base.clock import Clock
@@ -17,6 +17,8 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
+from directory.rules.occasion import Occasion
+from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -25,11 +27,14 @@ from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
+from pbx.registrar.gruu import Gruus
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
-from pbx.sipcore.session import SessionPort, SessionTimers
+from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -61,7 +66,7 @@ class People(Rights, Protocol):
 
     def account(self, account_id: int) -> Account | None: ...
 
-    def call_rules(self, account_id: int) -> Sequence[CallRule]: ...
+    def call_rules(self, account_id: int, occasion: Occasion) -> Sequence[CallRule]: ...
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
 
@@ -113,8 +118,11 @@ class Exchange:
     settings: CallSettings = field(default_factory=CallSettings)
     lines: Lines = field(default_factory=Lines)
     """Who is on the phone, for those who watch."""
+    workarounds: Workarounds = field(default_factory=Workarounds)
+    gruus: Gruus | None = None
     programs: Programs | None = None
     forwarder: Forwarder | None = None
+    trunks: TrunkLines = field(default_factory=NoTrunks)
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
     proxied: dict[str, Call] = field(default_factory=dict)
@@ -130,14 +138,20 @@ class Exchange:
             return self.settings.security
         return media_security(self.people.setting(account_id, "MediaSecurity"))
 
-    def contact(self, flow: Flow, *, secure: bool) -> str:
-        """A Contact value of our own on that flow; `sips:` where the peer asked for it (RFC 3261 §8.1.1.8, §12.1.1)."""
-        uri = self.stack.contact_for(flow, self.entropy.token(6))
+    def contact(self, flow: Flow, user: str = "", *, secure: bool) -> str:
+        """A Contact value of our own on that flow, the user part by chance if none is given; `sips:` where the peer
+        asked for it (RFC 3261 §8.1.1.8, §12.1.1)."""
+        uri = self.stack.contact_for(flow, user or self.entropy.token(6))
         return f"<{uri.secured() if secure and flow.transport in ('tls', 'wss') else uri}>"
 
     def trusts(self, flow: Flow) -> bool:
         """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
         return flow.remote[0] in self.people.network.trusted
+
+    def session_timers(self, done: frozenset[Workaround]) -> SessionTimers:
+        """The times of a session with a party for whom that is done."""
+        timers = self.settings.timers
+        return replace(timers, expires=-1) if Workaround.NO_SESSION_TIMER in done else timers
 
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""

@@ -1,27 +1,41 @@
-"""Hold, resume and any other change of the audio: a re-INVITE of one party passes to the other, and its answer back.
+"""Hold, resume and any other change of the audio: an offer of one party passes to the other, and its answer back.
 
-RFC 3261 §14, RFC 3264 §8; a re-INVITE without an offer is RFC 3261 §14.1 with the offer in the 2xx.
+It comes by re-INVITE, UPDATE or PRACK, and goes on by what the other party takes. RFC 3261 §14, RFC 3264 §8, RFC 3311;
+a re-INVITE without an offer is RFC 3261 §14.1 with the offer in the 2xx.
 """
 
 from __future__ import annotations
 
+from base.clock import Timer
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.reoffer import Reoffer
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.offer_answer import answered_direction
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import SessionState
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
+
+_LONGEST_UPDATE = 20.0
+"""Limit: seconds that an UPDATE waits for the other party; its sender gives up after 32 (RFC 3261 §17.1.2.2)."""
+
+_PASSED = (415, 488, 491, 606)
+_LATER = (491, 500)
+_NO_UPDATE = (405, 501)
 
 
 class Renegotiation:
-    """One re-INVITE of `leg`, carried to `other`."""
+    """One offer of `leg`, carried to `other`."""
 
     def __init__(self, leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
         self._leg = leg
         self._other = other
         self._transaction = transaction
         self._offer: SessionDescription | None = None
+        self._limit: Timer | None = None
 
     def start(self) -> None:
         request = self._transaction.request
@@ -30,16 +44,41 @@ class Renegotiation:
         except SipSyntaxError:
             self._refuse(400)
             return
+        if request.method != "INVITE":
+            self._limit = self._leg.exchange.clock.call_later(_LONGEST_UPDATE, lambda: self._refuse(504))
         if self._offer is None and request.body:
             self._refuse(415)
         elif (session := self._other.session) is None:
-            self._refuse(480)
+            self._answer_for_other()
+        elif self._offer is None and Workaround.NO_OFFERLESS_REINVITE in self._other.workarounds:
+            self._offer_known()
         elif self._offer is not None and not (
             self._leg.media.prepared(self._offer) and self._other.media.prepared(self._offer)
         ):
             self._leg.exchange.spawn(self._prepare(session, self._offer), f"ports for {self._leg.call_id}")
         else:
             self._send(session)
+
+    def _offer_known(self) -> None:
+        """What the other has last said of itself is the offer; it hears the answer as an offer of its own."""
+        known = self._other.theirs
+        if known is None:
+            self._refuse(488)
+            return
+        self._leg.answer_in_ack = self._answer_to_known
+        self._accept(self._leg.relay(known.with_direction("sendrecv")))
+
+    def _answer_to_known(self, request: Request) -> None:
+        try:
+            self._leg.theirs = read_description(request) or self._leg.theirs
+            self._leg.settle()
+        except (SipSyntaxError, NotAcceptable):
+            self._leg.exchange.metrics.count("calls.bad-answers")
+            return
+        if self._leg.theirs is not None:
+            Reoffer(self._other, lambda _done: self._leg.media.join_more(self._other.media)).send(
+                self._other.relay(self._leg.theirs)
+            )
 
     async def _prepare(self, session: Session, offer: SessionDescription) -> None:
         """A section is new (a picture joins, T.38 takes over): ports first."""
@@ -49,76 +88,122 @@ class Renegotiation:
             self._send(session)
 
     def _send(self, session: Session) -> None:
+        """A re-INVITE goes on as one, for it may wait for a user; anything else as UPDATE where that is taken."""
+        update = self._transaction.request.method != "INVITE" and session.changes.updates and session.offers.settled
+        if not update and session.state is SessionState.EARLY:
+            self._answer_for_other()
+            return
         body = b"" if self._offer is None else self._other.relay(self._offer).encode()
-        session.reinvite(body, CONTENT_TYPE, self)
+        if update:
+            session.changes.update(body, CONTENT_TYPE, self)
+        else:
+            session.changes.reinvite(body, CONTENT_TYPE, self)
+
+    def _answer_for_other(self) -> None:
+        """The other party cannot be asked while it rings: what it has said answers, as far as it goes."""
+        theirs, offer = self._other.theirs, self._offer
+        if theirs is None or theirs.audio is None or offer is None or offer.audio is None:
+            self._refuse(488)
+            return
+        way = answered_direction(offer.direction(offer.audio), theirs.direction(theirs.audio))
+        self._answer(offer, theirs.with_direction(way), self._leg)
+
+    def _answer(self, offer: SessionDescription, theirs: SessionDescription, *settling: Leg) -> bool:
+        before, self._leg.theirs = self._leg.theirs, offer
+        try:
+            description = self._leg.relay_answer(theirs)
+            for each in settling:
+                each.settle()
+        except NotAcceptable:
+            self._leg.theirs = before  # RFC 3261 §14.1: a refused change leaves the session as it was
+            self._refuse(488)
+            return False
+        self._accept(description)
+        return True
 
     def _refuse(self, status: int) -> None:
         session = self._leg.session
+        self._stop_waiting()
         if session is not None and not self._transaction.is_answered:
-            session.answer_invite(self._transaction, session.response(self._transaction, status))
+            session.answer_offer(self._transaction, session.response(self._transaction, status))
 
-    def reinvite_refused(self, session: Session, status: int) -> None:
-        self._refuse(status if status in (415, 488, 491, 606) else 488)
+    def _stop_waiting(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
 
-    def reinvite_answered(self, session: Session, response: Response) -> None:
-        number = response.cseq.number
+    def change_refused(self, session: Session, status: int) -> None:
+        self._other.media.revert()
+        if status in _NO_UPDATE and not session.changes.updates and session.state is SessionState.CONFIRMED:
+            self._send(session)  # it was an UPDATE, which the other party only seemed to know
+        else:
+            self._refuse(491 if status in _LATER else status if status in _PASSED else 488)
+
+    def change_answered(self, session: Session, response: Response) -> None:
         try:
             theirs = read_description(response)
         except SipSyntaxError:
             theirs = None
         if theirs is None or self._transaction.is_answered:
-            session.acknowledge(number)
+            session.acknowledge_change(response)
             self._refuse(488)
+            if theirs is not None:
+                self._take_back()
             return
         self._other.theirs = theirs
         if self._offer is None:
-            self._leg.answer_in_ack = lambda request: self._answered_in_ack(session, number, request)
+            self._leg.answer_in_ack = lambda request: self._answered_in_ack(session, response, request)
             self._accept(self._leg.relay(theirs))
             return
-        session.acknowledge(number)
-        before, self._leg.theirs = self._leg.theirs, self._offer
-        try:
-            description = self._leg.relay_answer(theirs)
-            _settle(self._leg, self._other)
-        except NotAcceptable:
-            self._leg.theirs = before  # RFC 3261 §14.1: a refused change leaves the session as it was
-            self._refuse(488)
-            return
-        self._accept(description)
+        session.acknowledge_change(response)
+        if self._answer(self._offer, theirs, self._leg, self._other):
+            self._leg.media.join_more(self._other.media)
+        else:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """The other party has agreed, but the one who asked has not got it: all as before."""
+        if self._leg.theirs is not None and not self._other.ended:
+            Reoffer(self._other, lambda _done: None).send(self._other.relay(self._leg.theirs))
 
     def _accept(self, description: SessionDescription) -> None:
+        self._stop_waiting()
         if (session := self._leg.session) is not None:
             response = session.response(self._transaction, 200)
             response.set_body(description.encode(), CONTENT_TYPE)
-            session.answer_invite(self._transaction, response)
+            session.answer_offer(self._transaction, response)
 
-    def _answered_in_ack(self, session: Session, number: int, request: Request) -> None:
+    def _answered_in_ack(self, session: Session, response: Response, request: Request) -> None:
         """The one who asked without an offer has answered the other's."""
         try:
             self._leg.theirs = read_description(request) or self._leg.theirs
             if self._leg.theirs is not None:
-                session.acknowledge(number, self._other.relay_answer(self._leg.theirs).encode(), CONTENT_TYPE)
-            _settle(self._leg, self._other)
+                answer = self._other.relay_answer(self._leg.theirs)
+                session.acknowledge_change(response, answer.encode(), CONTENT_TYPE)
+            self._leg.settle()
+            self._other.settle()
+            self._leg.media.join_more(self._other.media)
         except (SipSyntaxError, NotAcceptable):
             self._leg.exchange.metrics.count("calls.bad-answers")
 
 
 def answer_alone(leg: Leg, transaction: ServerTransaction) -> None:
-    """Answer a re-INVITE of a party that talks to a program: our voice goes on as far as it listens."""
+    """Answer an offer of a party that talks to a program: our voice goes on as far as it listens."""
     session, request = leg.session, transaction.request
     if session is None:
         return
+    before = leg.theirs
     try:
         leg.theirs = read_description(request)
-        description = leg.studio_answer()
+        description = leg.media.studio_answer()
     except (SipSyntaxError, NotAcceptable):
-        session.answer_invite(transaction, session.response(transaction, 488))
+        leg.theirs = before
+        session.answer_offer(transaction, session.response(transaction, 488))
         return
     if leg.theirs is None:
         leg.answer_in_ack = lambda ack: _late_answer(leg, ack)
     response = session.response(transaction, 200)
     response.set_body(description.encode(), CONTENT_TYPE)
-    session.answer_invite(transaction, response)
+    session.answer_offer(transaction, response)
 
 
 def _late_answer(leg: Leg, ack: Request) -> None:
@@ -128,9 +213,3 @@ def _late_answer(leg: Leg, ack: Request) -> None:
             leg.settle()
     except (SipSyntaxError, NotAcceptable):
         leg.exchange.metrics.count("calls.bad-answers")
-
-
-def _settle(leg: Leg, other: Leg) -> None:
-    leg.settle()
-    other.settle()
-    leg.media.join_more(other.media)

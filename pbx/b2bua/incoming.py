@@ -8,8 +8,14 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg, LegOwner
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.session import Session
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
+
+NO_PRACK = "no PRACK"
+"""The cause when a reliable provisional response was not acknowledged."""
 
 
 class IncomingLeg(Leg):
@@ -18,14 +24,23 @@ class IncomingLeg(Leg):
     def __init__(self, exchange: Exchange, transaction: ServerTransaction, caller: Caller, owner: LegOwner) -> None:
         request = transaction.request
         security = exchange.security_of(None if caller.account is None else caller.account.id)
-        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security)
+        agent = request.get("User-Agent") or ""
+        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security, agent)
         self.caller = caller
         self.theirs = read_description(request)
-        self.user_agent = request.get("User-Agent") or ""
-        contact = exchange.contact(transaction.flow, secure=_asks_for_security(request))
-        timers = exchange.settings.timers
+        done = self.workarounds
+        user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else ""
+        contact = exchange.contact(transaction.flow, user, secure=_asks_for_security(request))
+        timers = exchange.session_timers(done)
         self.invite = IncomingInvite(exchange.clock, exchange.stack, transaction, contact, self, timers)
+        if Workaround.NO_100REL in done:
+            self.invite.reliable = False
         self.session = self.invite.session
+        self.told: SessionDescription | None = None
+        """What we have described while it rang."""
+        self.heard: SessionDescription | None = None
+        """The callee's description that `told` stands for."""
+        self._owed: SessionDescription | None = None
         exchange.register(self)
 
     @property
@@ -36,15 +51,37 @@ class IncomingLeg(Leg):
     def pending(self) -> bool:
         return self.invite.pending
 
+    @property
+    def settled(self) -> bool:
+        """Descriptions were exchanged while it rang (RFC 3262 §5): what is said now is an offer, no answer."""
+        return self.invite.settled
+
+    def studio_answer(self) -> SessionDescription:
+        return self.studio_offer() if self.settled else super().studio_answer()
+
     def provision(self, status: int, reason: str = "", description: SessionDescription | None = None) -> None:
+        if Workaround.PLAIN_RINGING in self.workarounds:
+            status, reason, description = 180, "", None
+        if description is not None and not self.settled:
+            self.told = description
         self.invite.provisional(status, reason, b"" if description is None else description.encode(), self._headers())
 
     def accept(self, description: SessionDescription) -> None:
-        """Send the 200; the owner hears of the ACK by `leg_acknowledged`."""
+        """Send the 200; the owner hears of the ACK by `leg_acknowledged`. What a settled caller does not know yet
+        follows in a re-INVITE."""
         if not self.invite.pending:
             super().accept(description)
             return
+        if self.settled and description is not self.told:
+            self._owed = description
         self.invite.accept(description.encode(), self._headers())
+
+    def session_acknowledged(self, session: Session, request: Request) -> None:
+        owed, self._owed = self._owed, None
+        if owed is None:
+            super().session_acknowledged(session, request)
+        else:
+            super().accept(owed)
 
     def refuse(self, status: int, reason: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Send the final refusal."""
@@ -65,6 +102,9 @@ class IncomingLeg(Leg):
 
     def invite_cancelled(self, invite: IncomingInvite) -> None:
         self._lost("cancelled")
+
+    def invite_unheard(self, invite: IncomingInvite) -> None:
+        self._lost(NO_PRACK)
 
 
 def _asks_for_security(request: Request) -> bool:

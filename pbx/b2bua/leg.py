@@ -7,14 +7,16 @@ to send. RFC 3261 §12-§15, RFC 3264.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
 from pbx.b2bua.reoffer import Reoffer
 from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
+from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
 from pbx.sipcore.offer_answer import AgreedAudio
@@ -22,6 +24,7 @@ from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.session import Session
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
 
 MEDIA_LOST = "media lost"
 """The cause when the media worker died."""
@@ -36,7 +39,8 @@ class LegOwner(Protocol):
     def leg_acknowledged(self, leg: Leg) -> None:
         """The peer has our answer."""
 
-    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None: ...
+    def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        """A re-INVITE, or an UPDATE or PRACK with an offer: answer it with `Session.answer_offer`."""
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         """INFO, REFER, MESSAGE, NOTIFY: it wants an answer."""
@@ -58,6 +62,7 @@ class Leg:
         flow: Flow,
         owner: LegOwner,
         security: MediaSecurity | None = None,
+        user_agent: str = "",
     ) -> None:
         self.exchange = exchange
         self.key = key
@@ -66,15 +71,21 @@ class Leg:
         self.session: Session | None = None
         self.media = LegMedia(exchange, self, security or exchange.settings.security)
         self.ended = False
-        self.user_agent = ""
+        self.user_agent = user_agent
         self.answer_in_ack: Callable[[Request], None] | None = None
-        """Who waits for the answer to an offer that went out in a 2xx."""
+        """Who waits for the answer to an offer that went out in a 2xx or in a reliable provisional response: it comes
+        in the ACK or in the PRACK. With nobody waiting the leg takes it for itself."""
         self._statistics = StreamStatistics()
         self._closed: asyncio.Task[None] | None = None
 
     @property
     def call_id(self) -> str:
         return self.key[0]
+
+    @property
+    def workarounds(self) -> frozenset[Workaround]:
+        """What is done for the device, as far as it is known which it is."""
+        return self.exchange.workarounds.for_(self.user_agent, self.flow.remote[0])
 
     def find_session(self, remote_tag: str) -> Session | None:
         """The dialog with that tag of the peer."""
@@ -143,6 +154,12 @@ class Leg:
         """Answer, and tell the owner by `leg_acknowledged`; a connected party gets it as a re-INVITE."""
         Reoffer(self, lambda _done: self.owner.leg_acknowledged(self)).send(description)
 
+    def refresh(self, headers: Sequence[tuple[str, str]]) -> None:
+        """Tell the peer these headers in the middle of the call (who he talks to now): by UPDATE where he takes it,
+        else by a re-INVITE that changes nothing."""
+        if self.session is not None and not self.ended:
+            self.session.changes.refresh(headers)
+
     # --- the end
 
     def finish(self) -> None:
@@ -167,22 +184,33 @@ class Leg:
 
     # --- told by the session
 
-    def session_invite(self, session: Session, transaction: ServerTransaction) -> None:
-        self.owner.leg_reinvite(self, transaction)
+    def session_offer(self, session: Session, transaction: ServerTransaction) -> None:
+        self.owner.leg_offer(self, transaction)
 
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
-        request = transaction.request
-        if request.method == "OPTIONS" or (request.method == "UPDATE" and not request.body):
+        if transaction.request.method == "OPTIONS":
             session.answer(transaction, 200)
-        elif request.method == "UPDATE":
-            session.answer(transaction, 488)  # not in our Allow: re-INVITE carries changes of the audio
         else:
             self.owner.leg_request(self, transaction)
 
-    def session_acknowledged(self, session: Session, request: Request) -> None:
+    def session_answered(self, session: Session, request: Request) -> None:
         waiting, self.answer_in_ack = self.answer_in_ack, None
         if waiting is not None:
             waiting(request)
+        elif self.theirs is None:
+            self._answered(request)
+
+    def _answered(self, request: Request) -> None:
+        """The answer to an offer that nobody else waits for: a program's."""
+        try:
+            self.theirs = read_description(request)
+            if self.theirs is not None:
+                self.settle()
+        except (SipSyntaxError, NotAcceptable):
+            self.exchange.metrics.count("calls.bad-answers")
+
+    def session_acknowledged(self, session: Session, request: Request) -> None:
+        self.session_answered(session, request)
         self.owner.leg_acknowledged(self)
 
     def session_ended(self, session: Session, cause: str) -> None:

@@ -36,6 +36,8 @@ from pbx.sipcore.passing import (
 )
 from pbx.sipcore.sdp import Media, Origin, SessionDescription, is_numeric
 from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection, SectionGuard
+from pbx.workarounds.audio import narrowed
+from pbx.workarounds.kinds import Workaround
 
 # Limit: streams besides the audio that one leg may have; a video phone with slides and chat needs three.
 MOST_STREAMS = 4
@@ -51,6 +53,9 @@ class Party(MediaListener, Protocol):
 
     @property
     def flow(self) -> Flow: ...
+
+    @property
+    def workarounds(self) -> frozenset[Workaround]: ...
 
 
 class LegMedia:
@@ -70,6 +75,7 @@ class LegMedia:
         self.agreed: AgreedAudio | None = None
         self.translating = False
         """Offer codecs that we translate from as well: the peer has refused the other party's own."""
+        self._standing: tuple[SessionDescription | None, SessionDescription | None] = (None, None)
         self.closed = False
 
     # --- ports
@@ -161,6 +167,7 @@ class LegMedia:
 
     def pass_offer(self, description: SessionDescription) -> SessionDescription:
         """The other party's media as an offer to this one."""
+        description = narrowed(description, self._party.workarounds)
         outlets = self._outlets(description, lambda at, _section, place: self._guard(at).offer(place))
         self.ours = passed_offer(
             description,
@@ -187,7 +194,7 @@ class LegMedia:
     def studio_offer(self) -> SessionDescription:
         """An offer for a program's own voice."""
         place = self.place(self.stream)
-        made = make_offer(self._next_origin(), *place)
+        made = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
         self.ours = self._guarded(made, 0, self._guard(0).offer(place))
         self._remember()
         return self.ours
@@ -291,7 +298,13 @@ class LegMedia:
         if agreed is not None and audio is not None:
             at = ours.media.index(audio)
             self._configure(agreed, self._guard(at).settle(theirs, theirs.media[at]))
+        self._standing = ours, theirs
         return agreed
+
+    def revert(self) -> None:
+        """A change was refused: what was agreed on before stands (RFC 3261 §14.1)."""
+        if self._standing != (None, None):
+            self.ours, self.theirs = self._standing
 
     def _configure(self, agreed: AgreedAudio, protection: Protection) -> None:
         if self.stream is not None:

@@ -14,12 +14,14 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.referral import refer
-from pbx.b2bua.relay_request import pass_on
+from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.silence import SilenceWatch
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
+from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -53,6 +55,9 @@ class Bridge:
         if far.theirs is None:
             self._fail(502, "no description")
             return
+        if near.settled:
+            self._answer_settled(near, far, far.theirs)
+            return
         if near.theirs is None:
             # The far phone's 2xx is an offer (RFC 3261 §13.2.1); the answer comes in the near one's ACK.
             near.answer_in_ack = self._answered_in_ack
@@ -66,6 +71,17 @@ class Bridge:
             self._fail(488, "no common audio")
             return
         near.accept(description)
+        self.start()
+
+    def _answer_settled(self, near: IncomingLeg, far: OutgoingLeg, theirs: SessionDescription) -> None:
+        """The caller had an answer while it rang (RFC 3262 §5): the 200 brings none, and what is new to him follows."""
+        far.acknowledge()
+        try:
+            far.settle()
+        except NotAcceptable:
+            self._fail(488, "no common audio")
+            return
+        near.accept(near.told if near.told is not None and theirs.same_as(near.heard) else near.relay(theirs))
         self.start()
 
     def _settle(self) -> None:
@@ -89,6 +105,11 @@ class Bridge:
             self._near.theirs = read_description(request)
             if self._near.theirs is None:
                 raise NotAcceptable("ACK without an answer")
+            if self._far.answered_alone:
+                self._far.acknowledge()
+                Reoffer(self._far, lambda _done: self.start()).send(self._far.relay(self._near.theirs))
+                self._near.settle()
+                return
             self._far.acknowledge(self._far.relay_answer(self._near.theirs))
             self._settle()
         except (SipSyntaxError, NotAcceptable):
@@ -108,7 +129,7 @@ class Bridge:
         by = "server" if cause == MEDIA_LOST else ("caller" if leg is self._near else "callee")
         self._finish(leg, 0, by, cause)
 
-    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
+    def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
         Renegotiation(leg, self.other(leg), transaction).start()
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
@@ -118,7 +139,10 @@ class Bridge:
             pass_on(leg, self.other(leg), transaction)
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
-        """telephone-events are relayed as they are."""
+        """telephone-events are relayed as they are; to who does not take them, each key is told."""
+        other = self.other(leg)
+        if Workaround.INFO_DIGITS in other.workarounds:
+            tell_digit(other, digit)
 
     def leg_played(self, leg: Leg, play: int) -> None: ...
 

@@ -8,12 +8,16 @@ from typing import Protocol
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg, LegOwner
-from pbx.sipcore.failures import SipSyntaxError
+from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.reliable import EXTENSION, is_reliable
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
-from pbx.sipcore.session import ALLOW, Session
-from pbx.sipcore.session_uac import OutgoingInvite
+from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import ALLOW
+from pbx.sipcore.session_uac import OutgoingInvite, Prover
+from pbx.sipcore.uri import NameAddress
+from pbx.workarounds.kinds import Workaround
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,17 @@ class Invitation:
     call_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     account: int | None = None  # whose phone it is
+    agent: str = ""  # which phone it is, as it has said when it registered
+    reliable: bool = False  # offer 100rel: who calls can make use of it
+    prover: Prover | None = None  # answers challenges, where we have a login
 
 
 class OutgoingOwner(LegOwner, Protocol):
     """Who waits for the answer."""
 
-    def leg_progress(self, leg: OutgoingLeg, response: Response) -> None: ...
+    def leg_progress(self, leg: OutgoingLeg, response: Response) -> None:
+        """A provisional response; `theirs` is its description. When `leg.asked` is set it is an offer: call
+        `answer_early`."""
 
     def leg_answered(self, leg: OutgoingLeg, response: Response) -> None:
         """A 2xx; `theirs` is its description. Call `acknowledge` or `discard`."""
@@ -47,10 +56,18 @@ class OutgoingLeg(Leg):
     def __init__(self, exchange: Exchange, flow: Flow, invitation: Invitation, owner: OutgoingOwner) -> None:
         tag = exchange.entropy.token(8)
         call_id = invitation.call_id or exchange.entropy.token(16)
-        super().__init__(exchange, (call_id, tag), flow, owner, exchange.security_of(invitation.account))
+        security = exchange.security_of(invitation.account)
+        super().__init__(exchange, (call_id, tag), flow, owner, security, invitation.agent)
         self._waiting: OutgoingOwner | None = owner
         self._invitation = invitation
         self._invite: OutgoingInvite | None = None
+        self._early: dict[str, SessionDescription] = {}
+        self.asked: Response | None = None
+        """A reliable provisional response whose offer waits for our answer."""
+        self.carried = False
+        """The caller has been asked, and his answer will come."""
+        self.answered_alone = False
+        """That offer was answered by ourselves: the caller could not be asked."""
         exchange.register(self)
 
     @property
@@ -62,13 +79,16 @@ class OutgoingLeg(Leg):
         return self._invitation.to
 
     def send(self, offer: SessionDescription | None) -> None:
-        contact = self.exchange.contact(self.flow, secure=self._invitation.uri[:5].lower() == "sips:")
+        done = self.workarounds
+        number = NameAddress.parse(self._invitation.from_).uri.user if Workaround.CONTACT_NUMBER in done else ""
+        secure = self._invitation.uri[:5].lower() == "sips:"
+        contact = self.exchange.contact(self.flow, number, secure=secure)
         request = self._request(contact)
         if offer is not None:
             request.set_body(offer.encode(), CONTENT_TYPE)
         exchange = self.exchange
-        timers = exchange.settings.timers
-        self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers)
+        timers, prover = exchange.session_timers(done), self._invitation.prover
+        self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers, prover)
         self._invite.start()
 
     def _request(self, contact: str) -> Request:
@@ -83,8 +103,10 @@ class OutgoingLeg(Leg):
         request.add("CSeq", "1 INVITE")
         request.add("Contact", contact)
         request.add("Allow", ALLOW)
+        if said.reliable and Workaround.NO_100REL not in self.workarounds:
+            request.add("Supported", EXTENSION)
         request.add("User-Agent", self.exchange.settings.agent)
-        for name, value in said.headers:
+        for name, value in said.headers if Workaround.FEW_HEADERS not in self.workarounds else ():
             request.add(name, value)
         return request
 
@@ -97,6 +119,27 @@ class OutgoingLeg(Leg):
         if self.session is not None and self._invite is not None:
             body = b"" if description is None else description.encode()
             self.session.acknowledge(self._invite.number, body, CONTENT_TYPE)
+
+    @property
+    def settled(self) -> bool:
+        """Descriptions were exchanged while it rang (RFC 3262 §5): those of the 2xx say nothing new."""
+        return self.session is not None and self.session.dialog.remote_tag in self._early
+
+    def answer_early(self, description: SessionDescription) -> None:
+        """Answer the offer of a reliable provisional response, in its PRACK."""
+        response, self.asked = self.asked, None
+        if response is not None and (session := self.find_session(response.to_tag)) is not None:
+            session.acknowledge_provisional(response, description.encode(), CONTENT_TYPE)
+
+    def answer_early_alone(self) -> None:
+        """The same, when there is nobody to ask: a PRACK must carry an answer (RFC 3262 §5)."""
+        if self.asked is not None:
+            self.answered_alone = True
+            try:
+                self.answer_early(self.studio_answer())
+            except NotAcceptable:
+                self.asked = None
+                self.cancel(None)
 
     def cancel(self, reason: str | None) -> None:
         """Stop ringing; the final answer is still reported."""
@@ -118,7 +161,7 @@ class OutgoingLeg(Leg):
             return
         self._waiting = None
         self.finish()
-        if self.session is not None:
+        if self.session is not None and self._invite is not None and self._invite.final:
             self.session.bye(f"SIP;cause={status}" if status else None)
         else:
             self.cancel(None)
@@ -126,22 +169,56 @@ class OutgoingLeg(Leg):
     # --- told by the INVITE
 
     def invite_progress(self, invite: OutgoingInvite, response: Response) -> None:
+        description = self._read(response)
+        if is_reliable(response):
+            self._adopt(response.to_tag, description)
+        elif description is not None and not self.settled:
+            self.theirs = description
         if self._waiting is not None:
             self._waiting.leg_progress(self, response)
 
+    def invite_offered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
+        self.asked = response
+        self._adopt(response.to_tag, self._read(response))
+        if self._waiting is not None:
+            self._waiting.leg_progress(self, response)
+        if self.asked is response and not self.carried:
+            self.answer_early_alone()
+
+    def _adopt(self, tag: str, description: SessionDescription | None) -> None:
+        """An early dialog whose descriptions are exchanged is the one to talk to, until another one answers."""
+        if description is not None and tag not in self._early:
+            self._early[tag] = self.theirs = description
+            self.session = self.find_session(tag)
+
+    @staticmethod
+    def _read(response: Response) -> SessionDescription | None:
+        try:
+            return read_description(response)
+        except SipSyntaxError:
+            return None
+
     def invite_answered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
-        self.session = session
-        self.user_agent = response.get("User-Agent") or response.get("Server") or ""
+        self._take(session, response)
+        self.user_agent = response.get("User-Agent") or response.get("Server") or self.user_agent
         if (waiting := self._waiting) is None:
             self.acknowledge()
             session.bye()
             return
         self._waiting = None
+        waiting.leg_answered(self, response)
+
+    def _take(self, session: Session, response: Response) -> None:
+        """The dialog that stays, and what its phone has said of its media."""
+        before, self.session = self.session, session
+        if self.settled:
+            if session is not before:
+                self.theirs = self._early[session.dialog.remote_tag]
+            return
         try:
             self.theirs = read_description(response) or self.theirs
         except SipSyntaxError:
             self.theirs = None
-        waiting.leg_answered(self, response)
 
     def invite_failed(self, invite: OutgoingInvite, status: int, response: Response | None) -> None:
         waiting, self._waiting = self._waiting, None

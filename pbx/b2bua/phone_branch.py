@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
 from directory.model import Account, Caller
 from pbx.b2bua import diversion
-from pbx.b2bua.asserted import from_value, headers_for
-from pbx.b2bua.bodies import read_description
+from pbx.b2bua.asserted import by_trunk, from_by_trunk, from_value, headers_for
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.leg_media import translatable
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
+from pbx.b2bua.trunk_line import TrunkLine
 from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program, Target
@@ -23,6 +23,7 @@ from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
+from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
 
@@ -90,15 +91,23 @@ class PhoneBranch:
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
             place.uri,
-            from_value(origin.caller),
+            self._from(origin.caller, place),
             to,
             place.routes,
             origin.hops,
             headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
             account=place.account,
+            agent=place.agent,
+            reliable=origin.reliable,
+            prover=None if place.line is None else place.line.credentials(),
         )
 
+    def _from(self, caller: Caller, place: Place) -> str:
+        return from_value(caller) if place.line is None else from_by_trunk(caller, place.line.trunk.identity)
+
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
+        if place.line is not None:
+            return by_trunk(caller, place.line.trunk.identity)
         return headers_for(caller, trusted=self._exchange.trusts(place.flow))
 
     async def _somewhere(self) -> Place:
@@ -127,6 +136,12 @@ class PhoneBranch:
         if self._cancelled or self._translating or status not in (488, 606) or asked is None:
             return False
         return translatable(asked)
+
+    def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:
+        """RFC 3261 §21.4.16: a phone that rings reliably only is asked again with what it wants."""
+        if self._cancelled or status != 421 or leg.invitation.reliable or response is None:
+            return False
+        return EXTENSION in response.tokens("Require")
 
     async def _elsewhere(self, status: int, response: Response | None) -> None:
         try:
@@ -157,10 +172,6 @@ class PhoneBranch:
 
     def leg_progress(self, leg: OutgoingLeg, response: Response) -> None:
         self._heard = self._heard or response.status > 100
-        try:
-            leg.theirs = read_description(response) or leg.theirs
-        except SipSyntaxError:
-            leg.theirs = None
         self._tell(Answer(response.status, response.reason))
 
     def leg_answered(self, leg: OutgoingLeg, response: Response) -> None:
@@ -172,6 +183,9 @@ class PhoneBranch:
         elif self._may_translate(status):
             self._translating = True
             self._exchange.spawn(self._go(leg.flow, leg.invitation), f"branch {self._branch.number} in our codecs")
+        elif self._wants_prack(leg, status, response):
+            again = replace(leg.invitation, reliable=True)
+            self._exchange.spawn(self._go(leg.flow, again), f"branch {self._branch.number} with 100rel")
         else:
             self._final(status, response)
 
@@ -179,15 +193,15 @@ class PhoneBranch:
         if status in (401, 407):
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
-        self._tell(Answer(status, reason, _targets(response) if status // 100 == 3 else ()))
+        self._tell(Answer(status, reason, targets_of(response)))
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
         self._tell(Answer(480))
 
     def leg_acknowledged(self, leg: Leg) -> None: ...
 
-    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
-        transaction.reply(491)
+    def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        self._call.origin.early_offer(leg, transaction)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         transaction.reply(501)
@@ -209,6 +223,8 @@ class Place:
     routes: tuple[str, ...] = ()
     account: int | None = None
     instance: str = ""
+    agent: str = ""
+    line: TrunkLine | None = None
 
 
 async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
@@ -220,6 +236,8 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
             if binding is None:
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
+        case Foreign(route) if (line := exchange.trunks.leading_to(route.address.domain)) is not None:
+            return await _by_trunk(exchange, line, route.address.local)
         case Foreign(route):
             uri = foreign_uri(route.address, dialled)
             return Place(uri, await exchange.stack.flow_to(Uri.parse(uri)), str(route.address))
@@ -227,9 +245,26 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
             raise Failure("invalid", "A program is no phone")
 
 
+async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
+    """The provider's domain stays in the Request-URI: many tell their customers by it."""
+    if not line.up:
+        raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
+    uri = line.trunk.identity.replace(user=number)
+    flow = await exchange.stack.flow_to(line.trunk.next_hop)
+    return Place(str(uri), flow, f"{number}@{line.trunk.domain}", line.routes, line=line)
+
+
 def device(account: Account, binding: Binding) -> Place:
     """The place of a registered phone."""
-    return Place(binding.contact, binding.flow, account.address, tuple(binding.path), account.id, binding.instance)
+    return Place(
+        binding.contact,
+        binding.flow,
+        account.address,
+        tuple(binding.path),
+        account.id,
+        binding.instance,
+        binding.user_agent,
+    )
 
 
 def leg_of(runner: object) -> OutgoingLeg | None:
@@ -237,9 +272,9 @@ def leg_of(runner: object) -> OutgoingLeg | None:
     return runner.leg if isinstance(runner, PhoneBranch) else None
 
 
-def _targets(response: Response | None) -> tuple[str, ...]:
+def targets_of(response: Response | None) -> tuple[str, ...]:
     """The contacts of a 3xx, as targets."""
-    if response is None:
+    if response is None or response.status // 100 != 3:
         return ()
     try:
         return tuple(f"<{contact.text}>" for contact in response.contacts[:5])

@@ -9,6 +9,8 @@ from base.failures import Failure
 from directory.model import Caller
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.hold import answer_alone
+from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.pipe import PipeLeg, make_pipe
@@ -18,6 +20,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import NameAddress
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ class ProgramOrigin:
 
     headers: tuple[tuple[str, str], ...] = ()
     hops = 70
+    reliable = True
 
     def __init__(self, leg: ProgramLeg, caller: Caller, dialled: str) -> None:
         self._leg = leg
@@ -49,6 +53,9 @@ class ProgramOrigin:
 
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         return leg.studio_offer()
+
+    def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        answer_alone(leg, transaction)
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
         near, far = make_pipe(call.exchange, self._leg.call_progress)

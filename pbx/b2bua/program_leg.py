@@ -289,7 +289,7 @@ class ProgramLeg(LegAudio):
     def leg_acknowledged(self, leg: Leg) -> None:
         self._settle_accept(None)
 
-    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
+    def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
         answer_alone(leg, transaction)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:

@@ -20,6 +20,7 @@ from directory.model import Address, Caller, Route
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
+from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import OutgoingLeg
@@ -55,6 +56,7 @@ class TransferOrigin:
 
     headers: tuple[tuple[str, str], ...] = ()
     hops = 70
+    reliable = False
 
     def __init__(self, party: Leg, holder: Holder, caller: Caller, outcome: Callable[[int, bool], None]) -> None:
         self._party = party
@@ -74,6 +76,9 @@ class TransferOrigin:
         """What the party takes now, so that its own codec goes on."""
         theirs = self._party.theirs
         return leg.studio_offer() if theirs is None else leg.relay(theirs.with_direction("sendrecv"))
+
+    def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        answer_alone(leg, transaction)
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
         from pbx.b2bua.program_branch import ProgramBranch
@@ -179,7 +184,8 @@ def _refer(
     elif found is not None:
         _join(found, party, holder, report)
     else:
-        route = exchange.people.resolve(Address(target.user, target.host), caller=speaker).route
+        one = None if exchange.gruus is None else exchange.gruus.route(target)  # RFC 5627 §1: what they are made for
+        route = one or exchange.people.resolve(Address(target.user, target.host), caller=speaker).route
         _place(exchange, party, holder, route, str(target), report, speaker)
 
 

@@ -1,4 +1,7 @@
-"""A re-INVITE of our own that gives a party other audio (transfer, hold by us). RFC 3261 §14.1."""
+"""An offer of our own that gives a party other audio (transfer, hold by us): a re-INVITE, or an UPDATE while it rings.
+
+RFC 3261 §14.1, RFC 3311 §5.1.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from pbx.b2bua.leg import Leg
 
 _TRIES = 4
-_PAUSE = 1.0
 
 
 class Reoffer:
@@ -33,17 +35,23 @@ class Reoffer:
         if (session := self._leg.session) is None:
             self._then(False)
         else:
-            session.reinvite(description.encode(), CONTENT_TYPE, self)
+            session.changes.offer(description.encode(), CONTENT_TYPE, self)
 
-    def reinvite_refused(self, session: Session, status: int) -> None:
+    def change_refused(self, session: Session, status: int) -> None:
         description = self._description
         if status == 491 and self._tries < _TRIES and description is not None:
-            self._leg.exchange.clock.call_later(_PAUSE, lambda: self.send(description))
+            self._leg.exchange.clock.call_later(self._pause(session), lambda: self.send(description))
         else:
+            self._leg.media.revert()
             self._then(False)
 
-    def reinvite_answered(self, session: Session, response: Response) -> None:
-        session.acknowledge(response.cseq.number)
+    def _pause(self, session: Session) -> float:
+        """RFC 3261 §14.1: in units of 10 ms, so that the owner of the Call-ID comes second."""
+        low, high = (210, 400) if session.dialog.is_caller else (0, 200)
+        return self._leg.exchange.entropy.number(low, high) / 100
+
+    def change_answered(self, session: Session, response: Response) -> None:
+        session.acknowledge_change(response)
         try:
             self._leg.theirs = read_description(response) or self._leg.theirs
             self._leg.settle()

@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 
 from directory.model import Caller
 from pbx.b2bua.asserted import REVEALING
+from pbx.b2bua.bodies import read_description
 from pbx.b2bua.diversion import MOST
-from pbx.b2bua.incoming import IncomingLeg
+from pbx.b2bua.hold import Renegotiation
+from pbx.b2bua.incoming import NO_PRACK, IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.pending import request_data, seen_by
 from pbx.b2bua.phone_branch import PhoneBranch, leg_of
 from pbx.b2bua.program_branch import ProgramBranch
+from pbx.b2bua.reoffer import Reoffer
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
-from pbx.sipcore.failures import NotAcceptable
+from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
+from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
 
@@ -29,6 +33,9 @@ _PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization")
 _HISTORY = ("Diversion", "History-Info")
 """RFC 5806, RFC 7044: a trusted peer's account of where the call has been."""
 
+_OUR_REASONS = {MEDIA_LOST: 503, NO_PRACK: 504}
+"""Ends that are no second thoughts of the caller's."""
+
 
 class SipOrigin:
     """Owns the caller's leg until somebody answers."""
@@ -37,6 +44,7 @@ class SipOrigin:
         self._caller = caller
         self._leg: IncomingLeg | None = None
         self._call: Call | None = None
+        self._early: OutgoingLeg | None = None
 
     def attach(self, call: Call, leg: IncomingLeg) -> None:
         self._call, self._leg = call, leg
@@ -71,6 +79,10 @@ class SipOrigin:
     def asked(self) -> SessionDescription | None:
         return self.leg.theirs
 
+    @property
+    def reliable(self) -> bool:
+        return self.leg.invite.reliable
+
     def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
         return None if self.leg.theirs is None else leg.relay(self.leg.theirs)
 
@@ -82,19 +94,70 @@ class SipOrigin:
     def ring(self, call: Call, branch: Branch) -> BranchRunner:
         return PhoneBranch(call, branch)
 
+    # --- while it rings
+
     def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
         """A phone rings. Early audio passes when it is the only one (RFC 3960 §3.1)."""
         description = None
         leg = leg_of(runner)
-        if leg is not None and leg.theirs is not None and self.leg.theirs is not None and call.ringing_phones == 1:
-            try:
-                description = self.leg.relay_answer(leg.theirs)
-                self.leg.settle()
-                leg.settle()
-                self.leg.media.join(leg.media)
-            except NotAcceptable:
-                description = None
+        if leg is not None and leg.theirs is not None and call.ringing_phones == 1:
+            if self.leg.settled:
+                self._change_early(leg, leg.theirs)
+            elif leg.asked is not None:
+                description = self._ask_early(leg, leg.theirs)
+            elif self.leg.theirs is not None:
+                description = self._answer_early(leg, leg.theirs)
         self.leg.provision(answer.status, answer.reason, description)
+
+    def _answer_early(self, leg: OutgoingLeg, theirs: SessionDescription) -> SessionDescription | None:
+        """The phone's answer to the caller's offer."""
+        try:
+            description = self.leg.relay_answer(theirs)
+            self._join_early(leg, theirs)
+        except NotAcceptable:
+            return None
+        return description
+
+    def _ask_early(self, leg: OutgoingLeg, theirs: SessionDescription) -> SessionDescription | None:
+        """The phone's offer to a caller without one: his PRACK answers it (RFC 3262 §5)."""
+        if self.leg.theirs is not None or not self.leg.invite.reliable:
+            return None
+        leg.carried = True
+        self.leg.heard = theirs
+        self.leg.answer_in_ack = lambda prack: self._answered_in_prack(leg, prack)
+        return self.leg.relay(theirs)
+
+    def _answered_in_prack(self, leg: OutgoingLeg, prack: Request) -> None:
+        try:
+            self.leg.theirs = theirs = read_description(prack)
+            if theirs is None or leg.theirs is None:
+                raise NotAcceptable("PRACK without an answer")
+            leg.answer_early(leg.relay_answer(theirs))
+            self._join_early(leg, leg.theirs)
+        except (SipSyntaxError, NotAcceptable):
+            leg.answer_early_alone()
+
+    def _change_early(self, leg: OutgoingLeg, theirs: SessionDescription) -> None:
+        """Another phone, or other audio of the same, after the caller had his answer: an UPDATE, if he takes it."""
+        session = self.leg.session
+        if theirs.same_as(self.leg.heard) or session is None or not session.changes.may_update:
+            return
+
+        def told(done: bool) -> None:
+            if done:
+                self._join_early(leg, theirs)
+
+        Reoffer(self.leg, told).send(self.leg.relay(theirs))
+
+    def _join_early(self, leg: OutgoingLeg, theirs: SessionDescription) -> None:
+        """Both have described themselves. Raises NotAcceptable."""
+        self._early, self.leg.heard = leg, theirs
+        self.leg.settle()
+        leg.settle()
+        self.leg.media.join(leg.media)
+
+    def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        Renegotiation(leg, self.leg, transaction).start()
 
     def connect(self, call: Call, runner: BranchRunner) -> None:
         if (leg := leg_of(runner)) is not None:
@@ -109,15 +172,19 @@ class SipOrigin:
     def leg_ended(self, leg: Leg, cause: str) -> None:
         if self._call is None:
             return
-        if cause == MEDIA_LOST:
-            self._call.break_off(503, cause)
+        if cause in _OUR_REASONS:
+            self._call.break_off(_OUR_REASONS[cause], cause)
         else:
-            self._call.signal.cancel()
+            self._call.signal.cancel(reason=self.leg.invite.cancel_reason)
 
     def leg_acknowledged(self, leg: Leg) -> None: ...
 
-    def leg_reinvite(self, leg: Leg, transaction: ServerTransaction) -> None:
-        transaction.reply(491)
+    def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        """He changes the audio of a phone that he hears before it answers (RFC 3311 §5.1)."""
+        if self._early is not None:
+            Renegotiation(leg, self._early, transaction).start()
+        elif (session := leg.session) is not None:
+            session.answer_offer(transaction, session.response(transaction, 488))
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         transaction.reply(501)

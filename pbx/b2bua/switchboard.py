@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, AccountRoute, Address, Caller, Resolution, Route, UnknownRoute
+from directory.model import Account, AccountRoute, Address, Caller, ForeignRoute, Resolution, Route, UnknownRoute
 from pbx.b2bua.asserted import complete, recorded
 from pbx.b2bua.bodies import unreadable
 from pbx.b2bua.call import Call, new_call
@@ -28,11 +28,12 @@ from pbx.b2bua.sip_origin import SipOrigin
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.programs import Programs
 from pbx.records.record import LiveRecord
-from pbx.signal.way import WayKind, choose
+from pbx.signal.way import Way, WayKind, choose
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.sdp import CONTENT_TYPE
+from pbx.sipcore.session_ports import unknown_extensions
 from pbx.sipcore.session_timer import SMALLEST, too_small
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
@@ -89,7 +90,7 @@ class Switchboard:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
         caller = complete(caller, request, lambda uri: self._owns(caller.account, uri))
-        way = choose("INVITE", caller, resolution.route, self._features(caller, resolution.route))
+        way = self._way(caller, resolution.route)
         forwarder = exchange.forwarder
         proxied = None
         if way.kind is WayKind.PROXY and forwarder is not None:
@@ -125,12 +126,20 @@ class Switchboard:
         route = self.exchange.people.resolve(Address(uri.user, uri.host), caller=None, services=False).route
         return isinstance(route, AccountRoute) and route.account == account
 
+    def _way(self, caller: Caller, route: Route) -> Way:
+        trunks = self.exchange.trunks
+        trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
+        return choose("INVITE", caller, route, self._features(caller, route), trunk)
+
     def _features(self, caller: Caller, route: Route) -> bool:
         """Whether server-side call features are on for the one who is called, or who calls out (decision 3)."""
         account = route.account if isinstance(route, AccountRoute) else caller.account
         return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
+        if unknown := unknown_extensions(transaction.request):
+            self._refuse(call, transaction, 420, "unknown extension", ("Unsupported", unknown))
+            return
         if too_small(transaction.request):  # RFC 4028 §9
             self._refuse(call, transaction, 422, "session interval too small", ("Min-SE", str(SMALLEST)))
             return

@@ -195,6 +195,10 @@ class SessionDescription:
             return "sendonly" if said in ("sendrecv", "sendonly") else "inactive"
         return said
 
+    def same_as(self, other: SessionDescription | None) -> bool:
+        """Whether both say the same; who said it when (o=) is no matter."""
+        return other is not None and self.media == other.media and _unsigned(self.lines) == _unsigned(other.lines)
+
     @property
     def on_hold(self) -> bool:
         """Whether its author does not listen."""
@@ -225,6 +229,10 @@ class SessionDescription:
         lines = [line for line in chosen.lines if line[2:] not in _DIRECTIONS]
         changed = chosen.with_lines([*lines, f"a={direction}"])
         return SessionDescription(session, tuple(changed if each is chosen else each for each in self.media))
+
+
+def _unsigned(lines: Iterable[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("o=")]
 
 
 def network(address: str) -> str:

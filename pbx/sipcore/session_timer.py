@@ -1,7 +1,7 @@
 """The session timer of one dialog: who refreshes it and when, and when its peer counts as dead. Pure. RFC 4028.
 
-It runs only when the peer takes part. A refresh is an UPDATE without a body where the peer allows UPDATE (§7.4), else a
-re-INVITE with the description that we sent last. It is no watch over media; `pbx.b2bua.silence` is.
+It runs only when the peer takes part. How a refresh is sent is the session's business. It is no watch over media;
+`pbx.b2bua.silence` is.
 """
 
 from __future__ import annotations
@@ -56,8 +56,12 @@ def too_small(request: Request) -> bool:
 
 
 def ask(request: Request, seconds: int, smallest: int, refresher: str = "") -> None:
-    """Complete a request of ours that may refresh (RFC 4028 §7.1); with 0 seconds we only say that we know timers."""
-    request.set("Supported", "timer")
+    """Complete a request of ours that may refresh (RFC 4028 §7.1); with 0 seconds we only say that we know timers,
+    below that not even so."""
+    if seconds < 0:
+        return
+    if "timer" not in request.tokens("Supported"):
+        request.add("Supported", "timer")
     if seconds > 0:
         request.set("Session-Expires", str(Expires(max(seconds, smallest), refresher)))
         request.set("Min-SE", str(smallest))
@@ -83,8 +87,6 @@ class SessionTimer:
         self.seconds = 0
         """The interval that was agreed on; 0 while there is none."""
         self.smallest = SMALLEST
-        self.update = False
-        """The peer takes UPDATE."""
 
     def ask(self, request: Request) -> None:
         """Complete a request of ours that may refresh (RFC 4028 §7.1, §7.4)."""
@@ -93,7 +95,6 @@ class SessionTimer:
 
     def answered(self, response: Response) -> None:
         """A 2xx to a request of ours: it decides (RFC 4028 §7.2)."""
-        self._learn(response)
         agreed = Expires.of(response)
         if agreed is None:
             self._arm(0, by_us=False)
@@ -104,7 +105,6 @@ class SessionTimer:
         """Complete a 2xx of ours to a request that may refresh (RFC 4028 §9)."""
         if request.method not in _METHODS or not response.is_success:
             return
-        self._learn(request)
         asked = Expires.of(request)
         known = "timer" in request.tokens("Supported")
         if self._wanted <= 0 or (asked is None and not known):
@@ -129,10 +129,6 @@ class SessionTimer:
         """The dialog is over."""
         self._stopped = True
         self._quiet()
-
-    def _learn(self, message: Message) -> None:
-        if message.has("Allow"):
-            self.update = "update" in message.tokens("Allow")
 
     def _arm(self, seconds: int, *, by_us: bool) -> None:
         self._quiet()

@@ -1,6 +1,6 @@
 """The INVITE that came to us, until its final response: provisional answers, CANCEL, 2xx or refusal. Pure.
 
-RFC 3261 §13.3 (UAS), §9.2 (CANCEL).
+RFC 3261 §13.3 (UAS), §9.2 (CANCEL), RFC 3262 §3, §5 (reliable provisional responses).
 """
 
 from __future__ import annotations
@@ -10,8 +10,17 @@ from typing import Protocol
 from base.clock import Clock, Timer
 from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.message import Request, Response, response_to
-from pbx.sipcore.session import ALLOW, Session, SessionPort, SessionState, SessionTimers, SessionUser
+from pbx.sipcore.offers import describes
+from pbx.sipcore.reliable import EXTENSION, ReliableResponses
+from pbx.sipcore.sdp import CONTENT_TYPE
+from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import ALLOW, SessionPort, SessionState, SessionTimers, SessionUser
 from pbx.sipcore.transactions import ServerTransaction
+
+Headers = tuple[tuple[str, str], ...]
+
+_RELIABLY = 2.5
+"""RFC 3262 §3: a long ringing that is told reliably is told again every two and a half minutes, not every minute."""
 
 
 class IncomingUser(SessionUser, Protocol):
@@ -19,6 +28,9 @@ class IncomingUser(SessionUser, Protocol):
 
     def invite_cancelled(self, invite: IncomingInvite) -> None:
         """CANCEL (or a BYE on the early dialog): the 487 has gone out."""
+
+    def invite_unheard(self, invite: IncomingInvite) -> None:
+        """No PRACK came: the 504 has gone out."""
 
 
 class IncomingInvite:
@@ -37,49 +49,107 @@ class IncomingInvite:
         self._timers = timers
         self._user = user
         self._transaction = transaction
-        self._last: Response | None = None
+        self._told: tuple[int, str, Headers] | None = None
         self._repeat: Timer | None = None
+        self._describing: Response | None = None
+        self._answer: tuple[bytes, Headers] | None = None  # a 2xx that waits for a PRACK
         self.pending = True
-        dialog = Dialog.uas(transaction.request, transaction.local_tag, contact)
+        request, tag = transaction.request, transaction.local_tag
+        self._offered = describes(request)
+        self._required = EXTENSION in request.tokens("Require")
+        self.reliable = self._required or EXTENSION in request.tokens("Supported")
+        """The caller takes reliable provisional responses."""
+        dialog = Dialog.uas(request, tag, contact)
         self.session = Session(clock, port, dialog, transaction.flow, contact, _Early(self, user), timers)
         self.session.hold_pending(transaction)
-        transaction.on_cancel = lambda _request: self._cancel()
+        self._responses = ReliableResponses(clock, timers, tag, self._transmit, self._unheard, self._heard)
+        self.session.reliable = self._responses
+        self.cancel_reason: str | None = None
+        """What the caller's CANCEL says (RFC 3326)."""
+        transaction.on_cancel = self._cancel
 
     @property
     def request(self) -> Request:
         return self._transaction.request
 
-    def provisional(
-        self, status: int, reason: str = "", body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """Send a 1xx with our tag; it is told again each minute (RFC 3261 §13.3.1.1)."""
-        if not self.pending:
-            return
-        response = self.session.response(self._transaction, status, reason, list(headers))
-        if body:
-            response.set_body(body, "application/sdp")
-        self._last = response
-        self._tell()
+    @property
+    def settled(self) -> bool:
+        """A reliable provisional response has carried our description: the 2xx will carry none (RFC 3262 §5)."""
+        return self._describing is not None
 
-    def _tell(self) -> None:
+    # --- provisional responses
+
+    def provisional(self, status: int, reason: str = "", body: bytes = b"", headers: Headers = ()) -> None:
+        """Send a 1xx with our tag. It is told again each minute (RFC 3261 §13.3.1.1).
+
+        It goes reliably when the caller requires that, and when he can have it and it describes something.
+        """
+        if self.pending and self._answer is None:
+            self._told = (status, reason, headers)
+            self._tell(body)
+
+    def _tell(self, body: bytes = b"") -> None:
         if self._repeat is not None:
             self._repeat.cancel()
-        if self._last is not None and self.pending:
-            self._transaction.respond(self._last.copy())
-            self._repeat = self._clock.call_later(self._timers.ringing, self._tell)
+        if self._told is None or not self.pending:
+            return
+        status, reason, headers = self._told
+        response = self.session.response(self._transaction, status, reason, list(headers))
+        if body and not self.settled and (self._offered or self.reliable):  # RFC 3261 §13.2.1: no offer unreliably
+            response.set_body(body, CONTENT_TYPE)
+        reliably = self._required or (self.reliable and describes(response))
+        pause = self._timers.ringing * (_RELIABLY if reliably else 1.0)
+        self._repeat = self._clock.call_later(pause, self._tell)
+        if not reliably:
+            self._transaction.respond(response)
+        elif self._offered or self.settled or describes(response):
+            # RFC 3261 §13.2.1: without an offer of the caller's the first reliable response must carry ours
+            self._responses.send(response)
 
-    def accept(self, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Session:
-        """Send the 200; the session is confirmed and its user hears of the ACK."""
+    def _transmit(self, response: Response) -> None:
+        """Told by the reliable ones, for each copy."""
+        if self._describing is None and describes(response):
+            self._describing = response
+            self.session.offers.ours(response)
+            self.session.changes.described(response.body, response.content_type)
+        elif self._describing is not response:
+            response.body = b""  # it had to wait, and another one has said it
+            response.remove("Content-Type")
+        self._transaction.respond(response.copy())
+
+    def _heard(self) -> None:
+        if self._answer is not None:
+            self._accept(*self._answer)
+
+    def _unheard(self) -> None:
+        """RFC 3262 §3: the INVITE is refused with 5xx when no PRACK comes."""
+        if self.pending:
+            self.reject(504)
+            self._user.invite_unheard(self)
+
+    # --- the final response
+
+    def accept(self, body: bytes, headers: Headers = ()) -> Session:
+        """Send the 200; the session is confirmed and its user hears of the ACK. It waits for the PRACK of a response
+        that carries our description (RFC 3262 §3)."""
+        if self._responses.describing:
+            self._answer = (body, headers)
+            self._responses.skip()
+        else:
+            self._accept(body, headers)
+        return self.session
+
+    def _accept(self, body: bytes, headers: Headers) -> None:
+        self._answer = None
         response = self.session.response(self._transaction, 200, "", list(headers))
-        if body:
-            response.set_body(body, "application/sdp")
+        if body and not self.settled:
+            response.set_body(body, CONTENT_TYPE)
         self._close()
         self.session.user = self._user
         self.session.dialog.confirm()
-        self.session.answer_invite(self._transaction, response)
-        return self.session
+        self.session.answer_offer(self._transaction, response)
 
-    def reject(self, status: int, reason: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def reject(self, status: int, reason: str = "", headers: Headers = ()) -> None:
         """Send a final refusal (300-699)."""
         if self.pending:
             self._close()
@@ -90,8 +160,9 @@ class IncomingInvite:
             self._transaction.respond(response)
             self.session.drop()
 
-    def _cancel(self) -> None:
+    def _cancel(self, cancel: Request) -> None:
         if self.pending:
+            self.cancel_reason = cancel.get("Reason")
             self.reject(487)
             self._user.invite_cancelled(self)
 
@@ -103,6 +174,7 @@ class IncomingInvite:
 
     def _close(self) -> None:
         self.pending = False
+        self._responses.finish()
         if self._repeat is not None:
             self._repeat.cancel()
 
@@ -114,11 +186,14 @@ class _Early:
         self._invite = invite
         self._user = user
 
-    def session_invite(self, session: Session, transaction: ServerTransaction) -> None:
-        session.answer(transaction, 491)
+    def session_offer(self, session: Session, transaction: ServerTransaction) -> None:
+        self._user.session_offer(session, transaction)
 
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
         self._user.session_request(session, transaction)
+
+    def session_answered(self, session: Session, request: Request) -> None:
+        self._user.session_answered(session, request)
 
     def session_acknowledged(self, session: Session, request: Request) -> None: ...
 

@@ -16,9 +16,11 @@ from admin.ports import CallRow, Json, RegistrationRow
 from admin.rights import LOCAL, Actor, Right
 from admin.socket import ControlSocket
 from admin.table import all_acts
+from base.clock import ManualClock
 from base.failures import Failure
 from base.metrics import Metrics
 from directory.directory import Directory
+from pbx.workarounds.server import WorkaroundStore
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 
@@ -79,9 +81,11 @@ class House:
 class Stage:
     """All that a test needs."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, workarounds: WorkaroundStore | None = None) -> None:
         self.directory, self.prompts, self.house = directory, Prompts(), House()
-        self.acts: Acts = all_acts(Desk(directory, self.prompts, self.house, self.house, self.house))
+        self.acts: Acts = all_acts(
+            Desk(directory, self.prompts, self.house, self.house, self.house, ManualClock(), workarounds=workarounds)
+        )
 
     async def do(self, act: str, **arguments: Json) -> Json:
         return await self.acts.perform(act, {key.rstrip("_"): value for key, value in arguments.items()}, LOCAL)
@@ -148,6 +152,7 @@ async def test_domains_and_route(stage: Stage) -> None:
         "kind": "program",
         "leads_to": f"service#alice@{DOMAIN}",
         "steps": [f"201 is an alias of alice@{DOMAIN}", "the caller's own number: the service application"],
+        "rules": [],
     }
 
 

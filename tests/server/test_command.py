@@ -18,6 +18,7 @@ from base.storage.sqlite import SqliteDatabases
 from directory.directory import Directory
 from directory.firststart import prepare
 from directory.secrets import Keyring
+from pbx.workarounds.server import WorkaroundStore
 from server.command import app
 from server.options import SOCKET_NAME, Claim, data_folder
 from tests.admin.test_acts import Stage
@@ -48,7 +49,9 @@ async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     databases, entropy = SqliteDatabases(tmp_path, Metrics()), SeededEntropy(3)
     directory = await Directory.open(await databases.main(), Keyring(bytes(32), entropy))
     await prepare(directory, "tandem.test", entropy)
-    stage = Stage(directory)
+    workarounds = WorkaroundStore(await databases.main())
+    await workarounds.start()
+    stage = Stage(directory, workarounds)
     door = ControlSocket(tmp_path / SOCKET_NAME, stage.acts, Metrics())
     await door.start()
     try:
@@ -125,6 +128,30 @@ async def test_watching(terminal: Terminal) -> None:
     assert json.loads(await terminal.type("status", "--json")) == {"version": "0", "calls": 1}
     await terminal.type("stop")
     assert terminal.stage.house.stopped.is_set()
+
+
+async def test_workarounds(terminal: Terminal) -> None:
+    said = await terminal.type("workaround", "add", "Odd Phone*", "one-codec", "--note", "why not")
+    assert said == "Odd Phone* gets one-codec\n"
+    listed = json.loads(await terminal.type("workaround", "list", "--json"))
+    assert listed[-1] == {"who": "Odd Phone*", "workaround": "one-codec", "from": "own", "note": "why not"}
+    assert listed[0]["from"] == "stock"
+    found = json.loads(await terminal.type("workaround", "try", "Odd Phone/2", "--address", "192.0.2.1", "--json"))
+    assert [row["workaround"] for row in found] == ["one-codec"]
+    assert "no row fits" in await terminal.type("workaround", "try", "Good Phone/2")
+    assert "no numeric address" in await terminal.type("workaround", "try", "--address", "pbx", status=1)
+    assert "give a User-Agent" in await terminal.type("workaround", "try", status=1)
+    assert "there are sha-256" in await terminal.type("workaround", "add", "Odd*", "magic", status=1)
+    assert "with * for any letters" in await terminal.type("workaround", "add", "*", "one-codec", status=1)
+    assert "few-headers" in await terminal.type("workaround", "kinds")
+    assert (
+        await terminal.type("workaround", "remove", "odd phone*", "one-codec") == "odd phone* gets one-codec no more\n"
+    )
+    assert "has no one-codec" in await terminal.type("workaround", "remove", "Odd Phone*", "one-codec", status=1)
+    await terminal.type("workaround", "remove", "Linphone*", "sha-256")
+    assert {"who": "Linphone*", "from": "stock, off"}.items() <= json.loads(
+        await terminal.type("workaround", "list", "--json")
+    )[1].items()
 
 
 async def test_data(terminal: Terminal, tmp_path: Path) -> None:
@@ -208,6 +235,45 @@ async def test_the_router_in_an_editor(terminal: Terminal, tmp_path: Path, monke
     monkeypatch.setenv("VISUAL", str(editor))
     assert "1 record in use" in await terminal.type("router", "edit")
     assert "N:S:<8*> = *@192.168.1.2" in await terminal.type("router", "show")
+
+
+async def test_rules_of_calls(terminal: Terminal, tmp_path: Path) -> None:
+    assert await terminal.type("rule", "show", "alice") == "()\n"
+    added = await terminal.type(
+        "rule", "add", "alice", "Evening", "--if", "Time Of Day in 18:00-07:30", "--if", "From is not bob@*",
+        "--do", "Redirect to #voicemail", "--priority", "7",
+    )  # fmt: skip
+    assert '100007, Evening, (("Time Of Day", in, "18:00-07:30")' in added.replace("#100007", "100007")
+    await terminal.type("rule", "add", "@", "Slow", "--when", "after 12", "--do", "Fork to bob")
+    await terminal.type("setting", "set", "alice", "TimeZone", "Europe/Berlin")
+    evening = await terminal.type("route", "201", "--at", "2026-11-23 22:30+01:00")
+    assert "at once: send the call to #voicemail" in evening
+    noon = await terminal.type("route", "201", "--at", "2026-11-23 12:00+01:00")
+    assert "at once" not in noon
+    assert "after 12 s: ring bob as well" in noon
+    assert "after 30 s: send the call to #voicemail" in noon
+    assert (
+        "#voicemail"
+        in json.loads(await terminal.type("route", "201", "--at", "2026-11-23 22:30+01:00", "--json"))["rules"][0]
+    )
+    assert "write 2026-12-24 18:00" in await terminal.type("route", "201", "--at", "soon", status=1)
+
+    file = tmp_path / "rules.txt"
+    file.write_text(await terminal.type("rule", "show", "alice"))
+    assert await terminal.type("rule", "set", "alice", str(file)) == file.read_text()
+    file.write_text('((100005, "Bad", (("Weather", is, fine)), (("Reject with", 603))))')
+    assert "rule 1, Bad: condition 1: there is no condition" in await terminal.type(
+        "rule", "set", "alice", str(file), status=1
+    )
+    file.write_text("((100005,")
+    assert "line 1, column" in await terminal.type("rule", "set", "alice", str(file), status=1)
+    assert "Evening" in await terminal.type("rule", "show", "alice")
+    assert await terminal.type("rule", "remove", "alice", "Evening") == "()\n"
+    assert "no rule Evening" in await terminal.type("rule", "remove", "alice", "Evening", status=1)
+    assert "is no moment" in await terminal.type(
+        "rule", "add", "@", "x", "--when", "soon", "--do", "Fork to bob", status=1
+    )
+    assert "is no action" in await terminal.type("rule", "add", "@", "x", "--do", "Sing", status=1)
 
 
 async def test_the_network(terminal: Terminal, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from directory.model import (
     UnknownRoute,
 )
 from directory.network import Network as NetworkSettings
+from directory.rules.occasion import Occasion
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
@@ -32,7 +33,7 @@ from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Message, Request, Response, response_to
 from pbx.sipcore.parser import parse
-from pbx.sipcore.session import SessionTimers
+from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.transactions import ServerTransaction, Timers
 from pbx.sipcore.uri import Uri
 from pbx.transport.memory import MemoryNetwork
@@ -164,7 +165,7 @@ class Town:
     def setting(self, account_id: int, key: str) -> object:
         return self.settings.get((account_id, key))
 
-    def call_rules(self, account_id: int) -> Sequence[CallRule]:
+    def call_rules(self, account_id: int, occasion: Occasion) -> Sequence[CallRule]:
         return self.rules.get(account_id, [])
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
@@ -292,14 +293,14 @@ class House:
         """Where it listens."""
         return self.stack.addresses[0][1]
 
-    def phone(self, account: Account, *, registered: bool = True) -> Phone:
+    def phone(self, account: Account, *, registered: bool = True, agent: str = "") -> Phone:
         self._phones += 1
         assert isinstance(self.network, MemoryNetwork)
         phone = Phone(self.network, account, f"10.0.1.{self._phones}")
         if registered:
             contact = f"sip:{account.name}@{phone.local[0]}:{phone.local[1]}"
             flow = Flow("udp", SERVER, phone.local)
-            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1)
+            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1, user_agent=agent)
             self.town.bindings.setdefault(account.id, []).append(binding)
         return phone
 
@@ -323,6 +324,7 @@ class Phone:
         self._news = asyncio.Event()
         self._seen: set[bytes] = set()
         self._number = 100
+        self._invited = 0
         self.repeats = 0
         self.tag = f"tag-{host}"
         self.call_id = f"call-{host}"
@@ -385,18 +387,21 @@ class Phone:
 
     # --- as a caller
 
-    def call(self, uri: str, body: bytes | None = None, **headers: str) -> Request:
+    def call(self, uri: str, body: bytes | None = None, to: str = "", **headers: str) -> Request:
         self.remote_target = uri
-        self.remote_to = f"<{uri}>"
+        self.remote_to = to or f"<{uri}>"
         return self.send("INVITE", self.sdp() if body is None else body, **headers)
 
     def send(self, method: str, body: bytes = b"", content_type: str = "application/sdp", **headers: str) -> Request:
         """A request in (or, for the first INVITE, to) our dialog."""
         if method not in ("ACK", "CANCEL"):
             self._number += 1
+        if method == "INVITE":
+            self._invited = self._number
+        number = self._invited if method in ("ACK", "CANCEL") else self._number
         request = Request(method, self.remote_target)
         host = f"{self.local[0]}:{self.local[1]}"
-        branch = f"z9hG4bK-{host}-{self._number}" + ("-ack" if method == "ACK" else "")
+        branch = f"z9hG4bK-{host}-{number}" + ("-ack" if method == "ACK" else "")
         for route in self.routes:
             request.add("Route", route)
         request.add("Via", f"SIP/2.0/UDP {host};branch={branch};rport")
@@ -404,18 +409,18 @@ class Phone:
         request.add("From", f'"{self.account.real_name}" <sip:{self.account.address}>;tag={self.tag}')
         request.add("To", self.remote_to)
         request.add("Call-ID", self.call_id)
-        request.add("CSeq", f"{self._number} {method}")
+        request.add("CSeq", f"{number} {method}")
         request.add("Contact", f"<sip:{self.account.name}@{host}>")
         for name, value in headers.items():
-            request.add(name.replace("_", "-"), value)
+            request.set(name.replace("_", "-"), value)
         if body:
             request.set_body(body, content_type)
         self._socket.send(request.encode(), SERVER)
         return request
 
-    def cancel(self) -> None:
+    def cancel(self, **headers: str) -> None:
         to, self.remote_to = self.remote_to, self.remote_to.partition(";tag=")[0]
-        self.send("CANCEL")
+        self.send("CANCEL", **headers)
         self.remote_to = to
 
     # --- as a callee

@@ -10,7 +10,7 @@ from directory.model import CallRule, Redirect, Stage
 from pbx.b2bua.exchange import CallSettings
 from pbx.signal.signal import Limits
 from pbx.sipcore.sdp import SessionDescription
-from pbx.sipcore.session import SessionTimers
+from pbx.sipcore.session_ports import SessionTimers
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, SERVER, T1, House, Phone
 
 
@@ -476,7 +476,7 @@ async def test_a_fault_of_ours_ends_the_call_that_was_beginning() -> None:
     async with House() as house:
         alice = house.phone(ALICE)
 
-        def broken(account_id: int) -> list[CallRule]:
+        def broken(account_id: int, occasion: object) -> list[CallRule]:
             raise ZeroDivisionError
 
         house.town.call_rules = broken  # type: ignore[method-assign, assignment]

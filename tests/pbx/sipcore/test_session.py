@@ -8,7 +8,8 @@ from base.metrics import Metrics
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse
-from pbx.sipcore.session import Session, SessionState, SessionTimers
+from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import SessionState, SessionTimers
 from pbx.sipcore.session_uac import OutgoingInvite
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransaction, TransactionLayer
@@ -29,6 +30,7 @@ class Play:
         self.news: list[tuple[object, ...]] = []
         self.session: Session | None = None
         self.incoming: IncomingInvite | None = None
+        self.offered: ServerTransaction | None = None
         self._branch = 0
 
     # the ports below and above
@@ -59,8 +61,9 @@ class Play:
 
     # the user
 
-    def session_invite(self, session: Session, transaction: ServerTransaction) -> None:
-        self.news.append(("invite",))
+    def session_offer(self, session: Session, transaction: ServerTransaction) -> None:
+        self.news.append(("offer", transaction.request.method))
+        self.offered = transaction
 
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
         self.news.append((transaction.request.method,))
@@ -69,14 +72,24 @@ class Play:
     def session_acknowledged(self, session: Session, request: Request) -> None:
         self.news.append(("ack", request.body))
 
+    def session_answered(self, session: Session, request: Request) -> None:
+        self.news.append(("answer", request.body))
+
     def session_ended(self, session: Session, cause: str) -> None:
         self.news.append(("ended", cause))
 
     def invite_cancelled(self, invite: IncomingInvite) -> None:
         self.news.append(("cancelled",))
 
+    def invite_unheard(self, invite: IncomingInvite) -> None:
+        self.news.append(("unheard",))
+
     def invite_progress(self, invite: OutgoingInvite, response: Response) -> None:
         self.news.append(("progress", response.status))
+
+    def invite_offered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
+        self.news.append(("offered", response.status))
+        self.session = session
 
     def invite_answered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
         self.news.append(("answered", response.to_tag))
@@ -85,16 +98,25 @@ class Play:
     def invite_failed(self, invite: OutgoingInvite, status: int, response: Response | None) -> None:
         self.news.append(("failed", status))
 
-    def reinvite_answered(self, session: Session, response: Response) -> None:
+    def change_answered(self, session: Session, response: Response) -> None:
         self.news.append(("renewed",))
-        session.acknowledge(response.cseq.number)
+        session.acknowledge_change(response)
 
-    def reinvite_refused(self, session: Session, status: int) -> None:
+    def change_refused(self, session: Session, status: int) -> None:
         self.news.append(("not renewed", status))
 
     # the peer
 
-    def peer(self, method: str, number: int, *, tag: str | None = None, branch: str = "") -> None:
+    def peer(
+        self,
+        method: str,
+        number: int,
+        *headers: tuple[str, str],
+        tag: str | None = None,
+        branch: str = "",
+        body: bytes = b"",
+        content_type: str = "application/sdp",
+    ) -> None:
         self._branch += 1
         request = Request(method, "sip:us@10.0.0.1")
         branch = branch or f"z9hG4bK{self._branch}"
@@ -105,11 +127,32 @@ class Play:
         request.add("Call-ID", "one")
         request.add("CSeq", f"{number} {method}")
         request.add("Contact", PEER)
+        for name, value in headers:
+            request.add(name, value)
+        if body:
+            request.set_body(body, content_type)
         self.layer.receive(parse(request.encode()), FLOW)
 
-    def reply(self, request: Request, status: int, tag: str = "them") -> None:
-        response = response_to(request, status, to_tag=tag)
+    def peer_in(self, call_id: str, method: str, number: int, session: Session, body: bytes = b"") -> None:
+        """A request of the one whom we have called."""
+        self._branch += 1
+        request = Request(method, "sip:us@10.0.0.1")
+        request.add("Via", f"SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKcallee{self._branch};rport")
+        request.add("Max-Forwards", "70")
+        request.add("From", f"<sip:them@example.org>;tag={session.dialog.remote_tag}")
+        request.add("To", f"<sip:us@example.org>;tag={session.dialog.local_tag}")
+        request.add("Call-ID", call_id)
+        request.add("CSeq", f"{number} {method}")
+        request.set_body(body, "application/sdp")
+        self.layer.receive(parse(request.encode()), FLOW)
+
+    def reply(
+        self, request: Request, status: int, *headers: tuple[str, str], tag: str = "them", body: bytes = b""
+    ) -> None:
+        response = response_to(request, status, to_tag=tag, headers=headers)
         response.set("Contact", PEER)
+        if body:
+            response.set_body(body, "application/sdp")
         self.layer.receive(parse(response.encode()), FLOW)
 
     # what came out
@@ -121,10 +164,10 @@ class Play:
         return [each for each in self.sent if isinstance(each, Request) and each.method == method]
 
 
-def called() -> tuple[Play, IncomingInvite]:
+def called(*headers: tuple[str, str], body: bytes = b"") -> tuple[Play, IncomingInvite]:
     """The peer has sent an INVITE."""
     play = Play()
-    play.peer("INVITE", 1, branch="z9hG4bKinvite")
+    play.peer("INVITE", 1, *headers, branch="z9hG4bKinvite", body=body)
     invite = IncomingInvite(play.clock, play, play.transactions[0], CONTACT, play, SessionTimers())
     play.session, play.incoming = invite.session, invite
     return play, invite
@@ -141,7 +184,7 @@ def talking() -> tuple[Play, Session]:
     return play, session
 
 
-def calling() -> tuple[Play, OutgoingInvite]:
+def calling(body: bytes = b"") -> tuple[Play, OutgoingInvite]:
     """We have sent an INVITE."""
     play = Play()
     request = Request("INVITE", "sip:them@10.0.0.2")
@@ -154,6 +197,8 @@ def calling() -> tuple[Play, OutgoingInvite]:
         ("Contact", CONTACT),
     ):
         request.add(name, value)
+    if body:
+        request.set_body(body, "application/sdp")
     invite = OutgoingInvite(play.clock, play, request, FLOW, CONTACT, play, SessionTimers())
     invite.start()
     return play, invite
@@ -251,10 +296,10 @@ def test_requests_out_of_order_are_refused() -> None:
 def test_glare_of_two_reinvites() -> None:
     """RFC 3261 §14.2."""
     play, session = talking()
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     play.peer("INVITE", 2, tag=session.dialog.local_tag)
     assert play.responses(491)
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     assert play.news == [("not renewed", 491)]
 
 
@@ -264,12 +309,12 @@ def test_a_second_reinvite_before_the_first_is_answered() -> None:
     play.peer("INVITE", 2, tag=session.dialog.local_tag)
     play.peer("INVITE", 3, tag=session.dialog.local_tag)
     assert play.responses(500)[0].get("Retry-After")
-    assert play.news == [("invite",)]
+    assert play.news == [("offer", "INVITE")]
 
 
 def test_our_reinvite_and_its_repeated_2xx() -> None:
     play, session = talking()
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     request = play.requests("INVITE")[0]
     play.reply(request, 200)
     play.reply(request, 200)
@@ -281,7 +326,7 @@ def test_our_reinvite_and_its_repeated_2xx() -> None:
 def test_a_reinvite_that_meets_nobody_ends_the_session() -> None:
     """RFC 3261 §12.2.1.2."""
     play, session = talking()
-    session.reinvite(b"", "", play)
+    session.changes.reinvite(b"", "", play)
     play.reply(play.requests("INVITE")[0], 481)
     assert play.news == [("not renewed", 481), ("ended", "no answer")]
     assert play.requests("BYE")
@@ -312,21 +357,36 @@ def test_a_second_dialog_is_acknowledged_and_ended() -> None:
     """RFC 3261 §13.2.2.4: forked further down."""
     play, invite = calling()
     request = play.requests("INVITE")[0]
-    play.reply(request, 200, "first")
+    play.reply(request, 200, tag="first")
     assert play.session is not None
     play.session.acknowledge(invite.number)
-    play.reply(request, 200, "second")
+    play.reply(request, 200, tag="second")
     assert [ack.to_tag for ack in play.requests("ACK")] == ["first", "second"]
     assert [bye.to_tag for bye in play.requests("BYE")] == ["second"]
-    play.reply(request, 200, "second")
+    play.reply(request, 200, tag="second")
     assert len(play.requests("BYE")) == 1
+
+
+def test_a_phone_that_rang_and_answers_second_is_ended_too() -> None:
+    """RFC 3261 §13.2.2.4: its early dialog was there already."""
+    play, invite = calling()
+    request = play.requests("INVITE")[0]
+    play.reply(request, 180, tag="first")
+    play.reply(request, 180, tag="second")
+    play.reply(request, 200, tag="first")
+    assert play.session is not None
+    play.session.acknowledge(invite.number)
+    for _copy in range(2):
+        play.reply(request, 200, tag="second")
+    assert [ack.to_tag for ack in play.requests("ACK")] == ["first", "second", "second"]
+    assert [bye.to_tag for bye in play.requests("BYE")] == ["second"]
 
 
 def test_early_dialogs_are_bounded() -> None:
     play, invite = calling()
     request = play.requests("INVITE")[0]
     for number in range(50):
-        play.reply(request, 180, f"tag{number}")
+        play.reply(request, 180, tag=f"tag{number}")
     assert len(invite.sessions) == 10
     play.reply(request, 486)
     assert play.news[-1] == ("failed", 486)

@@ -1,0 +1,93 @@
+"""Acts on the free rules of calls of an account, a domain, or the server. All rules of an owner change at once."""
+
+from __future__ import annotations
+
+from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.ports import Json
+from admin.rights import Right
+from base.failures import Failure
+from base.values.kinds import Value
+from base.values.text import ValueTextError, format_value, parse_value
+from directory.rules.words import typed
+
+_OWNER = (Parameter("account", required=False), Parameter("domain", required=False))
+
+
+def _whose(desk: Desk, arguments: Arguments) -> tuple[int | None, str | None]:
+    if arguments.text("account"):
+        return desk.account(arguments.text("account"), arguments.text("domain")).id, None
+    return None, desk.domain(arguments.text("domain")) if arguments.text("domain") else None
+
+
+def _stored(desk: Desk, arguments: Arguments) -> list[Value]:
+    account, domain = _whose(desk, arguments)
+    found = desk.directory.rules(account_id=account, domain=domain)
+    return found if isinstance(found, list) else []
+
+
+async def _store(desk: Desk, arguments: Arguments, rules: list[Value]) -> Json:
+    account, domain = _whose(desk, arguments)
+    await desk.directory.set_rules(rules, account_id=account, domain=domain)
+    return _shown(rules)
+
+
+def _shown(rules: list[Value]) -> Json:
+    return {
+        "text": "(\n" + ",\n".join(f"  {format_value(rule)}" for rule in rules) + "\n)" if rules else "()",
+        "count": len(rules),
+    }
+
+
+async def _show(desk: Desk, arguments: Arguments) -> Json:
+    return _shown(_stored(desk, arguments))
+
+
+async def _set(desk: Desk, arguments: Arguments) -> Json:
+    try:
+        value = parse_value(arguments.text("text").strip() or "()")
+    except ValueTextError as error:
+        raise Failure("invalid", f"line {error.line}, column {error.column}: {error.message}") from error
+    if not isinstance(value, list):
+        raise Failure("invalid", "rules are a list: ( (number, name, (conditions), (actions)), … )")
+    return await _store(desk, arguments, value)
+
+
+async def _add(desk: Desk, arguments: Arguments) -> Json:
+    name = arguments.text("name")
+    rules = [rule for rule in _stored(desk, arguments) if not _named(rule, name)]
+    priority = arguments.number("priority", 5)
+    new = typed(name, arguments.text("when"), priority, arguments.list("conditions"), arguments.list("actions"))
+    return await _store(desk, arguments, [*rules, new])
+
+
+async def _remove(desk: Desk, arguments: Arguments) -> Json:
+    name, before = arguments.text("name"), _stored(desk, arguments)
+    rules = [rule for rule in before if not _named(rule, name)]
+    if len(rules) == len(before):
+        raise Failure("not-found", f"there is no rule {name}")
+    return await _store(desk, arguments, rules)
+
+
+def _named(rule: Value, name: str) -> bool:
+    return isinstance(rule, list) and len(rule) > 1 and rule[1] == name
+
+
+ACTS = (
+    Act("rule.show", "the free rules of an account, a domain or the server", Right.USERS, _show, _OWNER),
+    Act("rule.set", "other rules, all of them or none", Right.USERS, _set, (*_OWNER, Parameter("text"))),
+    Act(
+        "rule.add",
+        "one more rule, or another one of that name",
+        Right.USERS,
+        _add,
+        (
+            *_OWNER,
+            Parameter("name"),
+            Parameter("when"),
+            Parameter("priority", Type.NUMBER, required=False),
+            Parameter("conditions", Type.LIST, required=False),
+            Parameter("actions", Type.LIST),
+        ),
+    ),
+    Act("rule.remove", "take a rule out", Right.USERS, _remove, (*_OWNER, Parameter("name"))),
+)
