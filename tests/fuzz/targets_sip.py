@@ -202,7 +202,7 @@ def web_socket(data: bytes) -> None:
     metrics = Metrics()
     under_way = Handshakes(ManualClock(), metrics, HandshakeLimits()).begin("10.0.0.9", lambda: None)
     assert under_way is not None
-    stream = WebSocketStream(_Below(), _Page, under_way, metrics)
+    stream = WebSocketStream(_Below(), _Page, under_way, metrics, lambda origin: origin is None)
     first, size, rest = data[:1], 1 + (data[1] if len(data) > 1 else 0), data[2:]
     if not first or first[0] % 2 == 0:
         stream.received(_UPGRADE)
