@@ -42,6 +42,7 @@ from pbx.nat.keepalive import KeepAlive
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.room import Events
+from pbx.presence.watchers import Watchers
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
@@ -218,6 +219,7 @@ class House:
                 self.events.lines,
                 done,
                 gruus,
+                may_pick_up=Watchers(self.directory).may_watch,
             )
         )
 

@@ -15,7 +15,6 @@ from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.watching import tell_lines
 from pbx.policy.relaying import may_relay
@@ -58,7 +57,7 @@ class CallOrigin(Protocol):
     def asked(self) -> SessionDescription | None:
         """What the caller has offered, as far as it is known before a callee's leg is there."""
 
-    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+    def offer(self, leg: Leg) -> SessionDescription | None:
         """What to offer to a callee; None makes him offer."""
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -125,6 +125,8 @@ class Exchange:
     trunks: TrunkLines = field(default_factory=NoTrunks)
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
+    may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
+    """Whether a caller may take the calls that ring at an account's telephones."""
     proxied: dict[str, Call] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
