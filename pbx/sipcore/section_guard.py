@@ -60,8 +60,8 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What both sides agreed on. `srtp` is (suite, our key, theirs, the name of theirs), `dtls` (their fingerprints, whether we begin),
-    `ice` (our name, our password, their name)."""
+    """What both sides agreed on. `srtp` is (suite, our key, theirs, the name of theirs), `dtls` (their fingerprints,
+    whether we begin), `ice` (our name, our password, their name)."""
 
     srtp: tuple[str, bytes, bytes, bytes] | None = None
     dtls: tuple[tuple[tuple[str, str], ...], bool] | None = None
