@@ -31,20 +31,23 @@ def tell(story: Story) -> str:
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, BLOCK))
 def test_every_call_is_answered_recorded_and_cleared_away(first: int) -> None:
-    outcomes, acknowledged = Counter[str](), 0
+    outcomes: Counter[str] = Counter()
     for seed in range(first, first + BLOCK):
         story = run(seed)
         assert not story.faults, tell(story)
         outcomes += story.outcomes
-        acknowledged += sum(" PRACK sip:" in line for line in story.lines)
     assert len(outcomes) >= 5, outcomes  # the runs are not all alike
-    assert acknowledged, "telephones that know RFC 3262 ring reliably"
 
 
 @pytest.mark.parametrize("seed", STAY)
 def test_what_was_mended_stays_mended(seed: int) -> None:
     story = run(seed)
     assert not story.faults, tell(story)
+
+
+def test_some_telephones_ring_reliably() -> None:
+    """RFC 3262 is in these towns."""
+    assert any(" PRACK sip:" in line for seed in range(1, BLOCK) for line in run(seed).lines)
 
 
 def test_a_seed_replays_exactly() -> None:
