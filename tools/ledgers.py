@@ -64,6 +64,7 @@ TITLES = {
     3711: "SRTP",
     3801: "Voice Profile for Internet Mail",
     3803: "Content-Duration",
+    3834: "Automatic Responses to Electronic Mail",
     3842: "SIP Message Summary and Message Waiting",
     3856: "SIP Presence Event Package",
     3857: "SIP Watcher Information",
