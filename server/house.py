@@ -186,6 +186,7 @@ class House:
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
+        self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
         self.events = Events(
             clock,
@@ -289,6 +290,7 @@ class House:
         self.stack.shut_out = policy.blocks.shut_out
         self._closing.callback(bridges.surroundings(self.directory, self.stack))
         self.stack.on_flow_ended(self.registrar.flow_ended)
+        self.stack.way = self.bindings.way
         await self.host.warm()
         recovered = await self.host.recover()
         if recovered:
