@@ -61,7 +61,7 @@ async def test_forced_to_go_on_they_see_the_same_of_everybody(site: Everywhere, 
 
 
 async def test_svcrack_guesses_a_careless_password_and_no_other(site: Everywhere, tmp_path: Path) -> None:
-    """Who guesses at once is let in, as a person who mistypes is; who goes through a list is shut out before its end."""
+    """Who guesses at once is let in, as a person who mistypes is; who goes through a list is shut out halfway."""
     password = await site.password("alice")
     careless, careful = tmp_path / "careless", tmp_path / "careful"
     careless.write_text(f"1234\n{password}\n")
