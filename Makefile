@@ -49,8 +49,13 @@ bench: $(READY) ## figures: CPU, memory, latency
 	@$(BIN)/python -m bench
 
 .PHONY: fuzz
-fuzz: $(READY) ## parsers against random input
+fuzz: $(READY) ## parsers against random input; TANDEM_FUZZ=60: seconds for each guided target
 	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest tests/fuzz --timeout 1800
+	$(BIN)/python -m tests.fuzz
+
+.PHONY: simulate
+simulate: $(READY) ## replay one SEED in virtual time; with HOURS=… run on from it
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed '$(SEED)') $(if $(HOURS),--hours '$(HOURS)')
 
 .PHONY: docs
 docs: $(READY) ## write the pages that are made from the code

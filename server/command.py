@@ -12,6 +12,7 @@ import typer
 from server.command_accounts import accounts, domains, settings
 from server.command_certificates import certificates
 from server.command_data import data_commands
+from server.command_import import account_import
 from server.command_names import forwarders, groups
 from server.command_network import network
 from server.command_prompts import prompts
@@ -62,6 +63,7 @@ app.command("status")(status)
 app.command("calls")(calls)
 app.command("registrations")(registrations)
 app.command("route")(route)
+accounts.command("import")(account_import)
 app.add_typer(accounts, name="account")
 app.add_typer(groups, name="group")
 app.add_typer(forwarders, name="forwarder")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,6 +33,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
+from pbx.toll.guard import TollGuard
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Workarounds
 
@@ -48,6 +49,8 @@ class Stack(SessionPort, Protocol):
     """The part of `pbx.transport.stack.SipStack` that calls use."""
 
     def contact_for(self, flow: Flow, user: str = "") -> Uri: ...
+
+    def ours(self, host: str, port: int | None) -> bool: ...
 
     def advertised_host(self, flow: Flow) -> str: ...
 
@@ -122,9 +125,13 @@ class Exchange:
     gruus: Gruus | None = None
     programs: Programs | None = None
     forwarder: Forwarder | None = None
+    toll: TollGuard | None = None
+    """What accounts may spend outside; None: no limits."""
     trunks: TrunkLines = field(default_factory=NoTrunks)
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
+    may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
+    """Whether a caller may take the calls that ring at an account's telephones."""
     proxied: dict[str, Call] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
@@ -158,11 +165,15 @@ class Exchange:
         account = call.limited_for
         if len(self.calls) >= self.settings.calls:
             raise Failure("full", "Too many calls", temporary=True)
-        if account is not None and self._calls_of[account] >= self.settings.calls_per_account:
+        if account is not None and self._calls_of[account] >= self._calls_limit(account):
             raise Failure("full", "Too many calls of one account", private=str(account), temporary=True)
         self.calls[call.id] = call
         if account is not None:
             self._calls_of[account] += 1
+
+    def _calls_limit(self, account_id: int) -> int:
+        limit = self.people.setting(account_id, "CallsLimit")
+        return limit if isinstance(limit, int) else self.settings.calls_per_account
 
     def leave(self, call: Call) -> None:
         """A call is over."""
@@ -205,9 +216,10 @@ class Exchange:
             _log.error("call task failed", task=task.get_name(), exc_info=error)
 
     async def settle(self, seconds: float) -> None:
-        """Wait for what is under way, but no longer than this; then cancel it."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
+        """Wait for what is under way and what follows from it, but no longer than this; then cancel it."""
+        until = self.clock.now() + seconds
+        while self._tasks and (left := until - self.clock.now()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
         for task in set(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

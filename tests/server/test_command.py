@@ -302,3 +302,45 @@ async def test_groups_and_forwarders(terminal: Terminal) -> None:
     assert "leads to 201" in await terminal.type("forwarder", "add", "frontdesk", "201")
     assert "frontdesk" in await terminal.type("forwarder", "list")
     assert "is removed" in await terminal.type("forwarder", "remove", "frontdesk")
+
+
+async def test_importing_accounts(terminal: Terminal, tmp_path: Path) -> None:
+    file, made = tmp_path / "people.csv", tmp_path / "made.csv"
+    file.write_text(
+        "Name,extension,real_name,aliases,pin,password\n"
+        'carol,203,"Carol, the third",c.carol 213,77,pw-1\n\ndave,204,Dave,,,\n'
+    )
+    assert "2 accounts would be made" in await terminal.type("account", "import", str(file), "--check")
+    assert "--passwords" in await terminal.type("account", "import", str(file), status=1)
+    assert await terminal.type("account", "import", str(file), "--passwords", str(made)) == "2 accounts were made\n"
+    directory = terminal.stage.directory
+    carol = directory.find_account("tandem.test", "213")
+    assert carol is not None
+    assert (carol.real_name, directory.aliases(carol.id)) == ("Carol, the third", ("203", "c.carol", "213"))
+    assert directory.check_pin(carol.id, "77")
+    dave = directory.find_account("tandem.test", "204")
+    name, _, password = made.read_text().strip().partition(",")
+    assert dave is not None
+    assert name == "dave"
+    assert directory.check_password(dave.id, password)
+    assert made.stat().st_mode & 0o077 == 0
+
+    again = await terminal.type("account", "import", str(file), "--passwords", str(made), status=1)
+    assert "line 2: carol is taken" in again
+    assert "line 4: dave is taken" in again
+    assert "0 of 2 accounts were made" in again
+
+
+async def test_a_faulty_file_makes_nothing(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("name,extension\nerin,205\nfrank,205\nno good,206\ngina,207,x\n")
+    told = await terminal.type("account", "import", str(file), status=1)
+    assert "line 3: 205 is in line 2 already" in told
+    assert "line 4: name 'no good'" in told
+    assert "line 5: 3 cells for 2 columns" in told
+    assert "nothing was made" in told
+    assert terminal.stage.directory.find_account("tandem.test", "erin") is None
+    file.write_text("login,extension\n")
+    assert "unknown columns login" in await terminal.type("account", "import", str(file), status=1)
+    file.write_text("")
+    assert "no column `name`" in await terminal.type("account", "import", str(file), status=1)
