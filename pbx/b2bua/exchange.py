@@ -6,6 +6,7 @@ It knows no call; `switchboard` does. RFC 3261 §12 (a dialog is found by Call-I
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -206,8 +207,10 @@ class Exchange:
 
     async def settle(self, seconds: float) -> None:
         """Wait for what is under way, but no longer than this; then cancel it."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._tasks:  # what ends may leave something to do: a leg its port to close
+                    await asyncio.wait(set(self._tasks))
         for task in set(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

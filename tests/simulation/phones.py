@@ -136,6 +136,7 @@ class SimPhone:
         self._ports = 4000
         self._versions = 0
         self._refused: set[str] = set()
+        self._acknowledged: set[tuple[str, int]] = set()
         self._cseq = 0
         self._register_id = entropy.token(8)
 
@@ -383,10 +384,17 @@ class SimPhone:
             self._peer_left(placed, taken)
         elif request.method == "INVITE":
             port = placed.port if placed is not None else taken.port if taken is not None else 0
-            response = self._success(transaction, port)
-            transaction.respond(response)
+            self._again(transaction, self._success(transaction, port), T1, 0.0)
         else:
             transaction.reply(200)
+
+    def _again(self, transaction: ServerTransaction, response: Response, interval: float, spent: float) -> None:
+        """The 2xx of a re-INVITE, until its ACK; telephones of the simpler kind say it once."""
+        if (response.call_id, response.cseq.number) not in self._acknowledged and spent < 64 * T1:
+            transaction.respond(response)
+            if self.reliable:
+                pause, sum_ = min(2 * interval, 4.0), spent + interval
+                self.clock.call_later(interval, lambda: self._again(transaction, response, pause, sum_))
 
     def _peer_left(self, placed: Placed | None, taken: Taken | None) -> None:
         if placed is not None:
@@ -489,6 +497,7 @@ class SimPhone:
             timer.cancel()
 
     def on_ack(self, request: Request, flow: Flow) -> None:
+        self._acknowledged.add((request.call_id, request.cseq.number))
         for taken in self.taken:
             if taken.dialog is not None and taken.dialog.matches(request):
                 taken.acknowledged = True
