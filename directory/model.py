@@ -77,10 +77,11 @@ class GroupRoute:
 @dataclass(frozen=True, slots=True)
 class ForeignRoute:
     """The address leads out of this server. `relay`: a record of the Router leads it there for everybody, also for
-    those who proved nothing."""
+    those who proved nothing; `emergency`: it began with an emergency number."""
 
     address: Address
     relay: bool = False
+    emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from pbx.nat.keepalive import KeepAlive
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.room import Events
+from pbx.presence.watchers import Watchers
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
@@ -54,6 +55,7 @@ from pbx.sipcore.message import Request
 from pbx.sipcore.section_guard import media_security
 from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.timers import Timers
+from pbx.toll.guard import TollGuard
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
 from pbx.trunk.trunks import Trunks
@@ -62,6 +64,7 @@ from pbx.workarounds.server import WorkaroundStore
 from server import bridges
 from server.listening import stack_settings
 from server.monitor import HouseMonitor
+from server.postmaster import Postmaster
 
 _log = get_logger("server")
 
@@ -183,6 +186,7 @@ class House:
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
+        self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
         self.events = Events(
             clock,
@@ -218,6 +222,7 @@ class House:
                 self.events.lines,
                 done,
                 gruus,
+                may_pick_up=Watchers(self.directory).may_watch,
             )
         )
 
@@ -249,6 +254,11 @@ class House:
             programs=ground.programs,
         )
         self.switchboard.attach(self.host)
+        postmaster = Postmaster(ground.clock, self.metrics, self.directory, self.delivery)
+        self._closing.push_async_callback(postmaster.close)
+        guard = TollGuard(ground.clock, self.metrics, self.directory, postmaster)
+        self.switchboard.exchange.toll = guard
+        self._closing.callback(bridges.locks(self.directory, guard.forget))
         self.switchboard.attach_proxy(self.proxy)
         self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"

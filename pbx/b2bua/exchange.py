@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +34,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
+from pbx.toll.guard import TollGuard
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Workarounds
 
@@ -123,9 +124,13 @@ class Exchange:
     gruus: Gruus | None = None
     programs: Programs | None = None
     forwarder: Forwarder | None = None
+    toll: TollGuard | None = None
+    """What accounts may spend outside; None: no limits."""
     trunks: TrunkLines = field(default_factory=NoTrunks)
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
+    may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
+    """Whether a caller may take the calls that ring at an account's telephones."""
     proxied: dict[str, Call] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
@@ -159,11 +164,15 @@ class Exchange:
         account = call.limited_for
         if len(self.calls) >= self.settings.calls:
             raise Failure("full", "Too many calls", temporary=True)
-        if account is not None and self._calls_of[account] >= self.settings.calls_per_account:
+        if account is not None and self._calls_of[account] >= self._calls_limit(account):
             raise Failure("full", "Too many calls of one account", private=str(account), temporary=True)
         self.calls[call.id] = call
         if account is not None:
             self._calls_of[account] += 1
+
+    def _calls_limit(self, account_id: int) -> int:
+        limit = self.people.setting(account_id, "CallsLimit")
+        return limit if isinstance(limit, int) else self.settings.calls_per_account
 
     def leave(self, call: Call) -> None:
         """A call is over."""

@@ -9,6 +9,7 @@ from pbx.b2bua.leg import Leg, LegOwner
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import SUPPORTED
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
@@ -26,7 +27,10 @@ class IncomingLeg(Leg):
         security = exchange.security_of(None if caller.account is None else caller.account.id)
         agent = request.get("User-Agent") or ""
         super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security, agent)
-        self.caller = caller
+        self.person = caller
+        self.knows_from_change = "from-change" in request.tokens("Supported")
+        self.introduced: tuple[tuple[str, str], ...] = ()
+        """What the 200 says of who has answered."""
         self.theirs = read_description(request)
         done = self.workarounds
         user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else ""
@@ -78,7 +82,7 @@ class IncomingLeg(Leg):
             return
         if self.settled and description is not self.told:
             self._owed = description
-        self.invite.accept(description.encode(), self._headers())
+        self.invite.accept(description.encode(), (*self._headers(), ("Supported", SUPPORTED), *self.introduced))
 
     def session_acknowledged(self, session: Session, request: Request) -> None:
         owed, self._owed = self._owed, None

@@ -41,7 +41,9 @@ from pbx.workarounds.kinds import Workaround
 
 # Limit: streams besides the audio that one leg may have; a video phone with slides and chat needs three.
 MOST_STREAMS = 4
-TRANSLATED = ("PCMU/8000", "PCMA/8000", "G722/8000", "OPUS/48000/2", "GSM/8000")
+TRANSLATED = (
+    "PCMU/8000", "PCMA/8000", "G722/8000", "OPUS/48000/2", "GSM/8000", "G726-32/8000", "AAL2-G726-32/8000",
+)  # fmt: skip
 """Codecs that the media engine turns into each other, the cheapest first."""
 _WIDE = ("G722/8000", "OPUS/48000/2")
 

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 from base.failures import Failure
 from directory.model import Account, Caller
 from pbx.b2bua import diversion
-from pbx.b2bua.asserted import by_trunk, from_by_trunk, from_value, headers_for
+from pbx.b2bua.asserted import NOBODY, by_trunk, from_by_trunk, from_value, headers_for, recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
+from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.leg_media import translatable
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.b2bua.trunk_line import TrunkLine
 from pbx.registrar.bindings import Binding
-from pbx.signal.answer import Answer
-from pbx.signal.branch import Branch, Device, Foreign, Program, Target
+from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer
+from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
 from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
 from pbx.sipcore.reliable import EXTENSION
+from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
 
@@ -49,6 +51,8 @@ class PhoneBranch:
         self._translating = False
         self._looking: asyncio.Task[None] | None = None
         self.leg: OutgoingLeg | None = None
+        self.picked_up: IncomingLeg | None = None
+        """Who has taken the call that rang here."""
 
     def start(self) -> None:
         self._looking = self._exchange.spawn(self._run(), f"branch {self._branch.number} of {self._call.id}")
@@ -96,7 +100,7 @@ class PhoneBranch:
             place.routes,
             origin.hops,
             headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
-            account=place.account,
+            person=place.person,
             agent=place.agent,
             reliable=origin.reliable,
             prover=None if place.line is None else place.line.credentials(),
@@ -165,6 +169,24 @@ class PhoneBranch:
         if self.leg is not None:
             self.leg.discard()
 
+    # --- another telephone picks the call up
+
+    def offer_for(self, newcomer: Leg) -> SessionDescription | None:
+        return self._call.origin.offer(newcomer)
+
+    def hand_over(self, newcomer: IncomingLeg) -> bool:
+        """He has the caller's offer and has answered it: he takes the call. False when it is no longer to be had."""
+        ringing = self.leg
+        if self._branch.state is not BranchState.RINGING or ringing is None:
+            return False
+        self.leg, self.picked_up = None, newcomer
+        ringing.abandon(COMPLETED_ELSEWHERE)
+        record, account = self._call.record, newcomer.person.account
+        self._tell(Answer(200))
+        record.callee = recorded(newcomer.person).removeprefix("sip:")
+        record.callee_account = None if account is None else account.id
+        return True
+
     def _tell(self, answer: Answer) -> None:
         self._call.signal.answer(self._branch, answer)
 
@@ -221,7 +243,7 @@ class Place:
     flow: Flow
     address: str
     routes: tuple[str, ...] = ()
-    account: int | None = None
+    person: Caller = NOBODY
     instance: str = ""
     agent: str = ""
     line: TrunkLine | None = None
@@ -240,7 +262,8 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
             return await _by_trunk(exchange, line, route.address.local)
         case Foreign(route):
             uri = foreign_uri(route.address, dialled)
-            return Place(uri, await exchange.stack.flow_to(Uri.parse(uri)), str(route.address))
+            flow = await exchange.stack.flow_to(Uri.parse(uri))
+            return Place(uri, flow, str(route.address), person=Caller(f"sip:{route.address}"))
         case Program():
             raise Failure("invalid", "A program is no phone")
 
@@ -251,7 +274,8 @@ async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
         raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
     uri = line.trunk.identity.replace(user=number)
     flow = await exchange.stack.flow_to(line.trunk.next_hop)
-    return Place(str(uri), flow, f"{number}@{line.trunk.domain}", line.routes, line=line)
+    address = f"{number}@{line.trunk.domain}"
+    return Place(str(uri), flow, address, line.routes, Caller(f"sip:{address}"), line=line)
 
 
 def device(account: Account, binding: Binding) -> Place:
@@ -261,15 +285,25 @@ def device(account: Account, binding: Binding) -> Place:
         binding.flow,
         account.address,
         tuple(binding.path),
-        account.id,
+        _owner(account),
         binding.instance,
         binding.user_agent,
     )
 
 
+def _owner(account: Account) -> Caller:
+    """Whoever answers a telephone that registered with the account's password."""
+    return Caller(f"sip:{account.address}", account.real_name, account)
+
+
 def leg_of(runner: object) -> OutgoingLeg | None:
     """The leg of a branch to a phone."""
     return runner.leg if isinstance(runner, PhoneBranch) else None
+
+
+def answered_leg(runner: object) -> Leg | None:
+    """The leg that has answered a branch to a phone: its own, or that of who picked its call up."""
+    return (runner.picked_up or runner.leg) if isinstance(runner, PhoneBranch) else None
 
 
 def targets_of(response: Response | None) -> tuple[str, ...]:

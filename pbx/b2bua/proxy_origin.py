@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from directory.model import Caller
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
 from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.sip_origin import SipOrigin
@@ -56,7 +55,7 @@ class ProxyOrigin:
     def asked(self) -> SessionDescription | None:
         return None
 
-    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+    def offer(self, leg: Leg) -> SessionDescription | None:
         return None
 
     def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:

@@ -24,6 +24,8 @@ from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.proxy_branch import Forwarder
 from pbx.b2bua.proxy_origin import ProxyOrigin
+from pbx.b2bua.replacing import meant, replace
+from pbx.b2bua.replacing import proxied as proxied_dialog
 from pbx.b2bua.sip_origin import SipOrigin
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.programs import Programs
@@ -90,7 +92,14 @@ class Switchboard:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
         caller = complete(caller, request, lambda uri: self._owns(caller.account, uri))
-        way = self._way(caller, resolution.route)
+        found = meant(exchange, request)
+        if found is not None:
+            replace(exchange, transaction, caller, found)
+            return
+        way = self._way(caller, resolution.route, request)
+        if request.has("Replaces") and way.kind is WayKind.B2BUA and not isinstance(resolution.route, ForeignRoute):
+            transaction.reply(481)  # RFC 3891 §3
+            return
         forwarder = exchange.forwarder
         proxied = None
         if way.kind is WayKind.PROXY and forwarder is not None:
@@ -121,15 +130,17 @@ class Switchboard:
             else:
                 self._take(call, origin, transaction, resolution.route)
 
+    def _way(self, caller: Caller, route: Route, request: Request) -> Way:
+        if proxied_dialog(self.exchange, request):
+            return Way(WayKind.PROXY, "replaces a proxied dialog")
+        trunks = self.exchange.trunks
+        trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
+        return choose("INVITE", caller, route, self._features(caller, route), trunk)
+
     def _owns(self, account: Account | None, uri: Uri) -> bool:
         """Whether an address is a name of that account."""
         route = self.exchange.people.resolve(Address(uri.user, uri.host), caller=None, services=False).route
         return isinstance(route, AccountRoute) and route.account == account
-
-    def _way(self, caller: Caller, route: Route) -> Way:
-        trunks = self.exchange.trunks
-        trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
-        return choose("INVITE", caller, route, self._features(caller, route), trunk)
 
     def _features(self, caller: Caller, route: Route) -> bool:
         """Whether server-side call features are on for the one who is called, or who calls out (decision 3)."""

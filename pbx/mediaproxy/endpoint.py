@@ -244,7 +244,7 @@ class Endpoint:
             return None
         before = self.latch.source
         if not self.latch.accept(source, ssrc, now):
-            counted["media.strangers"] += 1
+            counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
             return None
         if before is not self.latch.source:
             self._aim()
@@ -370,7 +370,7 @@ class Endpoint:
             ssrc = int.from_bytes(buffer[8:12], "big")
         before = self.latch.source
         if not size or not self.latch.accept(source, ssrc, now):
-            counted["media.strangers"] += 1
+            counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
             return
         if before is not self.latch.source:
             self._aim()
@@ -387,7 +387,10 @@ class Endpoint:
 
     def receive_control(self, data: memoryview, source: Address, now: float, counted: Counter[str]) -> None:
         """A datagram has come to the RTCP port: believed when it comes from the peer's host."""
-        if not self.targets or source[0] != self.targets[0][0]:
+        if self.settings is None:
+            counted["media.early"] += 1  # the peer is quicker than its answer
+            return
+        if not self.latch.belongs(source):
             self.latch.strangers += 1
             counted["media.strangers"] += 1
             return

@@ -25,7 +25,7 @@ class PolicySettings:
     """`extensions`: option tags that a Require may name (RFC 3261 §8.2.2.3)."""
 
     allowed: tuple[str, ...] = ALLOWED
-    extensions: frozenset[str] = frozenset({"100rel", "gruu", "path", "timer"})
+    extensions: frozenset[str] = frozenset({"100rel", "gruu", "histinfo", "norefersub", "path", "replaces", "timer"})
     free_attempts: int = 5
     longest_delay: float = 8.0
     delayed: int = 1000

@@ -22,6 +22,7 @@ from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
 from pbx.proxy.strict import loosen, tighten
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
@@ -79,6 +80,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.anchors: Anchors | None = None
         """Who relays media of calls whose parties cannot reach each other."""
+        self.gruus: Gruus | None = None
         self.on_bye: Callable[[str, frozenset[str]], None] | None = None
         """Told the Call-ID and both tags of each BYE that passes: the end of a dialog that was set up through us."""
         metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
@@ -243,8 +245,17 @@ class Proxy:
         second = first_route(request)
         if second is not None and second.user == first.user:
             request.remove_first("Route")
+        self._translate(request, flow)
         tighten(request)
         return flow
+
+    def _translate(self, request: Request, flow: Flow) -> None:
+        """A telephone that gave its GRUU as Contact gets what it registered (RFC 5627 §6.1)."""
+        route = None if self.gruus is None else self.gruus.route(Uri.parse(request.uri))
+        if isinstance(route, AccountRoute):
+            for binding in self._bindings.known(route.account.id):
+                if (binding.instance, binding.flow) == (route.instance, flow):
+                    request.uri = binding.contact
 
     # --- both --------------------------------------------------------------------------------------------------------
 

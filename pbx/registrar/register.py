@@ -67,6 +67,8 @@ class Registration:
     limits: Limits
     away: frozenset[str] = frozenset()
     """Keys of bindings whose connection is gone."""
+    silent: frozenset[str] = frozenset()
+    """Keys of bindings that do not answer OPTIONS any more."""
     workarounds: frozenset[Workaround] = NOTHING
     is_gruu: Callable[[Uri], bool] = lambda _uri: False
 
@@ -139,8 +141,11 @@ def _settle(
     """Make room by dropping the oldest: a phone that changes its port at each start must not lock its owner out."""
     for key, lost in known.items():
         # A phone that comes back replaces what it lost, also under a new address
-        over = key in registration.away and key not in put and not lost.reg_id
-        if over and any(same_device(lost, binding) for binding in put.values()):
+        if key in put or lost.reg_id:
+            continue
+        over = key in registration.away and any(same_device(lost, binding) for binding in put.values())
+        silent = key in registration.silent
+        if over or any(_moved(lost, binding) or (silent and _again(lost, binding)) for binding in put.values()):
             drop[key] = lost
     kept = [binding for key, binding in known.items() if key not in put and key not in drop]
     surplus = len(kept) + len(put) - registration.limits.contacts
@@ -157,6 +162,40 @@ def _settle(
         lasting=changed or bool(drop),
         fresh=fresh,
     )
+
+
+def _moved(before: Binding, now: Binding) -> bool:
+    """Whether a telephone goes on with its registration under another address (a new port, another network).
+
+    Deviation: RFC 3261 §10.2.1.1 lets a telephone add contacts under one Call-ID; those that say who they are, are
+    named alike and use the same transport are taken for one that has moved, and whose old address is dead.
+    """
+    if before.instance or now.instance or not now.user_agent:
+        return False
+    alike = (before.call_id, before.user_agent, before.flow.transport) == (
+        now.call_id,
+        now.user_agent,
+        now.flow.transport,
+    )
+    return alike and before.cseq < now.cseq and _user(before.contact) == _user(now.contact)
+
+
+def _again(before: Binding, now: Binding) -> bool:
+    """Whether a telephone seems to have been started again: all as before, but for the port that it says."""
+    return same_device(before, now) and _named(before.contact) == _named(now.contact)
+
+
+def _user(contact: str) -> str:
+    return _named(contact)[0]
+
+
+def _named(contact: str) -> tuple[str, str]:
+    """User and host of a contact."""
+    try:
+        uri = Uri.parse(contact)
+    except SipSyntaxError:
+        return contact, ""
+    return uri.user, uri.host.lower()
 
 
 def _out_of_order(request: Request, binding: Binding) -> bool:

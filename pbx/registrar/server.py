@@ -97,6 +97,7 @@ class Registrar:
             self._clock.wall(),
             limits,
             self.bindings.away(account.id),
+            self.bindings.silent(account.id),
             self._workarounds.for_(transaction.request.get("User-Agent") or "", transaction.flow.remote[0]),
             lambda uri: self.one_phone(uri) is not None,
         )

@@ -115,7 +115,8 @@ class SessionTimer:
         # RFC 4028 §9, table 2: a UAC without support never refreshes; the choice of the UAC is kept.
         refresher = "uas" if not known else (asked.refresher if asked is not None else "") or "uas"
         response.set("Session-Expires", str(Expires(min(seconds, _LONGEST), refresher)))
-        response.set("Supported", "timer")
+        if "timer" not in response.tokens("Supported"):
+            response.add("Supported", "timer")
         if refresher == "uac":
             response.set("Require", "timer")
         self._arm(min(seconds, _LONGEST), by_us=refresher == "uas")

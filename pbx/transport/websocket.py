@@ -109,6 +109,10 @@ class WebSocketStream:
 
     def _open(self, request: Request) -> None:
         self._under_way.end()
+        if self._protocol.eof_sent:  # what came right behind the upgrade, in the same segment, was no frame
+            self._metrics.count("pbx.transport.ws.refused")
+            self._below.close()
+            return
         asked = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
         if urlsplit(request.path).path not in PATHS:
             response = self._protocol.reject(404, "SIP is at /ws\n")

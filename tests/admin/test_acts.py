@@ -108,6 +108,7 @@ async def test_accounts(stage: Stage) -> None:
         "real_name": "Carol C",
         "aliases": ["203"],
         "pin": True,
+        "locked": False,
     }
     await stage.do("account.alias", name="203", alias="cc")
     await stage.do("account.password", name="carol", password="other")

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from base import log
-from base.logins import tell_failure
+from base.logins import tell, tell_failure
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILTER = EXAMPLES / "fail2ban" / "tandem.conf"
@@ -36,7 +36,9 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("mode", "found"), [("normal", len(GUESSES)), ("aggressive", len(GUESSES + OTHERS))])
+@pytest.mark.parametrize(
+    ("mode", "found"), [("normal", len(GUESSES)), ("aggressive", len(GUESSES + OTHERS)), ("toll", 1)]
+)
 def test_the_filter_finds_the_source(
     form: str, mode: str, found: int, tmp_path: Path, logged: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,6 +48,7 @@ def test_the_filter_finds_the_source(
     logger = log.get_logger("pbx.policy")
     for proto, source, user, reason in (*GUESSES, *OTHERS):
         tell_failure(logger, proto, source, user, reason)
+    tell(logger, "toll-fraud", "sip", ("192.0.2.7", 5060), "alice@example.org", "pace")
     logger.info("registered", account="alice@example.org", source="192.0.2.7")
     written = tmp_path / "log"
     written.write_text(logged.readouterr().err, "utf-8")

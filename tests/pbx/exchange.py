@@ -102,6 +102,7 @@ class Exchange:
         self.bindings = Bindings(clock)
         self.contacts_allowed = 10
         self.workarounds = done = Workarounds(STOCK)
+        gruus = Gruus(b"k" * 32, entropy, self.directory, self.bindings)
         self.registrar = Registrar(
             clock,
             entropy,
@@ -110,10 +111,11 @@ class Exchange:
             self.bindings,
             contacts=lambda _account: self.contacts_allowed,
             workarounds=done,
-            gruus=Gruus(b"k" * 32, entropy, self.directory, self.bindings),
+            gruus=gruus,
             service_route=self.stack.contact_for,
         )
         self.proxy = Proxy(self.stack, metrics, self.bindings, b"k" * 32, done)
+        self.proxy.gruus = gruus
         self.events = Events(
             clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts, workarounds=done
         )
