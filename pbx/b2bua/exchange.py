@@ -6,7 +6,6 @@ It knows no call; `switchboard` does. RFC 3261 §12 (a dialog is found by Call-I
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -217,18 +216,10 @@ class Exchange:
             _log.error("call task failed", task=task.get_name(), exc_info=error)
 
     async def settle(self, seconds: float) -> None:
-<<<<<<< HEAD
-        """Wait for what is under way, but no longer than this; then cancel it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._tasks:  # what ends may leave something to do: a leg its port to close
-                    await asyncio.wait(set(self._tasks))
-=======
         """Wait for what is under way and what follows from it, but no longer than this; then cancel it."""
         until = self.clock.now() + seconds
         while self._tasks and (left := until - self.clock.now()) > 0:
             await asyncio.wait(set(self._tasks), timeout=left)
->>>>>>> main
         for task in set(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
