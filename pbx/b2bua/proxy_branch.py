@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from base.failures import Failure
 from base.log import get_logger
+from pbx.b2bua import diversion
 from pbx.b2bua.asserted import screen
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.phone_branch import targets_of, where
@@ -72,6 +73,7 @@ class ProxyBranch:
             return
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
+        self._tell_history(outgoing, place.uri)
         try:
             await self._anchor_media(outgoing, place.uri)
         except Failure as failure:
@@ -80,6 +82,12 @@ class ProxyBranch:
         if self._given_up():
             return
         self._sent = exchange.stack.request(outgoing.request, outgoing.flow, self)
+
+    def _tell_history(self, outgoing: Outgoing, uri: str) -> None:
+        call, trusted = self._call, self._call.exchange.trusts(outgoing.flow)
+        said = call.origin.earlier
+        headers = diversion.headers_for(self._branch, uri, call.record.dialled, said, trusted=trusted)
+        diversion.put(outgoing.request, tuple((name, value) for name, value in headers if name != "Privacy"))
 
     def _given_up(self) -> bool:
         """Cancelled before it was sent."""
