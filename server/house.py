@@ -290,6 +290,7 @@ class House:
         self.stack.shut_out = policy.blocks.shut_out
         self._closing.callback(bridges.surroundings(self.directory, self.stack))
         self.stack.on_flow_ended(self.registrar.flow_ended)
+        self.stack.way = self.bindings.way
         await self.host.warm()
         recovered = await self.host.recover()
         if recovered:

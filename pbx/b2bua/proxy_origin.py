@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from directory.model import Caller
+from pbx.b2bua import diversion
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
@@ -54,6 +55,10 @@ class ProxyOrigin:
     @property
     def caller(self) -> Caller:
         return self._caller
+
+    @property
+    def earlier(self) -> tuple[tuple[str, str], ...]:
+        return diversion.earlier(self._transaction.request, self._caller)
 
     @property
     def asked(self) -> SessionDescription | None:
