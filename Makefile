@@ -49,8 +49,9 @@ bench: $(READY) ## figures: CPU, memory, latency
 	@$(BIN)/python -m bench
 
 .PHONY: fuzz
-fuzz: $(READY) ## parsers against random input
+fuzz: $(READY) ## parsers against random input; TANDEM_FUZZ=60: seconds for each guided target
 	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest tests/fuzz --timeout 1800
+	$(BIN)/python -m tests.fuzz
 
 .PHONY: docs
 docs: $(READY) ## write the pages that are made from the code

@@ -20,7 +20,23 @@ def _shown(desk: Desk, account: Account) -> dict[str, Json]:
         "real_name": account.real_name,
         "aliases": list(desk.directory.aliases(account.id)),
         "pin": desk.directory.has_pin(account.id),
+        "locked": _locked(desk, account),
     }
+
+
+def _locked(desk: Desk, account: Account) -> bool:
+    """Whether its calls out of the server are locked."""
+    return desk.directory.setting(account.id, "CallOutLocked") == "YES"
+
+
+async def _unlock(desk: Desk, arguments: Arguments) -> Json:
+    account = desk.account(arguments.text("name"), arguments.text("domain"))
+    if not _locked(desk, account):
+        raise Failure("invalid", f"calls of {account.address} are not locked")
+    await desk.directory.set_setting(account.id, "CallOutLocked", None)
+    if _locked(desk, account):
+        raise Failure("denied", f"CallOutLocked is set for the domain {account.domain} or for the server")
+    return _shown(desk, account)
 
 
 async def _list(desk: Desk, arguments: Arguments) -> Json:
@@ -68,9 +84,10 @@ async def _remove(desk: Desk, arguments: Arguments) -> Json:
     account = desk.account(arguments.text("name"), arguments.text("domain"))
     if arguments.text("name").partition("@")[0].lower() != account.name:
         raise Failure("invalid", f"{arguments.text('name')} is an alias of {account.address}: give the account's name")
+    shown = _shown(desk, account)
     await desk.directory.remove_account(account.id)
     await desk.mailboxes.remove_mail(account.id)
-    return _shown(desk, account)
+    return shown
 
 
 async def _alias(desk: Desk, arguments: Arguments) -> Json:
@@ -111,6 +128,7 @@ ACTS = (
             Parameter("pin", required=False, secret=True),
         ),
     ),
+    Act("account.unlock", "let an account call out again", Right.USERS, _unlock, (_NAME, _DOMAIN)),
     Act("account.remove", "remove an account and its mail", Right.USERS, _remove, (_NAME, _DOMAIN)),
     Act(
         "account.alias",

@@ -20,6 +20,7 @@ from base.log import get_logger
 from directory.directory import Directory
 from directory.model import Account
 from pbx.trunk.trunks import Trunks
+from pbx.workarounds.server import WorkaroundStore
 
 _log = get_logger("admin")
 
@@ -87,6 +88,7 @@ class Desk:
     certificates: CertificateStore | None = None
     trunks: Trunks | None = None
     blocks: Blocks | None = None
+    workarounds: WorkaroundStore | None = None
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from admin import accounts, certificates, domains, monitor, names, network, prompts, router, rules, settings, trunks
+from admin import (
+    accounts,
+    certificates,
+    domains,
+    monitor,
+    names,
+    network,
+    prompts,
+    router,
+    rules,
+    settings,
+    trunks,
+    workarounds,
+)
 from admin.acts import Acts, Desk
 
 ALL = (
@@ -17,6 +30,7 @@ ALL = (
     *router.ACTS,
     *rules.ACTS,
     *trunks.ACTS,
+    *workarounds.ACTS,
 )
 
 

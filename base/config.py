@@ -59,6 +59,7 @@ class SipConfig:
     qualify: int = 60  # seconds between two OPTIONS to UDP telephones behind a NAT; 0: off
     tls_verify: bool = True  # whether servers that we call over TLS must prove their name
     admission: int | Literal["auto", "off"] = "auto"  # new requests a second let in; auto: as many as can be served
+    origins: tuple[str, ...] = ()  # web pages that may connect by WebSocket besides our own; "*": all
     tls_authorities: str = ""  # a PEM file of authorities to trust besides the system's
 
 
@@ -207,6 +208,17 @@ def _addresses(value: object) -> tuple[str, ...]:
     return found
 
 
+_ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d{1,5})?|\*|null", re.IGNORECASE)
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    found = tuple(_text(item) for item in _list(value))
+    for text in found:
+        if _ORIGIN.fullmatch(text) is None:
+            raise _Wrong(f'{text!r} is no origin of a web page; write "https://phone.example.org", or "*" for all')
+    return found
+
+
 def _one_of(*words: str) -> Callable[[object], str]:
     def word(value: object) -> str:
         if value not in words:
@@ -251,6 +263,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "admission": _admission,
         "tls_verify": _flag,
         "tls_authorities": _text,
+        "origins": _origins,
     },
     "media": {"ports": _port_range, "address": _address, "advertised": _optional_address, "security": _security},
     "nat": {

@@ -123,6 +123,15 @@ def source_of(host: str) -> str:
     return str(ipaddress.IPv6Address(int(address) >> 64 << 64)) + "/64"
 
 
+def neighbourhood(host: str) -> str:
+    """The network that a peer stays in when its address changes a little: a pool of a carrier's routers, or a site."""
+    address = plain_address(host)
+    if address is None:
+        return host
+    keep = 24 if address.version == 4 else 48
+    return str(ipaddress.ip_network((address, keep), strict=False).network_address)
+
+
 def _merged(ranges: Iterable[_Range]) -> tuple[_Range, ...]:
     merged: list[_Range] = []
     for version, first, last in sorted(ranges):

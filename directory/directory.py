@@ -104,6 +104,10 @@ class Directory:
         """One more name or address of this machine (an interface that came up, an advertised address)."""
         self._hosts.add(names.plain_host(host))
 
+    def remove_host(self, host: str) -> None:
+        """This machine has that address no more."""
+        self._hosts.discard(names.plain_host(host))
+
     async def create_domain(self, name: str) -> str:
         """Add a domain; the first one becomes the main domain. Returns its name as kept."""
         domain = names.checked_domain(name)
@@ -247,7 +251,8 @@ class Directory:
     # ---- secrets -------------------------------------------------------------------------------------------------
 
     def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
-        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password."""
+        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password.
+        Of the account NOBODY it is worth nothing, and the work is the same."""
         key = (account_id, username, realm, algorithm)
         value = self._derived.get(key)
         if value is None:
@@ -256,7 +261,7 @@ class Directory:
         return value
 
     def check_password(self, account_id: int, password: str) -> bool:
-        """Compare in a time that tells nothing."""
+        """Compare in a time that tells nothing; of NOBODY, whatever comes out."""
         return same(self._store.secret(account_id, "password"), password)
 
     async def set_password(self, account_id: int, password: str) -> None:

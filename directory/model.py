@@ -49,10 +49,12 @@ class Use(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class AccountRoute:
-    """The address leads to an account. With `services` false (`;services=no`) the account's call rules are left out."""
+    """The address leads to an account. With `services` false (`;services=no`) the account's call rules are left out.
+    With `instance` it leads to that one of its telephones only."""
 
     account: Account
     services: bool = True
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,11 @@ class GroupRoute:
 @dataclass(frozen=True, slots=True)
 class ForeignRoute:
     """The address leads out of this server. `relay`: a record of the Router leads it there for everybody, also for
-    those who proved nothing."""
+    those who proved nothing; `emergency`: it began with an emergency number."""
 
     address: Address
     relay: bool = False
+    emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)

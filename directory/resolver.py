@@ -44,6 +44,7 @@ class _Walk:
     programs: bool
     use: Use = Use.SIGNAL
     relay: bool = False
+    emergency: bool = False
     steps: list[str] = field(default_factory=list)
 
     def say(self, step: str) -> None:
@@ -105,6 +106,7 @@ class Resolver:
         )
         if isinstance(outcome, Verdict):
             return UnknownRoute(address)
+        walk.emergency = walk.emergency or (emergency and self._local_domain(address.domain) is not None)
         walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
         walk.programs = walk.programs or record.names_program
         return outcome
@@ -114,7 +116,7 @@ class Resolver:
 
     def _foreign(self, address: Address, walk: _Walk) -> Route:
         walk.say(f"{address.domain} is not a domain of this server")
-        return ForeignRoute(address, walk.relay)
+        return ForeignRoute(address, walk.relay, walk.emergency)
 
     def _local(self, address: Address, walk: _Walk, owner: Account | None) -> Route | Address:
         """One of our domains: the order of the numbering plan. An Address starts again."""

@@ -21,6 +21,9 @@ from base.failures import Failure
 
 Algorithm = Literal["MD5", "SHA-256"]
 
+NOBODY = 0
+"""The account that nobody has; its password is there to make the work for unknown users the same."""
+
 _KEY = 32
 _NONCE = 12
 _CACHED = 50_000  # Limit: derived values kept, about 150 bytes each.
@@ -67,6 +70,11 @@ class Keyring:
     def seal(self, text: str, purpose: str) -> bytes:
         nonce = self._entropy.octets(_NONCE)
         return nonce + self._cipher.encrypt(nonce, text.encode(), purpose.encode())
+
+    def decoy(self, purpose: str) -> bytes:
+        """Something sealed that stands for no secret; it takes no randomness, as nothing hangs on it."""
+        nonce = bytes(_NONCE)
+        return nonce + self._cipher.encrypt(nonce, b"a password of nobody", purpose.encode())
 
     def open(self, sealed: bytes, purpose: str) -> str:
         """Raises Failure("unavailable") when the key is not the one that sealed."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from base.failures import Failure
 from base.values.kinds import Value
+from directory import pace
 from directory.rules import occasion
 
 
@@ -25,6 +26,7 @@ class Kind(enum.Enum):
     NUMBER = "a number"
     TEXT = "text"
     TARGETS = "a list of addresses"
+    PACE = "a pace: 10,1m (ten a minute), several with `;`, or unlimited"
     DAYS = "days such as Mon-Fri or Mon,Wed"
     WHEN = "never, always, work hours, after hours, or a span such as 18:00-07:30"
     ZONE = "a time zone such as Europe/Berlin, or nothing for that of the machine"
@@ -64,6 +66,16 @@ _TABLE = (
     # who may call in, and out (pbx/policy)
     Setting("AcceptStrangers", Kind.FLAG, "NO", "take calls from the Internet that proved nothing"),
     Setting("OutsideCalls", Kind.FLAG, "YES", "may call out of this server; a gateway only if set at the account"),
+    Setting("CallsLimit", Kind.NUMBER, 40, "calls that one account may place at once"),
+    # what calls out of this server may cost an account (pbx/toll)
+    Setting("CallOutLimit", Kind.NUMBER, 10, "calls out at once"),
+    Setting("CallOutFlow", Kind.PACE, "20,1m; 200,1h", "how many calls out may be placed how fast"),
+    Setting("CallOutAllowed", Kind.TARGETS, ("*",), "where calls out may lead: patterns such as +49* or *@example.org"),
+    Setting("CallOutDenied", Kind.TARGETS, (), "where they may not lead, whatever is allowed: such as +49900*, 00900*"),
+    Setting("CallOutHours", Kind.WHEN, "always", "when calls out may be placed"),
+    Setting("CallOutLongest", Kind.SECONDS, 43_200, "how long one may last; 0: no limit"),
+    Setting("CallOutLockAfter", Kind.PACE, "15,10m", "refused calls out that lock them; unlimited: never"),
+    Setting("CallOutLocked", Kind.FLAG, "NO", "calls out are locked; `tandem account unlock` ends it"),
     # who sees whom (pbx/presence)
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),
     Setting("ShowPeers", Kind.FLAG, "NO", "let watchers of the lines see with whom calls are"),
@@ -128,6 +140,8 @@ def _shaped(kind: Kind, value: Value) -> Value:
             return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
         case Kind.TEXT:
             return str(value) if isinstance(value, str | int) else None
+        case Kind.PACE:
+            return _text(value, pace.parse)
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
         case Kind.DAYS | Kind.WHEN | Kind.ZONE:
@@ -150,6 +164,14 @@ def _timely(kind: Kind, value: Value) -> Value:
                 return text.lower()
     except (ValueError, KeyError, OSError):  # the last two are ZoneInfo's for what it does not know
         return None
+
+
+def _text(value: Value, check: Callable[[str], object]) -> Value:
+    """The text, when `check` takes it; that raises Failure("invalid") with more words than we have."""
+    if not isinstance(value, str | int):
+        return None
+    check(str(value))
+    return str(value)
 
 
 def targets(value: Value) -> tuple[str, ...]:

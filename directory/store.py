@@ -18,7 +18,7 @@ from base.values.text import format_value, parse_value
 from directory import tables
 from directory.image import Forwarder, Group, Image, Owner
 from directory.model import Account
-from directory.secrets import Keyring
+from directory.secrets import NOBODY, Keyring
 
 _T = TypeVar("_T")
 
@@ -50,6 +50,7 @@ class Store:
         """Bring the tables up to date and read them. Raises Failure("newer" | "unavailable")."""
         await self._database.migrate(tables.COMPONENT, tables.MIGRATIONS)
         self.image.load(await self._database.read(tables.read_all))
+        self.image.put_secret(NOBODY, "password", self._keyring.decoy(_purpose(NOBODY, "password")))
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         self._listeners.append(callback)

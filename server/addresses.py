@@ -11,16 +11,16 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-_ANY = ("0.0.0.0", "::")
+ANYWHERE = ("0.0.0.0", "::")
 
 
 def own_names(listened: Iterable[str], advertised: str) -> list[str]:
     """Names and numeric addresses, without doubles; the machine's full name first."""
     listened = list(listened)
     names = [socket.getfqdn(), socket.gethostname(), advertised, *listened]
-    if any(host in _ANY for host in listened):
+    if any(host in ANYWHERE for host in listened):
         names += [*own_addresses(), "127.0.0.1", "::1"]
-    return [name for name in dict.fromkeys(names) if name and name not in _ANY]
+    return [name for name in dict.fromkeys(names) if name and name not in ANYWHERE]
 
 
 def own_addresses(proc: Path = Path("/proc/net")) -> list[str]:

@@ -43,6 +43,17 @@ def admission(directory: Directory, bindings: Bindings, stack: SipStack) -> None
     stack.preferences.registered = bindings.has_flow
 
 
+def locks(directory: Directory, forget: Callable[[int], None]) -> Callable[[], None]:
+    """Tell the toll guard when an account's lock was set or lifted, or the account is gone. Returns what ends it."""
+
+    def take_note(change: DirectoryChange) -> None:
+        lock = change.what == "setting" and change.key == "CallOutLocked"
+        if (lock or change.what == "removed") and change.account_id is not None:
+            forget(change.account_id)
+
+    return directory.subscribe(take_note)
+
+
 def watchers(
     directory: Directory,
     review: Callable[[int | None], None],

@@ -12,6 +12,7 @@ import typer
 from server.command_accounts import accounts, domains, settings
 from server.command_certificates import certificates
 from server.command_data import data_commands
+from server.command_import import account_import
 from server.command_names import forwarders, groups
 from server.command_network import network
 from server.command_prompts import prompts
@@ -20,6 +21,7 @@ from server.command_rules import rules
 from server.command_serve import serve
 from server.command_trunk import trunks
 from server.command_watch import calls, registrations, status, stop
+from server.command_workarounds import workarounds
 
 
 def _version(asked: bool) -> None:
@@ -61,6 +63,7 @@ app.command("status")(status)
 app.command("calls")(calls)
 app.command("registrations")(registrations)
 app.command("route")(route)
+accounts.command("import")(account_import)
 app.add_typer(accounts, name="account")
 app.add_typer(groups, name="group")
 app.add_typer(forwarders, name="forwarder")
@@ -72,6 +75,7 @@ app.add_typer(rules, name="rule")
 app.add_typer(trunks, name="trunk")
 app.add_typer(prompts, name="prompts")
 app.add_typer(certificates, name="certificates")
+app.add_typer(workarounds, name="workaround")
 app.add_typer(data_commands, name="data")
 
 

@@ -18,6 +18,7 @@ from server.command_output import (
     rows,
     say,
     show_json,
+    show_pairs,
     show_rows,
 )
 
@@ -33,7 +34,14 @@ PinOption = Annotated[
     str | None, typer.Option("--pin", metavar="DIGITS", help="Digits that open the mailbox by phone.")
 ]
 
-_ACCOUNT_COLUMNS = {"name": "NAME", "domain": "DOMAIN", "aliases": "ALIASES", "real_name": "REAL NAME", "pin": "PIN"}
+_ACCOUNT_COLUMNS = {
+    "name": "NAME",
+    "domain": "DOMAIN",
+    "aliases": "ALIASES",
+    "real_name": "REAL NAME",
+    "pin": "PIN",
+    "locked": "LOCKED",
+}
 
 
 @accounts.command("list")
@@ -132,6 +140,27 @@ def account_alias(
         show_json(made.get("aliases"))
         return
     say(f"{made.get('name')}@{made.get('domain')}: {_plain(made.get('aliases')) or 'no aliases'}")
+
+
+@accounts.command("show")
+def account_show(
+    name: NameArgument, domain: DomainOption = None, data: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """Show one account. LOCKED tells whether its calls out of the server are locked.
+
+    Example: tandem account show alice
+    """
+    show_pairs(row(ask(data, "account.show", name=name, domain=domain)), as_json=as_json)
+
+
+@accounts.command("unlock")
+def account_unlock(name: NameArgument, domain: DomainOption = None, data: DataOption = None) -> None:
+    """Let an account call out of the server again, after it was locked on suspicion of fraud.
+
+    Example: tandem account unlock alice
+    """
+    there = row(ask(data, "account.unlock", name=name, domain=domain))
+    say(f"{there.get('name')}@{there.get('domain')} may call out again")
 
 
 @accounts.command("remove")

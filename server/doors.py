@@ -18,11 +18,14 @@ from apps.prompt_store import EnvironmentPrompts
 from base.failures import Failure
 from directory.directory import Directory
 from directory.model import Account
+from directory.secrets import NOBODY
 from mail.imap.server import Endpoint, ImapServer
 from pbx.mediaproxy.wav import convert_prompt
 from pbx.policy.blocks import Blocks
+from server.addresses import ANYWHERE
 from server.certificates import CertificateKeeper
 from server.house import House
+from server.interfaces import AddressWatch
 from server.options import ServeOptions
 
 FALLBACK = 2000
@@ -43,9 +46,28 @@ class Doors:
         """Raises Failure or OSError."""
         await self._control(shutdown)
         await self._imap()
+        self._watch_addresses()
 
     async def close(self) -> None:
         await self._closing.aclose()
+
+    def _watch_addresses(self) -> None:
+        """Who listens everywhere is also called by the addresses that the machine gets later."""
+        house = self._house
+        if not any(listen.host in ANYWHERE for listen in self._options.config.sip.listen):
+            return
+
+        def came(host: str) -> None:
+            house.directory.add_host(host)
+            house.stack.readdressed()
+
+        def went(host: str) -> None:
+            house.directory.remove_host(host)
+            house.stack.readdressed()
+
+        watch = AddressWatch(came, went)
+        watch.start()
+        self._closing.callback(watch.close)
 
     async def _control(self, shutdown: Callable[[], None]) -> None:
         house = self._house
@@ -59,6 +81,7 @@ class Doors:
             self._certificates(),
             house.trunks,
             _Blocks(house.blocks),
+            house.workarounds,
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()
@@ -107,9 +130,8 @@ class Passwords:
         local, _, host = user.rpartition("@") if "@" in user else (user, "", self._directory.main_domain)
         domain = self._directory.local_domain(host)
         account = self._directory.find_account(domain, local) if domain is not None else None
-        if account is None or not self._directory.check_password(account.id, password):
-            return None
-        return account
+        right = self._directory.check_password(NOBODY if account is None else account.id, password)
+        return account if right else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,21 +42,29 @@ from pbx.nat.keepalive import KeepAlive
 from pbx.policy.policy import Policy, Rooms
 from pbx.policy.settings import ALLOWED, PolicySettings
 from pbx.presence.room import Events
+from pbx.presence.watchers import Watchers
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.registrar.qualify import Qualifier, Qualifying
 from pbx.registrar.server import Registrar
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request
 from pbx.sipcore.section_guard import media_security
 from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.timers import Timers
+from pbx.toll.guard import TollGuard
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
 from pbx.trunk.trunks import Trunks
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.server import WorkaroundStore
 from server import bridges
 from server.listening import stack_settings
 from server.monitor import HouseMonitor
+from server.postmaster import Postmaster
 
 _log = get_logger("server")
 
@@ -144,8 +152,22 @@ class House:
     async def _floor_calls(self) -> None:
         ground = self.ground
         clock, entropy, metrics = ground.clock, ground.entropy, self.metrics
+        self.workarounds = WorkaroundStore(self.database)
+        await self.workarounds.start()
+        done = self.workarounds.table
         self.bindings = Bindings(clock)
-        self.registrar = Registrar(clock, entropy, metrics, self.database, self.bindings, contacts=self._phones_allowed)
+        gruus = Gruus(ground.key, entropy, self.directory, self.bindings)
+        self.registrar = Registrar(
+            clock,
+            entropy,
+            metrics,
+            self.database,
+            self.bindings,
+            contacts=self._phones_allowed,
+            workarounds=done,
+            gruus=gruus,
+            service_route=lambda flow: self.stack.contact_for(flow),
+        )
         await self.registrar.start()
         self._closing.push_async_callback(self.registrar.close)
         self.stack = SipStack(
@@ -153,15 +175,28 @@ class House:
             clock,
             entropy,
             metrics,
-            stack_settings(self.config, ground.timers, self.certificates),
+            stack_settings(
+                self.config,
+                ground.timers,
+                self.certificates,
+                lambda host: self.directory.local_domain(host) is not None,
+            ),
         )
         self.book = CallBook(self.database, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
-        self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key)
+        self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
+        self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
         self.events = Events(
-            clock, entropy, metrics, self.stack, self.directory, self.bindings, self.store.voice_counts
+            clock,
+            entropy,
+            metrics,
+            self.stack,
+            self.directory,
+            self.bindings,
+            self.store.voice_counts,
+            workarounds=done,
         )
         self._closing.push_async_callback(self.events.close)
         self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
@@ -185,6 +220,9 @@ class House:
                     security=media_security(self.config.media.security),
                 ),
                 self.events.lines,
+                done,
+                gruus,
+                may_pick_up=Watchers(self.directory).may_watch,
             )
         )
 
@@ -216,7 +254,13 @@ class House:
             programs=ground.programs,
         )
         self.switchboard.attach(self.host)
+        postmaster = Postmaster(ground.clock, self.metrics, self.directory, self.delivery)
+        self._closing.push_async_callback(postmaster.close)
+        guard = TollGuard(ground.clock, self.metrics, self.directory, postmaster)
+        self.switchboard.exchange.toll = guard
+        self._closing.callback(bridges.locks(self.directory, guard.forget))
         self.switchboard.attach_proxy(self.proxy)
+        self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
@@ -236,9 +280,12 @@ class House:
             self.stack,
             Rooms(self.switchboard, self.events, self.registrar, self.proxy, self.messenger),
             PolicySettings(allowed=(*ALLOWED, "REFER")),
+            self.workarounds.table,
+            self.trunks,
         )
         self._closing.callback(policy.close)
         self.stack.attach(policy)
+        self.stack.answer_source(self._source_port)
         self.blocks = policy.blocks
         self.stack.shut_out = policy.blocks.shut_out
         self._closing.callback(bridges.surroundings(self.directory, self.stack))
@@ -248,6 +295,10 @@ class House:
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)
+
+    def _source_port(self, request: Request, flow: Flow) -> bool:
+        done = self.workarounds.table.for_(request.get("User-Agent") or "", flow.remote[0])
+        return Workaround.SOURCE_PORT in done
 
     # --- the SIP door
 
@@ -265,6 +316,7 @@ class House:
             self.stack,
             self.bindings,
             Qualifying(self.config.sip.qualify),
+            self.workarounds.table,
         )
         qualifier.start()
         self._closing.callback(qualifier.close)
@@ -275,6 +327,7 @@ class House:
             self.bindings,
             self.config.nat.keepalive,
             self.config.nat.interval,
+            self.workarounds.table,
         )
         keepalive.start()
         self._closing.callback(keepalive.close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from base.certificates import Certificates, client_context
 from base.config import LISTEN, Config, Listen, SipConfig
@@ -13,6 +13,7 @@ from pbx.sipcore.timers import Timers
 from pbx.transport.admission import AdmissionLimits
 from pbx.transport.doors import SECURE, StackSettings
 from pbx.transport.network import Endpoint
+from pbx.transport.origins import Origins
 
 
 def surroundings(config: Config) -> Surroundings:
@@ -26,8 +27,11 @@ def surroundings(config: Config) -> Surroundings:
     )
 
 
-def stack_settings(config: Config, timers: Timers, certificates: Certificates | None) -> StackSettings:
-    """Without certificates (a simulation) nothing that needs them is opened. Raises Failure("unavailable")."""
+def stack_settings(
+    config: Config, timers: Timers, certificates: Certificates | None, ours: Callable[[str], bool]
+) -> StackSettings:
+    """`ours` tells whether a host means this server. Without certificates (a simulation) nothing that needs them is
+    opened. Raises Failure("unavailable")."""
     sip = config.sip
     listens = [each for each in wanted(sip) if certificates is not None or each.transport not in SECURE]
     try:
@@ -49,6 +53,7 @@ def stack_settings(config: Config, timers: Timers, certificates: Certificates | 
         admission=admission(sip),
         # Of the default, which nobody asked for, a port that is taken costs only itself.
         dispensable=frozenset({"tls", "ws", "wss"}) if sip.listen is LISTEN else frozenset(),
+        origins=Origins(sip.origins, ours).admits,
     )
 
 

@@ -1,7 +1,7 @@
 """Writes the pages that the code itself knows best: `python -m tools.ledgers`.
 
 `docs/settings.md` comes from `directory.settings`; `docs/rfc.md` and `docs/quirks.md` from citations and tags in the
-code (`RFC nnnn §n`, `Deviation:`, `Interop:`, `Limit:`). A test fails when a page is not what this writes.
+code (`RFC nnnn §n`, `Deviation:`, `Missing:`, `Interop:`, `Limit:`). A test fails when a page is not what this writes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from directory.settings import SETTINGS
+from tools.workarounds_page import workarounds_page
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("base", "directory", "pbx", "mail", "cgpl", "admin", "apps", "gateways", "web", "server", "tools")
@@ -63,6 +64,7 @@ TITLES = {
     3711: "SRTP",
     3801: "Voice Profile for Internet Mail",
     3803: "Content-Duration",
+    3834: "Automatic Responses to Electronic Mail",
     3842: "SIP Message Summary and Message Waiting",
     3856: "SIP Presence Event Package",
     3857: "SIP Watcher Information",
@@ -86,6 +88,7 @@ TITLES = {
     4475: "SIP Torture Test Messages",
     4479: "Presence Data Model",
     4480: "Rich Presence",
+    4488: "SIP REFER without Subscription",
     4566: "SDP (obsolete)",
     4568: "SDP Security Descriptions",
     4572: "Comedia over TLS in SDP (obsolete)",
@@ -98,6 +101,10 @@ TITLES = {
     4662: "SIP Resource Lists",
     4731: "IMAP4 ESEARCH",
     4733: "RTP Payload for DTMF",
+    4825: "XCAP",
+    4826: "XML Formats for Resource Lists",
+    4916: "SIP Connected Identity",
+    5262: "Partial Presence",
     4961: "Symmetric RTP",
     4975: "The Message Session Relay Protocol (MSRP)",
     4978: "IMAP COMPRESS",
@@ -139,7 +146,9 @@ TITLES = {
     6177: "IPv6 Address Assignment to End Sites",
     6188: "AES-192 and AES-256 in SRTP",
     6347: "DTLS 1.2",
+    6454: "The Web Origin Concept",
     6455: "WebSocket",
+    6446: "SIP Event Rate Control",
     6464: "RTP Audio Level",
     6598: "Shared Address Space (100.64.0.0/10)",
     6665: "SIP Event Notification",
@@ -167,6 +176,7 @@ TITLES = {
     8446: "TLS 1.3",
     8489: "STUN",
     8643: "An Opportunistic Approach for SRTP",
+    8656: "TURN",
     8760: "SIP Digest with SHA-256",
     8827: "WebRTC Security Architecture",
     8829: "JavaScript Session Establishment Protocol (JSEP)",
@@ -180,8 +190,9 @@ TITLES = {
 
 _CITATION = re.compile(r"RFC (\d{3,5})\b((?:,? ?(?:and |to |-)?§[0-9A-Z][\w.]*)*)")
 _SECTION = re.compile(r"§([0-9A-Z][\w.]*)")
+_NOT_THERE = re.compile(r'Missing: .*?(?=\n\s*\n|"""|\n[#\s]*(?:Deviation|Missing|Interop|Limit): )', re.DOTALL)
 _CONTEXT = re.compile(r'^\s*"""')
-_TAG = re.compile(r"\b(Deviation|Interop|Limit): (.*)$")
+_TAG = re.compile(r"\b(Deviation|Missing|Interop|Limit): (.*)$")
 _CONSTANT = re.compile(r"^\s*([A-Za-z_][\w, ]*?)(?:: [\w\[\], |]+)? = (.+)$")
 
 
@@ -205,7 +216,8 @@ def citations() -> dict[int, dict[str, set[str]]]:
     """RFC number → section ("" for the whole) → modules."""
     cited: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in sources():
-        text = re.sub(r"\n\s*(?://|#)? *", " ", path.read_text("utf-8"))  # a citation may go over a line's end
+        followed = _NOT_THERE.sub("", path.read_text("utf-8"))
+        text = re.sub(r"\n\s*(?://|#)? *", " ", followed)  # a citation may go over a line's end
         for number, rest in _CITATION.findall(text):
             for section in _SECTION.findall(rest) or [""]:
                 cited[int(number)][section.rstrip(".")].add(_module(path))
@@ -283,8 +295,9 @@ def rfc_page() -> str:
         "# Standards that the code follows",
         "",
         "Written by `python -m tools.ledgers`; do not edit. A section stands here when the code cites it as",
-        "`RFC nnnn §n`, beside the line that obeys it. That a document is cited does not say that all of it is",
-        "implemented: what is missing is in [gaps.md](gaps.md).",
+        "`RFC nnnn §n`, beside the line that obeys it. What we do otherwise is under [Deviations](#deviations),",
+        "what of these documents is not there under [Not followed](#not-followed), each with its reason; what else",
+        "does not work is in [gaps.md](gaps.md).",
         "",
     ]
     for number in sorted(cited):
@@ -299,7 +312,7 @@ def rfc_page() -> str:
             ),
             "",
         ]
-    return "\n".join([*lines, *_deviations(), *_limits(), ""])
+    return "\n".join([*lines, *_deviations(), *_missing(), *_limits(), ""])
 
 
 def _title(number: int) -> str:
@@ -315,17 +328,20 @@ def _order(section: str) -> list[tuple[int, str]]:
 
 
 def _deviations() -> list[str]:
-    rows = [f"| {_capital(_cell(one.text))} | `{one.module}` |" for one in remarks() if one.tag == "Deviation"]
-    return [
+    return _told(
+        "Deviation",
         "## Deviations",
-        "",
         "Where we knowingly do otherwise. Workarounds for devices are in [quirks.md](quirks.md).",
-        "",
-        "| what and why | where |",
-        "|---|---|",
-        *rows,
-        "",
-    ]
+    )
+
+
+def _missing() -> list[str]:
+    return _told("Missing", "## Not followed", "What is not there, and why.")
+
+
+def _told(tag: str, heading: str, about: str) -> list[str]:
+    rows = [f"| {_capital(_cell(one.text))} | `{one.module}` |" for one in remarks() if one.tag == tag]
+    return [heading, "", about, "", "| what and why | where |", "|---|---|", *rows, ""]
 
 
 def _limits() -> list[str]:
@@ -417,7 +433,12 @@ def _default(value: object) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page by its file."""
     docs = ROOT / "docs"
-    return {docs / "settings.md": settings_page(), docs / "rfc.md": rfc_page(), docs / "quirks.md": quirks_page()}
+    return {
+        docs / "settings.md": settings_page(),
+        docs / "rfc.md": rfc_page(),
+        docs / "quirks.md": quirks_page(),
+        docs / "workarounds.md": workarounds_page(),
+    }
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Telephone:
         `settings`: transport "udp"|"tcp"|"tls", bind (own address), user (login, default: local part), expires, lamp
         (subscribe to message-summary), codecs (list, best first), ptime, log (file for the SIP trace), sound, agent,
         naive (never mend its own addresses behind a router, nor keep the way open), srtp ("optional" or "required",
-        with `:SUITE,SUITE` behind it only those).
+        with `:SUITE,SUITE` behind it only those), reliable ("optional" or "required": 100rel).
         """
         await self._spawn()
         await self.command(

@@ -218,6 +218,7 @@ class Phone:
         naive: bool = False,
         publish: bool = False,
         srtp: str = "",
+        reliable: str = "",
     ) -> None:
         self._start_library(bind, transport, local_port, ptime, sound, log, agent)
         if codecs is not None:
@@ -228,6 +229,7 @@ class Phone:
             config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = 0
         config.presConfig.publishEnabled = publish
         _encrypt(config, srtp)
+        config.callConfig.prackUse = _PRACK[reliable]
         self.account.create(config, True)
 
     def _start_library(
@@ -447,6 +449,9 @@ class Phone:
         if self.account is None:
             raise LookupError("not started")
         return self.account
+
+
+_PRACK = {"": pj.PJSUA_100REL_NOT_USED, "optional": pj.PJSUA_100REL_OPTIONAL, "required": pj.PJSUA_100REL_MANDATORY}
 
 
 def _account(

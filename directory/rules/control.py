@@ -46,12 +46,13 @@ def _diverting(setting: Setting, moment: datetime) -> tuple[CallRule, ...]:
     if always:
         return (CallRule(Stage.AT_ONCE, Redirect(always)),)
     to = targets(setting("DivertTo"))
-    if to and _now(str(setting("DivertWhen") or "").strip().lower(), setting, moment):
+    if to and is_now(str(setting("DivertWhen") or "").strip().lower(), setting, moment):
         return (CallRule(Stage.AT_ONCE, Reject(_BUSY) if to == ("busy",) else Redirect(to)),)
     return ()
 
 
-def _now(when: str, setting: Setting, moment: datetime) -> bool:
+def is_now(when: str, setting: Setting, moment: datetime) -> bool:
+    """Whether a setting of the kind WHEN, in lower case, holds at `moment` on the wall of who has it."""
     match when:
         case "" | "never":
             return False

@@ -6,6 +6,7 @@ Not the conversation around it: `session` asks here and goes on.
 from __future__ import annotations
 
 from base.log import get_logger
+from base.logins import tell_failure
 from base.metrics import Metrics
 from directory.model import Account
 from mail.imap.context import Refused
@@ -57,7 +58,7 @@ class Entrance:
         account = await self._authenticator.authenticate(user, password)
         if account is None:
             self._metrics.count("imap.login_failures")
-            _log.warning("wrong password", user=user[:80], peer=self._peer)
+            tell_failure(_log, "imap", (self._peer, 0), user, "wrong-password")
             self._failed += 1
             await self._channel.pause(LOGIN_DELAY)
             raise Refused("AUTHENTICATIONFAILED", "Wrong user name or password")

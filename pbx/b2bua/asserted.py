@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from directory.model import Caller
 from pbx.sipcore.failures import SipSyntaxError
-from pbx.sipcore.message import Request
+from pbx.sipcore.message import Message, Request, Response
 from pbx.sipcore.uri import NameAddress, Uri
 
 NOBODY = Caller("sip:anonymous@anonymous.invalid", "Anonymous")
@@ -19,7 +19,7 @@ NOBODY = Caller("sip:anonymous@anonymous.invalid", "Anonymous")
 
 ANONYMOUS = f'"{NOBODY.name}" <{NOBODY.uri}>'
 
-REVEALING = frozenset({"Subject", "Call-Info", "Organization"})
+REVEALING = frozenset({"Subject", "Call-Info", "Organization", "Referred-By"})
 """RFC 3323 §5.3: headers that a caller who wants privacy does not show."""
 
 _ASSERTED = "P-Asserted-Identity"
@@ -53,10 +53,12 @@ def recorded(caller: Caller) -> str:
 def wants_privacy(request: Request) -> bool:
     """RFC 3323 §4.2: `id`, `user` or `header`; an anonymous From (§4.1.1.3) says the same. A callee is told nothing of
     us by other headers, so the three are one here."""
-    if request.has("Privacy"):
-        words = {word.strip().lower() for value in request.get_all("Privacy") for word in value.split(";")}
-        return bool(words & _WISHES)
-    return _hidden(request.from_.uri)
+    return _wishes(request) if request.has("Privacy") else _hidden(request.from_.uri)
+
+
+def _wishes(message: Message) -> bool:
+    words = {word.strip().lower() for value in message.get_all("Privacy") for word in value.split(";")}
+    return bool(words & _WISHES)
 
 
 def from_value(caller: Caller) -> str:
@@ -71,6 +73,31 @@ def from_value(caller: Caller) -> str:
         return ANONYMOUS
 
 
+def shown_as(caller: Caller) -> NameAddress:
+    """The same as an address."""
+    return NameAddress.parse(from_value(caller))
+
+
+def sent_by(person: Caller, speaker: Caller) -> Caller:
+    """A party as the caller of a call that somebody else has it placed, and pays for."""
+    said = next((value for name, value in headers_for(person, trusted=True) if name == _ASSERTED), "")
+    shown = shown_as(replace(person, private=False))
+    return Caller(
+        str(shown.uri),
+        shown.display,
+        asserted=said,
+        private=person.private,
+        rights=speaker.payer,
+        client=speaker.client,
+    )
+
+
+def replied(person: Caller, response: Response, *, trusted: bool) -> Caller:
+    """Who has answered, with what his 2xx asserts and wishes (RFC 3325 §5, RFC 3323 §4.2)."""
+    asserted = _first(response, _ASSERTED) if trusted else person.asserted
+    return replace(person, asserted=asserted, private=person.private or _wishes(response))
+
+
 def headers_for(caller: Caller, *, trusted: bool) -> tuple[tuple[str, str], ...]:
     """What an INVITE of ours says of him besides From (RFC 3325 §6, §7)."""
     if not trusted:
@@ -78,6 +105,19 @@ def headers_for(caller: Caller, *, trusted: bool) -> tuple[tuple[str, str], ...]
     said = _account(caller) if caller.account is not None else caller.asserted
     identity = ((_ASSERTED, said),) if said else ()
     return (*identity, ("Privacy", "id")) if caller.private else identity
+
+
+def from_by_trunk(caller: Caller, identity: Uri) -> str:
+    """From of a call that leaves by a trunk: our address at the provider, with the caller's name."""
+    if caller.private:
+        return ANONYMOUS
+    name = caller.name or ("" if caller.account is None else caller.account.real_name)
+    return str(NameAddress(name, identity))
+
+
+def by_trunk(caller: Caller, identity: Uri) -> tuple[tuple[str, str], ...]:
+    """A caller who wants privacy is told to the provider, who must know whom to bill, and to nobody beyond it."""
+    return ((_ASSERTED, f"<{identity}>"), ("Privacy", "id")) if caller.private else ()
 
 
 def screen(request: Request, caller: Caller, *, trusted: bool) -> None:
@@ -111,9 +151,9 @@ def _hidden(uri: Uri) -> bool:
     return uri.host.lower().endswith("anonymous.invalid")
 
 
-def _first(request: Request, name: str) -> str:
+def _first(message: Message, name: str) -> str:
     """The first identity in that header, when it is one."""
     try:
-        return str(NameAddress.parse((request.get(name) or "").strip()))
+        return str(NameAddress.parse((message.get(name) or "").strip()))
     except SipSyntaxError:
         return ""

@@ -10,15 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from base.log import get_logger
-from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
+from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
 from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.outside import Outside
 from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.watching import tell_lines
-from pbx.policy.relaying import may_relay
 from pbx.records.record import LiveRecord
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
@@ -58,7 +57,7 @@ class CallOrigin(Protocol):
     def asked(self) -> SessionDescription | None:
         """What the caller has offered, as far as it is known before a callee's leg is there."""
 
-    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+    def offer(self, leg: Leg) -> SessionDescription | None:
         """What to offer to a callee; None makes him offer."""
 
     @property
@@ -101,6 +100,7 @@ class Call:
         """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
         self._broken_off: tuple[str, str] | None = None
+        self.outside = Outside(self)
         self.signal.on_change = lambda: tell_lines(self)
 
     @property
@@ -122,6 +122,10 @@ class Call:
 
     def devices(self, account: Account) -> Sequence[str]:
         return [binding.contact for binding in self.exchange.phones.ringable(account.id)]
+
+    def device(self, account: Account, instance: str) -> Sequence[str]:
+        found = (*self.exchange.phones.ringable(account.id), *self.exchange.phones.contacts(account.id))
+        return [binding.contact for binding in found if binding.instance == instance][:1]
 
     def rules(self, account: Account) -> Sequence[CallRule]:
         return self.exchange.people.call_rules(account.id, self._occasion())
@@ -149,19 +153,10 @@ class Call:
         match branch.target:
             case Program():
                 return self.origin.run_program(self, branch, branch.target)
-            case Foreign(route) if not self._may_leave(branch, route):
+            case Foreign(route) if not self.outside.allows(branch, route):
                 return RefusedBranch(self, branch, 403)
             case Device() | Foreign():
                 return self.origin.ring(self, branch)
-
-    def _may_leave(self, branch: Branch, route: ForeignRoute) -> bool:
-        """Relay protection: here passes whatever leaves the server, dialled, diverted, forked or transferred."""
-        caller = self.origin.caller
-        allowed = may_relay(self.exchange.people, caller, route, branch.account)
-        if not allowed:
-            self.exchange.metrics.count("calls.outside-refused")
-            _log.warning("call kept in", call=self.id, caller=caller.uri, target=str(route.address))
-        return allowed
 
     def runner(self, branch: Branch) -> BranchRunner | None:
         """What carries a branch, once it has started."""
@@ -190,6 +185,7 @@ class Call:
                 record.callee, record.callee_account = account.address, account.id
             case Foreign(route=abroad):
                 record.callee = str(abroad.address)
+                self.outside.connected(branch, abroad)
         _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
         if not isinstance(branch.target, Program):
             self.origin.connect(self, self._runners[branch])
@@ -209,12 +205,12 @@ class Call:
 
     # --- the end
 
-    def hang_up(self, status: int = 0) -> None:
-        """End it, whatever its state (shutdown, an administrator)."""
-        self.break_off(status or 480, "shutdown")
+    def hang_up(self, status: int = 0, cause: str = "shutdown") -> None:
+        """End it, whatever its state (shutdown, an administrator, a limit)."""
+        self.break_off(status or 480, cause)
         if self.hang_up_all is not None:
             self.hang_up_all(status)
-        self.end("server", "shutdown")
+        self.end("server", cause)
 
     def break_off(self, status: int, cause: str) -> None:
         """We end a call that nobody has answered yet."""
@@ -226,7 +222,8 @@ class Call:
         if self.ended:
             return
         self.ended = True
-        self.record.ended_by, self.record.cause = by, cause
+        self.outside.close()
+        self.record.ended_by, self.record.cause = self._broken_off or (by, cause)
         ended = self.exchange.clock.wall()
         self.exchange.leave(self)
         tell_lines(self)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from base.clock import Clock
@@ -18,6 +18,7 @@ from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.rules.occasion import Occasion
+from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -26,11 +27,15 @@ from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
+from pbx.registrar.gruu import Gruus
 from pbx.signal.signal import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session_ports import SessionPort, SessionTimers
 from pbx.sipcore.uri import Uri
+from pbx.toll.guard import TollGuard
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -114,10 +119,17 @@ class Exchange:
     settings: CallSettings = field(default_factory=CallSettings)
     lines: Lines = field(default_factory=Lines)
     """Who is on the phone, for those who watch."""
+    workarounds: Workarounds = field(default_factory=Workarounds)
+    gruus: Gruus | None = None
     programs: Programs | None = None
     forwarder: Forwarder | None = None
+    toll: TollGuard | None = None
+    """What accounts may spend outside; None: no limits."""
+    trunks: TrunkLines = field(default_factory=NoTrunks)
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
+    may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
+    """Whether a caller may take the calls that ring at an account's telephones."""
     proxied: dict[str, Call] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
@@ -131,25 +143,35 @@ class Exchange:
             return self.settings.security
         return media_security(self.people.setting(account_id, "MediaSecurity"))
 
-    def contact(self, flow: Flow, *, secure: bool) -> str:
-        """A Contact value of our own on that flow; `sips:` where the peer asked for it (RFC 3261 §8.1.1.8, §12.1.1)."""
-        uri = self.stack.contact_for(flow, self.entropy.token(6))
+    def contact(self, flow: Flow, user: str = "", *, secure: bool) -> str:
+        """A Contact value of our own on that flow, the user part by chance if none is given; `sips:` where the peer
+        asked for it (RFC 3261 §8.1.1.8, §12.1.1)."""
+        uri = self.stack.contact_for(flow, user or self.entropy.token(6))
         return f"<{uri.secured() if secure and flow.transport in ('tls', 'wss') else uri}>"
 
     def trusts(self, flow: Flow) -> bool:
         """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
         return flow.remote[0] in self.people.network.trusted
 
+    def session_timers(self, done: frozenset[Workaround]) -> SessionTimers:
+        """The times of a session with a party for whom that is done."""
+        timers = self.settings.timers
+        return replace(timers, expires=-1) if Workaround.NO_SESSION_TIMER in done else timers
+
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""
         account = call.limited_for
         if len(self.calls) >= self.settings.calls:
             raise Failure("full", "Too many calls", temporary=True)
-        if account is not None and self._calls_of[account] >= self.settings.calls_per_account:
+        if account is not None and self._calls_of[account] >= self._calls_limit(account):
             raise Failure("full", "Too many calls of one account", private=str(account), temporary=True)
         self.calls[call.id] = call
         if account is not None:
             self._calls_of[account] += 1
+
+    def _calls_limit(self, account_id: int) -> int:
+        limit = self.people.setting(account_id, "CallsLimit")
+        return limit if isinstance(limit, int) else self.settings.calls_per_account
 
     def leave(self, call: Call) -> None:
         """A call is over."""

@@ -17,6 +17,7 @@ from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import SessionState
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
 
 _LONGEST_UPDATE = 20.0
 """Limit: seconds that an UPDATE waits for the other party; its sender gives up after 32 (RFC 3261 §17.1.2.2)."""
@@ -49,12 +50,35 @@ class Renegotiation:
             self._refuse(415)
         elif (session := self._other.session) is None:
             self._answer_for_other()
+        elif self._offer is None and Workaround.NO_OFFERLESS_REINVITE in self._other.workarounds:
+            self._offer_known()
         elif self._offer is not None and not (
             self._leg.media.prepared(self._offer) and self._other.media.prepared(self._offer)
         ):
             self._leg.exchange.spawn(self._prepare(session, self._offer), f"ports for {self._leg.call_id}")
         else:
             self._send(session)
+
+    def _offer_known(self) -> None:
+        """What the other has last said of itself is the offer; it hears the answer as an offer of its own."""
+        known = self._other.theirs
+        if known is None:
+            self._refuse(488)
+            return
+        self._leg.answer_in_ack = self._answer_to_known
+        self._accept(self._leg.relay(known.with_direction("sendrecv")))
+
+    def _answer_to_known(self, request: Request) -> None:
+        try:
+            self._leg.theirs = read_description(request) or self._leg.theirs
+            self._leg.settle()
+        except (SipSyntaxError, NotAcceptable):
+            self._leg.exchange.metrics.count("calls.bad-answers")
+            return
+        if self._leg.theirs is not None:
+            Reoffer(self._other, lambda _done: self._leg.media.join_more(self._other.media)).send(
+                self._other.relay(self._leg.theirs)
+            )
 
     async def _prepare(self, session: Session, offer: SessionDescription) -> None:
         """A section is new (a picture joins, T.38 takes over): ports first."""

@@ -9,8 +9,11 @@ from pbx.b2bua.leg import Leg, LegOwner
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.session import Session
+from pbx.sipcore.session_ports import SUPPORTED
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
 
 NO_PRACK = "no PRACK"
 """The cause when a reliable provisional response was not acknowledged."""
@@ -22,13 +25,20 @@ class IncomingLeg(Leg):
     def __init__(self, exchange: Exchange, transaction: ServerTransaction, caller: Caller, owner: LegOwner) -> None:
         request = transaction.request
         security = exchange.security_of(None if caller.account is None else caller.account.id)
-        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security)
-        self.caller = caller
+        agent = request.get("User-Agent") or ""
+        super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security, agent)
+        self.person = caller
+        self.knows_from_change = "from-change" in request.tokens("Supported")
+        self.introduced: tuple[tuple[str, str], ...] = ()
+        """What the 200 says of who has answered."""
         self.theirs = read_description(request)
-        self.user_agent = request.get("User-Agent") or ""
-        contact = exchange.contact(transaction.flow, secure=_asks_for_security(request))
-        timers = exchange.settings.timers
+        done = self.workarounds
+        user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else ""
+        contact = exchange.contact(transaction.flow, user, secure=_asks_for_security(request))
+        timers = exchange.session_timers(done)
         self.invite = IncomingInvite(exchange.clock, exchange.stack, transaction, contact, self, timers)
+        if Workaround.NO_100REL in done:
+            self.invite.reliable = False
         self.session = self.invite.session
         self.told: SessionDescription | None = None
         """What we have described while it rang."""
@@ -54,6 +64,8 @@ class IncomingLeg(Leg):
         return self.studio_offer() if self.settled else super().studio_answer()
 
     def provision(self, status: int, reason: str = "", description: SessionDescription | None = None) -> None:
+        if Workaround.PLAIN_RINGING in self.workarounds:
+            status, reason, description = 180, "", None
         if description is not None and not self.settled:
             self.told = description
         self.invite.provisional(status, reason, b"" if description is None else description.encode(), self._headers())
@@ -66,7 +78,7 @@ class IncomingLeg(Leg):
             return
         if self.settled and description is not self.told:
             self._owed = description
-        self.invite.accept(description.encode(), self._headers())
+        self.invite.accept(description.encode(), (*self._headers(), ("Supported", SUPPORTED), *self.introduced))
 
     def session_acknowledged(self, session: Session, request: Request) -> None:
         owed, self._owed = self._owed, None

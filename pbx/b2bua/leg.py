@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from pbx.b2bua.asserted import NOBODY
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
@@ -24,6 +25,10 @@ from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.session import Session
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
+
+if TYPE_CHECKING:
+    from pbx.b2bua.transfer import Transfer
 
 MEDIA_LOST = "media lost"
 """The cause when the media worker died."""
@@ -61,6 +66,7 @@ class Leg:
         flow: Flow,
         owner: LegOwner,
         security: MediaSecurity | None = None,
+        user_agent: str = "",
     ) -> None:
         self.exchange = exchange
         self.key = key
@@ -69,7 +75,17 @@ class Leg:
         self.session: Session | None = None
         self.media = LegMedia(exchange, self, security or exchange.settings.security)
         self.ended = False
-        self.user_agent = ""
+        self.user_agent = user_agent
+        self.person = NOBODY
+        """Who is at the other end, as far as it was proved."""
+        self.knows_from_change = False
+        """The peer takes another From in the dialog (RFC 4916 §4.2)."""
+        self.transfer: Transfer | None = None
+        """The way to new company that the peer is on."""
+        self.referred = False
+        """The peer has sent somebody elsewhere before."""
+        self.replacing = False
+        """Somebody is about to take the peer's place."""
         self.answer_in_ack: Callable[[Request], None] | None = None
         """Who waits for the answer to an offer that went out in a 2xx or in a reliable provisional response: it comes
         in the ACK or in the PRACK. With nobody waiting the leg takes it for itself."""
@@ -79,6 +95,16 @@ class Leg:
     @property
     def call_id(self) -> str:
         return self.key[0]
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        """The tag of the peer, once there is one, and ours."""
+        return ("" if self.session is None else self.session.dialog.remote_tag, self.key[1])
+
+    @property
+    def workarounds(self) -> frozenset[Workaround]:
+        """What is done for the device, as far as it is known which it is."""
+        return self.exchange.workarounds.for_(self.user_agent, self.flow.remote[0])
 
     def find_session(self, remote_tag: str) -> Session | None:
         """The dialog with that tag of the peer."""
@@ -147,6 +173,9 @@ class Leg:
         """Answer, and tell the owner by `leg_acknowledged`; a connected party gets it as a re-INVITE."""
         Reoffer(self, lambda _done: self.owner.leg_acknowledged(self)).send(description)
 
+    def acknowledge(self, description: SessionDescription | None = None) -> None:
+        """Acknowledge the peer's answer, where it waits for that."""
+
     def refresh(self, headers: Sequence[tuple[str, str]]) -> None:
         """Tell the peer these headers in the middle of the call (who he talks to now): by UPDATE where he takes it,
         else by a re-INVITE that changes nothing."""
@@ -160,6 +189,8 @@ class Leg:
         if not self.ended:
             self.ended = self.media.closed = True
             self.exchange.retire(self)
+            if self.transfer is not None:
+                self.transfer.party_gone()
             self._closed = self.exchange.spawn(self._close(), f"close leg {self.call_id}")
 
     async def _close(self) -> None:

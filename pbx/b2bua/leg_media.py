@@ -36,10 +36,14 @@ from pbx.sipcore.passing import (
 )
 from pbx.sipcore.sdp import Media, Origin, SessionDescription, is_numeric
 from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection, SectionGuard
+from pbx.workarounds.audio import narrowed
+from pbx.workarounds.kinds import Workaround
 
 # Limit: streams besides the audio that one leg may have; a video phone with slides and chat needs three.
 MOST_STREAMS = 4
-TRANSLATED = ("PCMU/8000", "PCMA/8000", "G722/8000", "OPUS/48000/2", "GSM/8000")
+TRANSLATED = (
+    "PCMU/8000", "PCMA/8000", "G722/8000", "OPUS/48000/2", "GSM/8000", "G726-32/8000", "AAL2-G726-32/8000",
+)  # fmt: skip
 """Codecs that the media engine turns into each other, the cheapest first."""
 _WIDE = ("G722/8000", "OPUS/48000/2")
 
@@ -49,6 +53,9 @@ class Party(MediaListener, Protocol):
 
     @property
     def flow(self) -> Flow: ...
+
+    @property
+    def workarounds(self) -> frozenset[Workaround]: ...
 
 
 class LegMedia:
@@ -160,6 +167,7 @@ class LegMedia:
 
     def pass_offer(self, description: SessionDescription) -> SessionDescription:
         """The other party's media as an offer to this one."""
+        description = narrowed(description, self._party.workarounds)
         outlets = self._outlets(description, lambda at, _section, place: self._guard(at).offer(place))
         self.ours = passed_offer(
             description,
@@ -186,7 +194,7 @@ class LegMedia:
     def studio_offer(self) -> SessionDescription:
         """An offer for a program's own voice."""
         place = self.place(self.stream)
-        made = make_offer(self._next_origin(), *place)
+        made = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
         self.ours = self._guarded(made, 0, self._guard(0).offer(place))
         self._remember()
         return self.ours

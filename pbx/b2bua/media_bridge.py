@@ -5,22 +5,27 @@ It ends with either party. RFC 3264; RFC 3261 §14 for re-INVITE (`hold`), RFC 3
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from base.log import get_logger
 from pbx.b2bua.bodies import read_description
+from pbx.b2bua.connected import introduce
 from pbx.b2bua.hold import Renegotiation
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.referral import refer
-from pbx.b2bua.relay_request import pass_on
+from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.silence import SilenceWatch
+from pbx.b2bua.takeover import Takeover
+from pbx.b2bua.watching import tell_lines
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.workarounds.kinds import Workaround
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -50,7 +55,7 @@ class Bridge:
         """The far phone has answered the near caller's INVITE."""
         near, far = self._near, self._far
         assert isinstance(near, IncomingLeg)
-        assert isinstance(far, OutgoingLeg)
+        near.introduced = introduce(near, far)
         if far.theirs is None:
             self._fail(502, "no description")
             return
@@ -72,7 +77,7 @@ class Bridge:
         near.accept(description)
         self.start()
 
-    def _answer_settled(self, near: IncomingLeg, far: OutgoingLeg, theirs: SessionDescription) -> None:
+    def _answer_settled(self, near: IncomingLeg, far: Leg, theirs: SessionDescription) -> None:
         """The caller had an answer while it rang (RFC 3262 §5): the 200 brings none, and what is new to him follows."""
         far.acknowledge()
         try:
@@ -99,12 +104,11 @@ class Bridge:
         self._finish(None, status, "server", cause)
 
     def _answered_in_ack(self, request: Request) -> None:
-        assert isinstance(self._far, OutgoingLeg)
         try:
             self._near.theirs = read_description(request)
             if self._near.theirs is None:
                 raise NotAcceptable("ACK without an answer")
-            if self._far.answered_alone:
+            if not isinstance(self._far, OutgoingLeg) or self._far.answered_alone:
                 self._far.acknowledge()
                 Reoffer(self._far, lambda _done: self.start()).send(self._far.relay(self._near.theirs))
                 self._near.settle()
@@ -125,6 +129,10 @@ class Bridge:
     # --- what the parties do
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
+        stays = self.other(leg)
+        if stays.transfer is not None and not self._ended and not stays.ended:
+            self._leave_waiting(stays)
+            return
         by = "server" if cause == MEDIA_LOST else ("caller" if leg is self._near else "callee")
         self._finish(leg, 0, by, cause)
 
@@ -133,12 +141,15 @@ class Bridge:
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         if transaction.request.method == "REFER":
-            refer(self.call, leg, self.other(leg), self, transaction)
+            refer(self.call.exchange, leg, self.other(leg), self, transaction)
         else:
             pass_on(leg, self.other(leg), transaction)
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
-        """telephone-events are relayed as they are."""
+        """telephone-events are relayed as they are; to who does not take them, each key is told."""
+        other = self.other(leg)
+        if Workaround.INFO_DIGITS in other.workarounds:
+            tell_digit(other, digit)
 
     def leg_played(self, leg: Leg, play: int) -> None: ...
 
@@ -154,27 +165,33 @@ class Bridge:
             self.other(leg).hang_up()
             self.call.end("caller" if self.other(leg) is self._near else "callee", "transferred")
 
-    def replace(self, leg: Leg, newcomer: Leg) -> None:
-        """An attended transfer: `newcomer` takes the place of `leg`, which is hung up."""
-        stays = self.other(leg)
+    def _leave_waiting(self, stays: Leg) -> None:
+        """One has hung up whose other party he has sent elsewhere: that one waits for the outcome."""
+        self._stop()
+        stays.media.part()
+        self.call.end("caller" if stays is self._far else "callee", "transferred")
+        if stays.transfer is not None:
+            stays.transfer.keep(self)
+
+    def joins(self, leg: Leg, other: Leg) -> bool:
+        """Whether these two talk to each other here."""
+        return not self._ended and {leg, other} == {self._near, self._far}
+
+    def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
+        """`newcomer` is to take the place of `leg`; `done` is told 200, or why not."""
+        Takeover(self, leg, newcomer, done).start()
+
+    def seat(self, leg: Leg, newcomer: Leg) -> None:
+        """`newcomer` has the place of `leg`, which is hung up."""
         if leg is self._near:
             self._near = newcomer
         else:
             self._far = newcomer
         newcomer.owner = self
         self.call.parties = [self._near, self._far]
-        stays.media.part()
+        self.other(newcomer).media.part()
         leg.hang_up()
-
-        def renewed(_done: bool) -> None:
-            theirs = newcomer.theirs
-            if theirs is None or stays.ended:
-                self.start()
-            else:
-                Reoffer(stays, lambda _d: self.start()).send(stays.relay(theirs.with_direction("sendrecv")))
-
-        if stays.theirs is not None:
-            Reoffer(newcomer, renewed).send(newcomer.relay(stays.theirs.with_direction("sendrecv")))
+        tell_lines(self.call)
 
     def hang_up(self, status: int = 0) -> None:
         self._finish(None, status, "server", "shutdown")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from directory.model import Caller
+from pbx.b2bua.asserted import NOBODY, replied
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg, LegOwner
@@ -14,8 +16,10 @@ from pbx.sipcore.message import Request, Response
 from pbx.sipcore.reliable import EXTENSION, is_reliable
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
-from pbx.sipcore.session_ports import ALLOW
-from pbx.sipcore.session_uac import OutgoingInvite
+from pbx.sipcore.session_ports import ALLOW, SUPPORTED
+from pbx.sipcore.session_uac import OutgoingInvite, Prover
+from pbx.sipcore.uri import NameAddress
+from pbx.workarounds.kinds import Workaround
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,10 @@ class Invitation:
     hops: int = 70
     call_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
-    account: int | None = None  # whose phone it is
+    person: Caller = NOBODY  # who is called
+    agent: str = ""  # which phone it is, as it has said when it registered
     reliable: bool = False  # offer 100rel: who calls can make use of it
+    prover: Prover | None = None  # answers challenges, where we have a login
 
 
 class OutgoingOwner(LegOwner, Protocol):
@@ -52,7 +58,10 @@ class OutgoingLeg(Leg):
     def __init__(self, exchange: Exchange, flow: Flow, invitation: Invitation, owner: OutgoingOwner) -> None:
         tag = exchange.entropy.token(8)
         call_id = invitation.call_id or exchange.entropy.token(16)
-        super().__init__(exchange, (call_id, tag), flow, owner, exchange.security_of(invitation.account))
+        account = invitation.person.account
+        security = exchange.security_of(None if account is None else account.id)
+        super().__init__(exchange, (call_id, tag), flow, owner, security, invitation.agent)
+        self.person = invitation.person
         self._waiting: OutgoingOwner | None = owner
         self._invitation = invitation
         self._invite: OutgoingInvite | None = None
@@ -74,13 +83,16 @@ class OutgoingLeg(Leg):
         return self._invitation.to
 
     def send(self, offer: SessionDescription | None) -> None:
-        contact = self.exchange.contact(self.flow, secure=self._invitation.uri[:5].lower() == "sips:")
+        done = self.workarounds
+        number = NameAddress.parse(self._invitation.from_).uri.user if Workaround.CONTACT_NUMBER in done else ""
+        secure = self._invitation.uri[:5].lower() == "sips:"
+        contact = self.exchange.contact(self.flow, number, secure=secure)
         request = self._request(contact)
         if offer is not None:
             request.set_body(offer.encode(), CONTENT_TYPE)
         exchange = self.exchange
-        timers = exchange.settings.timers
-        self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers)
+        timers, prover = exchange.session_timers(done), self._invitation.prover
+        self._invite = OutgoingInvite(exchange.clock, exchange.stack, request, self.flow, contact, self, timers, prover)
         self._invite.start()
 
     def _request(self, contact: str) -> Request:
@@ -95,16 +107,25 @@ class OutgoingLeg(Leg):
         request.add("CSeq", "1 INVITE")
         request.add("Contact", contact)
         request.add("Allow", ALLOW)
-        if said.reliable:
+        request.add("Supported", SUPPORTED)
+        if said.reliable and Workaround.NO_100REL not in self.workarounds:
             request.add("Supported", EXTENSION)
         request.add("User-Agent", self.exchange.settings.agent)
-        for name, value in said.headers:
+        for name, value in said.headers if Workaround.FEW_HEADERS not in self.workarounds else ():
             request.add(name, value)
         return request
 
     def find_session(self, remote_tag: str) -> Session | None:
         sessions = [] if self._invite is None else self._invite.sessions
         return next((each for each in sessions if each.dialog.remote_tag == remote_tag), None)
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        """While it rings: those of the first early dialog."""
+        sessions = [] if self._invite is None else self._invite.sessions
+        if self.session is not None or not sessions:
+            return super().tags
+        return sessions[0].dialog.remote_tag, self.key[1]
 
     def acknowledge(self, description: SessionDescription | None = None) -> None:
         """ACK the 2xx; with our answer when it carried an offer."""
@@ -142,6 +163,12 @@ class OutgoingLeg(Leg):
         """It was answered too late."""
         self.acknowledge()
         self.hang_up()
+
+    def abandon(self, reason: str) -> None:
+        """Stop ringing, with a Reason header's value; nobody waits for what comes of it."""
+        self._waiting = None
+        self.finish()
+        self.cancel(reason)
 
     def stray_response(self, response: Response) -> None:
         """A response that came when its transaction had gone."""
@@ -192,7 +219,9 @@ class OutgoingLeg(Leg):
 
     def invite_answered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
         self._take(session, response)
-        self.user_agent = response.get("User-Agent") or response.get("Server") or ""
+        self.person = replied(self.person, response, trusted=self.exchange.trusts(self.flow))
+        self.knows_from_change = "from-change" in response.tokens("Supported")
+        self.user_agent = response.get("User-Agent") or response.get("Server") or self.user_agent
         if (waiting := self._waiting) is None:
             self.acknowledge()
             session.bye()

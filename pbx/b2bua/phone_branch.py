@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
 from directory.model import Account, Caller
 from pbx.b2bua import diversion
-from pbx.b2bua.asserted import from_value, headers_for
+from pbx.b2bua.asserted import NOBODY, by_trunk, from_by_trunk, from_value, headers_for, recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
+from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.leg_media import translatable
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
+from pbx.b2bua.trunk_line import TrunkLine
 from pbx.registrar.bindings import Binding
-from pbx.signal.answer import Answer
-from pbx.signal.branch import Branch, Device, Foreign, Program, Target
+from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer
+from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
 from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
+from pbx.sipcore.reliable import EXTENSION
+from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
 
@@ -47,6 +51,8 @@ class PhoneBranch:
         self._translating = False
         self._looking: asyncio.Task[None] | None = None
         self.leg: OutgoingLeg | None = None
+        self.picked_up: IncomingLeg | None = None
+        """Who has taken the call that rang here."""
 
     def start(self) -> None:
         self._looking = self._exchange.spawn(self._run(), f"branch {self._branch.number} of {self._call.id}")
@@ -89,16 +95,23 @@ class PhoneBranch:
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
             place.uri,
-            from_value(origin.caller),
+            self._from(origin.caller, place),
             to,
             place.routes,
             origin.hops,
             headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
-            account=place.account,
+            person=place.person,
+            agent=place.agent,
             reliable=origin.reliable,
+            prover=None if place.line is None else place.line.credentials(),
         )
 
+    def _from(self, caller: Caller, place: Place) -> str:
+        return from_value(caller) if place.line is None else from_by_trunk(caller, place.line.trunk.identity)
+
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
+        if place.line is not None:
+            return by_trunk(caller, place.line.trunk.identity)
         return headers_for(caller, trusted=self._exchange.trusts(place.flow))
 
     async def _somewhere(self) -> Place:
@@ -128,6 +141,12 @@ class PhoneBranch:
             return False
         return translatable(asked)
 
+    def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:
+        """RFC 3261 §21.4.16: a phone that rings reliably only is asked again with what it wants."""
+        if self._cancelled or status != 421 or leg.invitation.reliable or response is None:
+            return False
+        return EXTENSION in response.tokens("Require")
+
     async def _elsewhere(self, status: int, response: Response | None) -> None:
         try:
             flow, invitation = await self._place()
@@ -150,6 +169,24 @@ class PhoneBranch:
         if self.leg is not None:
             self.leg.discard()
 
+    # --- another telephone picks the call up
+
+    def offer_for(self, newcomer: Leg) -> SessionDescription | None:
+        return self._call.origin.offer(newcomer)
+
+    def hand_over(self, newcomer: IncomingLeg) -> bool:
+        """He has the caller's offer and has answered it: he takes the call. False when it is no longer to be had."""
+        ringing = self.leg
+        if self._branch.state is not BranchState.RINGING or ringing is None:
+            return False
+        self.leg, self.picked_up = None, newcomer
+        ringing.abandon(COMPLETED_ELSEWHERE)
+        record, account = self._call.record, newcomer.person.account
+        self._tell(Answer(200))
+        record.callee = recorded(newcomer.person).removeprefix("sip:")
+        record.callee_account = None if account is None else account.id
+        return True
+
     def _tell(self, answer: Answer) -> None:
         self._call.signal.answer(self._branch, answer)
 
@@ -168,6 +205,9 @@ class PhoneBranch:
         elif self._may_translate(status):
             self._translating = True
             self._exchange.spawn(self._go(leg.flow, leg.invitation), f"branch {self._branch.number} in our codecs")
+        elif self._wants_prack(leg, status, response):
+            again = replace(leg.invitation, reliable=True)
+            self._exchange.spawn(self._go(leg.flow, again), f"branch {self._branch.number} with 100rel")
         else:
             self._final(status, response)
 
@@ -175,7 +215,7 @@ class PhoneBranch:
         if status in (401, 407):
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
-        self._tell(Answer(status, reason, _targets(response) if status // 100 == 3 else ()))
+        self._tell(Answer(status, reason, targets_of(response)))
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
         self._tell(Answer(480))
@@ -203,8 +243,10 @@ class Place:
     flow: Flow
     address: str
     routes: tuple[str, ...] = ()
-    account: int | None = None
+    person: Caller = NOBODY
     instance: str = ""
+    agent: str = ""
+    line: TrunkLine | None = None
 
 
 async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
@@ -216,16 +258,42 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
             if binding is None:
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
+        case Foreign(route) if (line := exchange.trunks.leading_to(route.address.domain)) is not None:
+            return await _by_trunk(exchange, line, route.address.local)
         case Foreign(route):
             uri = foreign_uri(route.address, dialled)
-            return Place(uri, await exchange.stack.flow_to(Uri.parse(uri)), str(route.address))
+            flow = await exchange.stack.flow_to(Uri.parse(uri))
+            return Place(uri, flow, str(route.address), person=Caller(f"sip:{route.address}"))
         case Program():
             raise Failure("invalid", "A program is no phone")
 
 
+async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
+    """The provider's domain stays in the Request-URI: many tell their customers by it."""
+    if not line.up:
+        raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
+    uri = line.trunk.identity.replace(user=number)
+    flow = await exchange.stack.flow_to(line.trunk.next_hop)
+    address = f"{number}@{line.trunk.domain}"
+    return Place(str(uri), flow, address, line.routes, Caller(f"sip:{address}"), line=line)
+
+
 def device(account: Account, binding: Binding) -> Place:
     """The place of a registered phone."""
-    return Place(binding.contact, binding.flow, account.address, tuple(binding.path), account.id, binding.instance)
+    return Place(
+        binding.contact,
+        binding.flow,
+        account.address,
+        tuple(binding.path),
+        _owner(account),
+        binding.instance,
+        binding.user_agent,
+    )
+
+
+def _owner(account: Account) -> Caller:
+    """Whoever answers a telephone that registered with the account's password."""
+    return Caller(f"sip:{account.address}", account.real_name, account)
 
 
 def leg_of(runner: object) -> OutgoingLeg | None:
@@ -233,9 +301,14 @@ def leg_of(runner: object) -> OutgoingLeg | None:
     return runner.leg if isinstance(runner, PhoneBranch) else None
 
 
-def _targets(response: Response | None) -> tuple[str, ...]:
+def answered_leg(runner: object) -> Leg | None:
+    """The leg that has answered a branch to a phone: its own, or that of who picked its call up."""
+    return (runner.picked_up or runner.leg) if isinstance(runner, PhoneBranch) else None
+
+
+def targets_of(response: Response | None) -> tuple[str, ...]:
     """The contacts of a 3xx, as targets."""
-    if response is None:
+    if response is None or response.status // 100 != 3:
         return ()
     try:
         return tuple(f"<{contact.text}>" for contact in response.contacts[:5])

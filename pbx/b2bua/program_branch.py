@@ -108,7 +108,9 @@ class ProgramBranch:
         self._call.signal.fork(self._branch, targets)
 
     def caller_gone(self) -> None:
-        """The caller cancelled: the whole call ends."""
+        """The caller cancelled: the whole call ends; so does what else his party was in."""
         self._give_back()
         self._call.signal.answer(self._branch, Answer(487))
         self._call.signal.cancel()
+        if self._party.ended:
+            self._lender.leg_ended(self._party, "BYE")

@@ -11,8 +11,7 @@ from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.outgoing import OutgoingLeg
-from pbx.b2bua.phone_branch import PhoneBranch, leg_of
+from pbx.b2bua.phone_branch import PhoneBranch, answered_leg
 from pbx.b2bua.pipe import PipeLeg, make_pipe
 from pbx.b2bua.program_branch import ProgramBranch
 from pbx.programs import RequestData
@@ -51,7 +50,7 @@ class ProgramOrigin:
     def asked(self) -> SessionDescription | None:
         return None
 
-    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+    def offer(self, leg: Leg) -> SessionDescription | None:
         return leg.studio_offer()
 
     def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
@@ -78,7 +77,7 @@ class ProgramOrigin:
 
     def connect(self, call: Call, runner: BranchRunner) -> None:
         self._close_pipes()
-        if (leg := leg_of(runner)) is None:
+        if (leg := answered_leg(runner)) is None:
             return
         leg.acknowledge()
         try:

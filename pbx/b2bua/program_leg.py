@@ -15,6 +15,7 @@ from directory.model import Account, Caller, ForeignRoute
 from pbx.b2bua.bodies import info_digit
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
+from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
 from pbx.b2bua.pending import Outcome, Pending, Placed
@@ -260,6 +261,28 @@ class ProgramLeg(LegAudio):
                 leg.stream.stop()
             ended("callee", "transferred")
             self._tell(lambda listener: listener.leg_disconnected())
+
+    def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
+        """`newcomer` takes the place of the party; the program goes on with him. `done` is told 200, or why not."""
+        pending = isinstance(newcomer, IncomingLeg) and newcomer.pending
+        try:
+            description = newcomer.studio_answer() if pending else newcomer.studio_offer()
+        except NotAcceptable:
+            done(488)
+            return
+        done(200)
+        self._party = newcomer
+        newcomer.owner = self
+        if leg.stream is not None:
+            leg.stream.disconnect()
+            leg.stream.stop()
+        leg.hang_up()
+        for call in self._exchange.calls.values():
+            call.parties = [newcomer if party is leg else party for party in call.parties]
+        newcomer.accept(description)
+        if self._bridged is not None and newcomer.stream is not None and self._bridged._stream is not None:
+            newcomer.stream.connect(self._bridged._stream)
+        self._tell(lambda listener: listener.leg_transferred())
 
     def _watched(self) -> Sequence[Leg]:
         """The party, with the one that it talks to; a pipe between programs makes its own packets."""

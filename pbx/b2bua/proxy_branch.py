@@ -12,7 +12,7 @@ from base.failures import Failure
 from base.log import get_logger
 from pbx.b2bua.asserted import screen
 from pbx.b2bua.failures import status_of
-from pbx.b2bua.phone_branch import where
+from pbx.b2bua.phone_branch import targets_of, where
 from pbx.proxy.anchors import Anchor
 from pbx.proxy.context import Outgoing
 from pbx.proxy.proxy import Target
@@ -64,7 +64,11 @@ class ProxyBranch:
             return
         if self._given_up():
             return
-        outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes))
+        if place.line is not None:  # its login is ours, and the INVITE is the caller's own
+            _log.warning("a proxied call cannot leave by a trunk", call=self._call.id, trunk=place.line.trunk.name)
+            self._tell(Answer(480))
+            return
+        outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
         try:
             await self._anchor_media(outgoing, place.uri)
@@ -125,7 +129,7 @@ class ProxyBranch:
         if repeated:
             self.pass_back()
         elif response.status > 100:
-            self._tell(Answer(response.status, response.reason))
+            self._tell(Answer(response.status, response.reason, targets_of(response)))
 
     def on_failure(self, cause: str) -> None:
         self._drop_anchor()

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from directory.model import Caller
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
 from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.sip_origin import SipOrigin
+from pbx.proxy.context import with_all_challenges
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.session_ports import unknown_extensions
 from pbx.sipcore.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ProxyOrigin:
         self._program: SipOrigin | None = None
 
     def attach(self, call: Call) -> None:
-        self._transaction.on_cancel = lambda _request: call.signal.cancel()
+        self._transaction.on_cancel = lambda cancel: call.signal.cancel(reason=cancel.get("Reason"))
 
     @property
     def caller(self) -> Caller:
@@ -54,7 +55,7 @@ class ProxyOrigin:
     def asked(self) -> SessionDescription | None:
         return None
 
-    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+    def offer(self, leg: Leg) -> SessionDescription | None:
         return None
 
     def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
@@ -67,6 +68,8 @@ class ProxyOrigin:
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
         """The program needs a leg: from here on we are a user agent server beside the proxy."""
+        if unknown_extensions(self._transaction.request):
+            return RefusedBranch(call, branch, 420)
         origin = SipOrigin(self._caller)
         try:
             origin.attach(call, IncomingLeg(call.exchange, self._transaction, self._caller, origin))
@@ -106,8 +109,11 @@ class ProxyOrigin:
         if self._program is not None:
             self._program.refuse(call, answer)
             return
+        finals = [runner.response for runner in self._runners if runner.response is not None]
         for runner in self._runners:
             if runner.response is not None and runner.response.status == answer.status:
+                runner.response = with_all_challenges(runner.response, finals)
                 runner.pass_back()
                 return
-        self._transaction.reply(answer.status, answer.reason)
+        unknown = unknown_extensions(self._transaction.request) if answer.status == 420 else ""
+        self._transaction.reply(answer.status, answer.reason, (("Unsupported", unknown),) if unknown else ())

@@ -1,6 +1,7 @@
 """REFER: a party sends the other one elsewhere. It ends at us (decision 3): we place the call and join the two.
 
-RFC 3515 (REFER, NOTIFY of its outcome), RFC 3891 (Replaces: attended transfer), RFC 5589 (how phones do it).
+The call itself is `transfer`, taking somebody's place `takeover`. RFC 3515 (REFER, NOTIFY of its outcome), RFC 3891
+(Replaces: attended transfer), RFC 3892 (Referred-By), RFC 4488 (no NOTIFY where none is wanted), RFC 5589 (practice).
 
     referrer ──REFER──> us ──202, NOTIFY 100──> referrer
                         us ──INVITE──> target            (a Signal, with its own rules)
@@ -10,127 +11,62 @@ RFC 3515 (REFER, NOTIFY of its outcome), RFC 3891 (Replaces: attended transfer),
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from base.failures import Failure
 from base.log import get_logger
 from directory.model import Address, Caller, Route
-from pbx.b2bua.call import Call, new_call
+from pbx.b2bua.asserted import from_value, sent_by
 from pbx.b2bua.exchange import Exchange
-from pbx.b2bua.failures import status_of
-from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.outgoing import OutgoingLeg
-from pbx.b2bua.phone_branch import PhoneBranch, leg_of
-from pbx.b2bua.reoffer import Reoffer
+from pbx.b2bua.transfer import Holder, Transfer
 from pbx.policy.relaying import account_lets_out
-from pbx.programs import RequestData
-from pbx.signal.answer import Answer
-from pbx.signal.branch import Branch, Program
-from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
+from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.headers import Replaces
-from pbx.sipcore.message import REASONS, Response
-from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.message import REASONS, Request, Response
 from pbx.sipcore.transactions import ServerTransaction
-from pbx.sipcore.uri import NameAddress
+from pbx.sipcore.uri import NameAddress, Uri
 
 if TYPE_CHECKING:
-    from pbx.b2bua.call import BranchRunner
     from pbx.b2bua.program_leg import ProgramLeg
 
 _log = get_logger("pbx.calls")
 
 
-class Holder(Protocol):
-    """Who holds the party that is sent elsewhere."""
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a REFER asks for. `replaces`: the dialog at the target whose place is to be taken."""
 
-    def release(self, leg: Leg) -> None:
-        """Give the leg away; hang up what else there was."""
+    target: Uri
+    replaces: Replaces | None
+    silent: bool
 
-
-class TransferOrigin:
-    """The transferred party as a caller: connected already, and given new company."""
-
-    headers: tuple[tuple[str, str], ...] = ()
-    hops = 70
-    reliable = False
-
-    def __init__(self, party: Leg, holder: Holder, caller: Caller, outcome: Callable[[int, bool], None]) -> None:
-        self._party = party
-        self._holder = holder
-        self._caller = caller
-        self._outcome = outcome
-
-    @property
-    def caller(self) -> Caller:
-        return self._caller
-
-    @property
-    def asked(self) -> SessionDescription | None:
-        return self._party.theirs
-
-    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
-        """What the party takes now, so that its own codec goes on."""
-        theirs = self._party.theirs
-        return leg.studio_offer() if theirs is None else leg.relay(theirs.with_direction("sendrecv"))
-
-    def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
-        answer_alone(leg, transaction)
-
-    def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
-        from pbx.b2bua.program_branch import ProgramBranch
-
-        data = RequestData(call.record.call_id, call.record.dialled, self._caller.uri, "", call.record.dialled, {})
-        party, held = self._party, self._party.owner
-
-        def connected() -> None:
-            leg_owner = party.owner
-            party.theirs = None
-            self._outcome(200, True)
-            self._holder.release(party)
-            party.owner = leg_owner
-
-        return ProgramBranch(call, branch, target.route, party, self._caller, data, held, connected)
-
-    def ring(self, call: Call, branch: Branch) -> BranchRunner:
-        return PhoneBranch(call, branch)
-
-    def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
-        self._outcome(answer.status, False)
-
-    def connect(self, call: Call, runner: BranchRunner) -> None:
-        from pbx.b2bua.media_bridge import Bridge
-
-        if (leg := leg_of(runner)) is None:
-            return
-        leg.acknowledge()
-        try:
-            if leg.theirs is None or self._party.ended:
-                raise NotAcceptable("No answer, or nobody left to talk to")
-            leg.settle()
-        except NotAcceptable:
-            leg.hang_up(488)
-            self._outcome(488, True)
-            call.end("server", "no common audio")
-            return
-        self._outcome(200, True)
-        self._holder.release(self._party)
-        bridge = Bridge(call, self._party, leg)
-        Reoffer(self._party, lambda _done: bridge.start()).send(self._party.relay(leg.theirs))
-
-    def refuse(self, call: Call, answer: Answer) -> None:
-        self._outcome(answer.status, True)
+    @classmethod
+    def of(cls, request: Request) -> _Wish:
+        """Raises SipSyntaxError."""
+        values = request.get_all("Refer-To")
+        if len(values) != 1:
+            raise SipSyntaxError("One Refer-To is wanted")
+        target = NameAddress.parse(values[0]).uri
+        if not (target.is_sip or target.scheme == "tel"):
+            raise SipSyntaxError("Not an address that can be called")
+        if (target.params.get("method") or "INVITE").upper() != "INVITE":
+            raise SipSyntaxError("Only calls are transferred")
+        named = next((value for name, value in target.headers.items() if name.lower() == "replaces"), None)
+        silent = (request.get("Refer-Sub") or "").strip().lower() == "false"  # RFC 4488 §4
+        return cls(target, None if named is None else Replaces.parse(named), silent)
 
 
 class _Report:
-    """NOTIFYs to the referrer (RFC 3515 §2.4.4)."""
+    """NOTIFYs to the referrer (RFC 3515 §2.4.4), or none."""
 
-    def __init__(self, leg: Leg) -> None:
+    def __init__(self, leg: Leg, number: int, *, silent: bool) -> None:
         self._leg = leg
-        self._done = False
+        self._done = silent
+        # RFC 3515 §2.4.6: a second REFER of a dialog is told apart by its CSeq
+        self._event = f"refer;id={number}" if leg.referred else "refer"
+        leg.referred = True
 
     def __call__(self, status: int, final: bool) -> None:
         session = self._leg.session
@@ -139,7 +75,7 @@ class _Report:
         self._done = final
         body = f"SIP/2.0 {status} {REASONS.get(status, 'Failure')}\r\n".encode()
         notify = session.new_request("NOTIFY", body, "message/sipfrag;version=2.0")
-        notify.set("Event", "refer")
+        notify.set("Event", self._event)
         notify.set("Subscription-State", "terminated;reason=noresource" if final else "active;expires=180")
         session.request(notify, self)
 
@@ -148,9 +84,9 @@ class _Report:
     def on_failure(self, cause: str) -> None: ...
 
 
-def refer(call: Call, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction) -> None:
+def refer(exchange: Exchange, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction) -> None:
     """A REFER of one of two parties that talk to each other."""
-    _refer(call.exchange, referrer, party, holder, transaction, _speaker(call.exchange, referrer))
+    _refer(exchange, referrer, party, holder, transaction, _speaker(exchange, referrer))
 
 
 def refer_from_program(leg: ProgramLeg, referrer: Leg, transaction: ServerTransaction) -> None:
@@ -159,94 +95,92 @@ def refer_from_program(leg: ProgramLeg, referrer: Leg, transaction: ServerTransa
     if other is None or other.party is None:
         transaction.reply(501)
         return
-    speaker = Caller(_remote(referrer).uri, rights=leg.account if leg.proved and other.proved else None)
+    speaker = Caller(referrer.person.uri, rights=leg.account if leg.proved and other.proved else None)
     _refer(other.party.exchange, referrer, other.party, other, transaction, speaker)
 
 
 def _refer(
     exchange: Exchange, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction, speaker: Caller
 ) -> None:
-    values = transaction.request.get_all("Refer-To")
+    request, session = transaction.request, referrer.session
     try:
-        if len(values) != 1:
-            raise SipSyntaxError("One Refer-To is wanted")
-        target = NameAddress.parse(values[0]).uri
-        replaces = next((value for name, value in target.headers.items() if name.lower() == "replaces"), None)
-        found = None if replaces is None else _replaced(exchange, Replaces.parse(replaces))
-    except SipSyntaxError:
-        transaction.reply(400)
+        wish = _Wish.of(request)
+    except SipSyntaxError as error:
+        transaction.reply(400, error.reason)
         return
-    report = _Report(referrer)
-    transaction.reply(202)
+    if party.transfer is not None or session is None:
+        transaction.reply(491)
+        return
+    report = _Report(referrer, request.cseq.number, silent=wish.silent)
+    session.answer(transaction, 202, **({"Refer_Sub": "false"} if wish.silent else {}))
     report(100, False)
-    if replaces is not None and found is None:
-        report(481, True)
-    elif found is not None:
-        _join(found, party, holder, report)
-    else:
-        route = exchange.people.resolve(Address(target.user, target.host), caller=speaker).route
-        _place(exchange, party, holder, route, str(target), report, speaker)
+    consulted = None if wish.replaces is None else _consulted(exchange, wish.replaces)
+    if consulted is not None and not _rings(consulted):
+        _join(consulted, party, holder, report)
+        return
+    said = () if consulted is not None or wish.replaces is None else (("Replaces", str(wish.replaces)),)
+    target = wish.target
+    route = _route(exchange, target, speaker)
+    headers = (*said, *_referred_by(referrer))
+    caller = sent_by(party.person, speaker)
+    transfer = Transfer(party, holder, caller, report, referrer.person.account, headers)
+    transfer.begin(route, str(target.replace(headers={})))
+
+
+def _route(exchange: Exchange, target: Uri, speaker: Caller) -> Route:
+    one = None if exchange.gruus is None else exchange.gruus.route(target)  # RFC 5627 §1: what they are made for
+    if one is not None:
+        return one
+    domain = target.host or (exchange.people.main_domain if speaker.payer is None else speaker.payer.domain)
+    return exchange.people.resolve(Address(target.user, domain, target.port or 0), caller=speaker).route
+
+
+def _referred_by(referrer: Leg) -> tuple[tuple[str, str], ...]:
+    """RFC 3892 §2.1, in our words and not in his: who he is was proved to us."""
+    person = referrer.person
+    return () if person.private or not person.uri else (("Referred-By", from_value(person)),)
 
 
 def _speaker(exchange: Exchange, referrer: Leg) -> Caller:
     """On whose rights a party sends another one elsewhere: its own, whatever call it has come into since."""
-    uri = _remote(referrer).uri
-    match referrer:
-        case IncomingLeg(caller=caller):
-            return Caller(uri, rights=caller.payer, client=caller.client)
-        case OutgoingLeg() if (number := referrer.invitation.account) is not None:
-            account = exchange.people.account(number)
-            allowed = account is not None and account_lets_out(exchange.people, account)
-            return Caller(uri, rights=account if allowed else None)
-        case _:
-            return Caller(uri)
+    person = referrer.person
+    if isinstance(referrer, IncomingLeg):
+        return Caller(person.uri, rights=person.payer, client=person.client)
+    account = person.account
+    allowed = account is not None and account_lets_out(exchange.people, account)
+    return Caller(person.uri, rights=account if allowed else None)
 
 
-def _remote(leg: Leg) -> Caller:
-    """How a party calls itself; nothing is proved by it."""
-    remote = None if leg.session is None else leg.session.dialog.remote
-    return Caller("") if remote is None else Caller(str(remote.uri), remote.display)
-
-
-def _place(
-    exchange: Exchange,
-    party: Leg,
-    holder: Holder,
-    route: Route,
-    dialled: str,
-    outcome: Callable[[int, bool], None],
-    speaker: Caller,
-) -> Call | None:
-    caller = replace(_remote(party), rights=speaker.payer, client=speaker.client)
-    try:
-        call = new_call(exchange, TransferOrigin(party, holder, caller, outcome), party.call_id, dialled)
-    except Failure as failure:
-        outcome(status_of(failure), True)
-        return None
-    _log.info("transfer", call=call.id, party=caller.uri, target=dialled)
-    call.begin(route)
-    return call
-
-
-def _replaced(exchange: Exchange, replaces: Replaces) -> Leg | None:
-    """The referrer's other call with us (RFC 3891 §3): our tag is its to-tag."""
+def _consulted(exchange: Exchange, replaces: Replaces) -> Leg | None:
+    """The referrer's other call with us (RFC 3891 §3): our tag is its to-tag. None when it went another way."""
     leg = exchange.find(replaces.call_id, replaces.to_tag)
     if leg is None or leg.ended or leg.find_session(replaces.from_tag) is None:
         return None
     return leg
 
 
+def _rings(consulted: Leg) -> bool:
+    """He has not waited for the answer: the party is led to the same target, as if there had been no question."""
+    return isinstance(consulted, IncomingLeg) and consulted.pending
+
+
 def _join(consulted: Leg, party: Leg, holder: Holder, report: _Report) -> None:
     """Attended transfer: the party takes the place of the referrer in his other call."""
     from pbx.b2bua.media_bridge import Bridge
+    from pbx.b2bua.program_leg import ProgramLeg
+
+    def done(status: int) -> None:
+        consulted.replacing = False
+        report(status, True)
+        if status == 200:
+            holder.release(party)
 
     owner = consulted.owner
-    if not isinstance(owner, Bridge):
-        report(501, True)
+    if consulted.replacing or not isinstance(owner, Bridge | ProgramLeg):
+        report(481, True)
         return
-    report(200, True)
-    holder.release(party)
-    owner.replace(consulted, party)
+    consulted.replacing = True
+    owner.replace(consulted, party, done)
 
 
 async def transfer_party(exchange: Exchange, leg: ProgramLeg, party: Leg, uri: str) -> str | None:
@@ -259,6 +193,6 @@ async def transfer_party(exchange: Exchange, leg: ProgramLeg, party: Leg, uri: s
 
     target = f"<{uri}>" if uri.lower().startswith("sip:") else uri
     route = exchange.people.resolve_target(target, leg.account).route
-    speaker = Caller(_remote(party).uri, rights=leg.account if leg.proved else None)
-    _place(exchange, party, leg, route, uri, outcome, speaker)
+    speaker = Caller(party.person.uri, rights=leg.account if leg.proved else None)
+    Transfer(party, leg, sent_by(party.person, speaker), outcome).begin(route, uri)
     return await done

@@ -13,6 +13,7 @@ from pbx.sipcore.transactions import ServerTransaction
 
 _PASSING = frozenset({"INFO", "MESSAGE", "NOTIFY"})
 _TELLING = ("Info-Package", "Event", "Subscription-State", "Content-Disposition", "Content-Language")
+_DURATION = 160  # milliseconds
 
 
 def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
@@ -29,6 +30,21 @@ def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
         other.session.request(twin, _Return(leg, transaction))
 
 
+def tell_digit(leg: Leg, digit: str) -> None:
+    """One key as INFO. Interop: no standard; `application/dtmf-relay` is what telephones and gateways read."""
+    if leg.session is not None:
+        body = f"Signal={digit}\r\nDuration={_DURATION}\r\n".encode()
+        leg.session.request(leg.session.new_request("INFO", body, "application/dtmf-relay"), _Unheard())
+
+
+class _Unheard:
+    """Whether it takes the key is its own business."""
+
+    def on_response(self, response: Response) -> None: ...
+
+    def on_failure(self, cause: str) -> None: ...
+
+
 class _Return:
     """Takes the answer back."""
 
@@ -38,8 +54,11 @@ class _Return:
 
     def on_response(self, response: Response) -> None:
         if response.is_final and not self._transaction.is_answered:
-            self._transaction.reply(response.status, response.reason)
+            if response.status == 503:  # RFC 3261 §16.7 step 6: the other party's trouble is not ours
+                self._transaction.reply(500)
+            else:
+                self._transaction.reply(response.status, response.reason)
 
     def on_failure(self, cause: str) -> None:
         if not self._transaction.is_answered:
-            self._transaction.reply(408)
+            self._transaction.reply(408 if cause == "timeout" else 500)

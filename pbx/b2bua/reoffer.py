@@ -5,7 +5,7 @@ RFC 3261 §14.1, RFC 3311 §5.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pbx.b2bua.bodies import read_description
@@ -23,9 +23,10 @@ _TRIES = 4
 class Reoffer:
     """Best effort: the call goes on as it is when the party refuses. Glare is tried again (RFC 3261 §14.1)."""
 
-    def __init__(self, leg: Leg, then: Callable[[bool], None]) -> None:
+    def __init__(self, leg: Leg, then: Callable[[bool], None], headers: Sequence[tuple[str, str]] = ()) -> None:
         self._leg = leg
         self._then = then
+        self._headers = headers
         self._tries = 0
         self._description: SessionDescription | None = None
 
@@ -35,7 +36,7 @@ class Reoffer:
         if (session := self._leg.session) is None:
             self._then(False)
         else:
-            session.changes.offer(description.encode(), CONTENT_TYPE, self)
+            session.changes.offer(description.encode(), CONTENT_TYPE, self, self._headers)
 
     def change_refused(self, session: Session, status: int) -> None:
         description = self._description

@@ -14,7 +14,7 @@ from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.pending import request_data, seen_by
-from pbx.b2bua.phone_branch import PhoneBranch, leg_of
+from pbx.b2bua.phone_branch import PhoneBranch, answered_leg, leg_of
 from pbx.b2bua.program_branch import ProgramBranch
 from pbx.b2bua.reoffer import Reoffer
 from pbx.signal.answer import Answer
@@ -27,8 +27,8 @@ from pbx.sipcore.transactions import ServerTransaction
 if TYPE_CHECKING:
     from pbx.b2bua.call import BranchRunner, Call
 
-_PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization")
-"""Headers of the caller that the callee's phone may use."""
+_PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization", "Referred-By", "Replaces")
+"""Headers of the caller that the callee's phone may use. A Replaces that gets here means a dialog of others."""
 
 _HISTORY = ("Diversion", "History-Info")
 """RFC 5806, RFC 7044: a trusted peer's account of where the call has been."""
@@ -83,7 +83,7 @@ class SipOrigin:
     def reliable(self) -> bool:
         return self.leg.invite.reliable
 
-    def offer(self, leg: OutgoingLeg) -> SessionDescription | None:
+    def offer(self, leg: Leg) -> SessionDescription | None:
         return None if self.leg.theirs is None else leg.relay(self.leg.theirs)
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
@@ -160,7 +160,7 @@ class SipOrigin:
         Renegotiation(leg, self.leg, transaction).start()
 
     def connect(self, call: Call, runner: BranchRunner) -> None:
-        if (leg := leg_of(runner)) is not None:
+        if (leg := answered_leg(runner)) is not None:
             Bridge(call, self.leg, leg).answer()
 
     def refuse(self, call: Call, answer: Answer) -> None:
@@ -175,7 +175,7 @@ class SipOrigin:
         if cause in _OUR_REASONS:
             self._call.break_off(_OUR_REASONS[cause], cause)
         else:
-            self._call.signal.cancel()
+            self._call.signal.cancel(reason=self.leg.invite.cancel_reason)
 
     def leg_acknowledged(self, leg: Leg) -> None: ...
 

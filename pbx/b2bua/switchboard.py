@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, AccountRoute, Address, Caller, Resolution, Route, UnknownRoute
+from directory.model import Account, AccountRoute, Address, Caller, ForeignRoute, Resolution, Route, UnknownRoute
 from pbx.b2bua.asserted import complete, recorded
 from pbx.b2bua.bodies import unreadable
 from pbx.b2bua.call import Call, new_call
@@ -24,15 +24,18 @@ from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.proxy_branch import Forwarder
 from pbx.b2bua.proxy_origin import ProxyOrigin
+from pbx.b2bua.replacing import meant, replace
+from pbx.b2bua.replacing import proxied as proxied_dialog
 from pbx.b2bua.sip_origin import SipOrigin
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.programs import Programs
 from pbx.records.record import LiveRecord
-from pbx.signal.way import WayKind, choose
+from pbx.signal.way import Way, WayKind, choose
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.sdp import CONTENT_TYPE
+from pbx.sipcore.session_ports import unknown_extensions
 from pbx.sipcore.session_timer import SMALLEST, too_small
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
@@ -89,7 +92,14 @@ class Switchboard:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
         caller = complete(caller, request, lambda uri: self._owns(caller.account, uri))
-        way = choose("INVITE", caller, resolution.route, self._features(caller, resolution.route))
+        found = meant(exchange, request)
+        if found is not None:
+            replace(exchange, transaction, caller, found)
+            return
+        way = self._way(caller, resolution.route, request)
+        if request.has("Replaces") and way.kind is WayKind.B2BUA and not isinstance(resolution.route, ForeignRoute):
+            transaction.reply(481)  # RFC 3891 §3
+            return
         forwarder = exchange.forwarder
         proxied = None
         if way.kind is WayKind.PROXY and forwarder is not None:
@@ -120,6 +130,13 @@ class Switchboard:
             else:
                 self._take(call, origin, transaction, resolution.route)
 
+    def _way(self, caller: Caller, route: Route, request: Request) -> Way:
+        if proxied_dialog(self.exchange, request):
+            return Way(WayKind.PROXY, "replaces a proxied dialog")
+        trunks = self.exchange.trunks
+        trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
+        return choose("INVITE", caller, route, self._features(caller, route), trunk)
+
     def _owns(self, account: Account | None, uri: Uri) -> bool:
         """Whether an address is a name of that account."""
         route = self.exchange.people.resolve(Address(uri.user, uri.host), caller=None, services=False).route
@@ -131,6 +148,9 @@ class Switchboard:
         return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
+        if unknown := unknown_extensions(transaction.request):
+            self._refuse(call, transaction, 420, "unknown extension", ("Unsupported", unknown))
+            return
         if too_small(transaction.request):  # RFC 4028 §9
             self._refuse(call, transaction, 422, "session interval too small", ("Min-SE", str(SMALLEST)))
             return

@@ -1,4 +1,6 @@
-"""Codecs other than G.711 behind one shape: samples in, payload out, and back. RFC 3551, RFC 7587 (Opus).
+"""Codecs other than G.711 behind one shape: samples in, payload out, and back.
+
+RFC 3551 (§4.5.4: G726-32 has the first sample in the low bits, AAL2-G726-32 in the high ones), RFC 7587 (Opus).
 
 They are called only for streams that can do nothing else: packets are relayed unread wherever both sides know a codec.
 Not here: RTP, and who is turned into whom (`transcoder`, `voice`).
@@ -18,6 +20,7 @@ import soundfile
 
 from pbx.mediaproxy import g711
 from pbx.mediaproxy.g711 import Law
+from pbx.mediaproxy.g726 import G726Encoder
 
 Samples = npt.NDArray[np.int16]
 # Limit: a payload holds at most 120 ms (RFC 7587 §4.2 allows Opus no more).
@@ -56,6 +59,8 @@ CODECS: Mapping[str, Codec] = {
     "G722/8000": Codec(16000, 8000),
     "OPUS/48000/2": Codec(48000, 48000),
     "GSM/8000": Codec(8000, 8000),
+    "G726-32/8000": Codec(8000, 8000),
+    "AAL2-G726-32/8000": Codec(8000, 8000),
     "G729/8000": Codec(8000, 8000, both_ways=False),
 }
 
@@ -73,6 +78,10 @@ def encoder(name: str) -> Encoder:
             return _AvEncoder("libopus", 48000, 24000, {"application": "voip"})
         case "GSM/8000":
             return _GsmEncoder()
+        case "G726-32/8000":
+            return _G726(0, 4)
+        case "AAL2-G726-32/8000":
+            return _G726(4, 0)
     raise KeyError(name)
 
 
@@ -91,6 +100,10 @@ def decoder(name: str) -> Decoder:
             return _AvDecoder("gsm", 8000, 33)
         case "G729/8000":
             return _AvDecoder("g729", 8000, 10)
+        case "G726-32/8000":
+            return _AvDecoder("g726le", 8000, options=_FOUR_BITS)
+        case "AAL2-G726-32/8000":
+            return _AvDecoder("g726", 8000, options=_FOUR_BITS)
     raise KeyError(name)
 
 
@@ -151,10 +164,10 @@ class _AvEncoder:
 class _AvDecoder:
     """`block`: payloads are cut into pieces of so many octets (0: they are not)."""
 
-    def __init__(self, name: str, rate: int, block: int = 0) -> None:
+    def __init__(self, name: str, rate: int, block: int = 0, options: dict[str, str] | None = None) -> None:
         context = av.CodecContext.create(name, "r")
         assert isinstance(context, av.AudioCodecContext)
-        context.sample_rate, context.layout = rate, "mono"
+        context.sample_rate, context.layout, context.options = rate, "mono", options or {}
         self._context = context
         self._block = block
 
@@ -180,6 +193,21 @@ def _samples(frame: av.AudioFrame) -> Samples:
     if sound.dtype != np.int16:
         sound = np.clip(sound * 32767.0, -32768, 32767).astype(np.int16)
     return np.ascontiguousarray(sound[0])
+
+
+_FOUR_BITS = {"bits_per_coded_sample": "4"}
+
+
+class _G726:
+    """Two samples an octet; the numbers say how far the first and the second are shifted."""
+
+    def __init__(self, first: int, second: int) -> None:
+        self._encoder = G726Encoder()
+        self._first, self._second = first, second
+
+    def encode(self, samples: Samples) -> bytes:
+        codes = iter([self._encoder.encode(sample) for sample in samples.tolist()])
+        return bytes(one << self._first | other << self._second for one, other in zip(codes, codes, strict=False))
 
 
 class _GsmEncoder:

@@ -134,6 +134,7 @@ class Endpoint:
         self.most = MOST_PACKETS
         self.special = False  # not plain RTP: encrypted, on one port with RTCP, or unread
         self.lane: Lane | None = None
+        self.control_lane: Lane | None = None  # the same one, but for DTLS with RTCP on a port of its own
         self.far_lost = 0
         self.far_jitter = 0.0
         self._reported: tuple[int, float] | None = None  # the peer's last sender report and when it came
@@ -167,12 +168,29 @@ class Endpoint:
 
     def _secure(self, settings: StreamSettings) -> None:
         if settings.srtp is None and settings.dtls is None and settings.ice is None:
-            self.lane = None
+            self.lane = self.control_lane = None
             return
         if self.lane is None:
             self.lane = Lane(self._identity, self._transmit, self._counted)
         self.lane.configure(settings, self.targets)
         self._aim()
+        self._secure_control(settings)
+
+    def _secure_control(self, settings: StreamSettings) -> None:
+        """RFC 5764 §4.1: without rtcp-mux there is a handshake for each of the two ports, and keys from each."""
+        if settings.dtls is None or settings.mux or settings.ice is not None:
+            self.control_lane = self.lane
+            return
+        if self.control_lane is None or self.control_lane is self.lane:
+            self.control_lane = Lane(self._identity, self._transmit_control, self._counted)
+        self.control_lane.configure(settings, self._control_targets())
+
+    def _control_targets(self) -> tuple[Address, ...]:
+        """Where RTCP goes: to where the peer's came from, else to what signalling named, else to the next port."""
+        if not self.targets or self.settings is None:
+            return ()
+        host, port = self.targets[0]
+        return (self.control_source or numeric(self.settings.control) or (host, port + 1),)
 
     def plan_relay(self) -> None:
         """Find out again what the relay forwards to the peer."""
@@ -226,7 +244,7 @@ class Endpoint:
             return None
         before = self.latch.source
         if not self.latch.accept(source, ssrc, now):
-            counted["media.strangers"] += 1
+            counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
             return None
         if before is not self.latch.source:
             self._aim()
@@ -352,7 +370,7 @@ class Endpoint:
             ssrc = int.from_bytes(buffer[8:12], "big")
         before = self.latch.source
         if not size or not self.latch.accept(source, ssrc, now):
-            counted["media.strangers"] += 1
+            counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
             return
         if before is not self.latch.source:
             self._aim()
@@ -369,13 +387,16 @@ class Endpoint:
 
     def receive_control(self, data: memoryview, source: Address, now: float, counted: Counter[str]) -> None:
         """A datagram has come to the RTCP port: believed when it comes from the peer's host."""
-        if not self.targets or source[0] != self.targets[0][0]:
+        if self.settings is None:
+            counted["media.early"] += 1  # the peer is quicker than its answer
+            return
+        if not self.latch.belongs(source):
             self.latch.strangers += 1
             counted["media.strangers"] += 1
             return
         opened: bytes | None = bytes(data)
-        if self.lane is not None:
-            opened = self.lane.receive(bytes(data), source, True)
+        if self.control_lane is not None:
+            opened = self.control_lane.receive(bytes(data), source, True)
         if opened is not None and self._take_control(opened, now, counted):
             self.control_source = source
 
@@ -428,23 +449,21 @@ class Endpoint:
             self.octets_out += len(data)
 
     def send_control(self, data: bytes, counted: Counter[str]) -> None:
-        """Send one RTCP packet: on the RTP port when both are on one, else to where the peer's came from, else to what
-        signalling named, else to the next port."""
+        """Send one RTCP packet, on the RTP port when both are on one."""
         settings = self.settings
         if not self.targets or settings is None:
             return
-        if self.lane is not None:
-            sealed = self.lane.seal(data, control=True)
+        if self.control_lane is not None:
+            sealed = self.control_lane.seal(data, control=True)
             if sealed is None:
                 counted["media.not_sealed"] += 1
                 return
             data = sealed
-        host, port = self.targets[0]
         try:
             if settings.mux:
-                self.media.sendto(data, (host, port))
+                self.media.sendto(data, self.targets[0])
             else:
-                self.control.sendto(data, self.control_source or numeric(settings.control) or (host, port + 1))
+                self.control.sendto(data, self._control_targets()[0])
         except (OSError, OverflowError):
             counted["media.send_failed"] += 1
 
@@ -462,11 +481,20 @@ class Endpoint:
         except OSError:
             self._counted["media.send_failed"] += 1
 
+    def _transmit_control(self, data: bytes, target: Address) -> None:
+        """The same on the port of RTCP."""
+        try:
+            self.control.sendto(data, target)
+        except (OSError, OverflowError):
+            self._counted["media.send_failed"] += 1
+
     def tick(self) -> None:
         """Once a second."""
         self.this_second = 0
         if self.lane is not None:
             self.lane.tick(self.targets)
+        if self.control_lane is not None and self.control_lane is not self.lane:
+            self.control_lane.tick(self._control_targets())
 
     # --- life
 

@@ -18,11 +18,13 @@ passed on unread (T.38)."""
 
 @dataclass(frozen=True, slots=True)
 class SrtpKeys:
-    """Master keys of one stream, each with its salt behind it, as RFC 4568 §6.1 writes them."""
+    """Master keys of one stream, each with its salt behind it, as RFC 4568 §6.1 writes them. `mki` stands in each
+    packet that comes in (empty: nothing does); ours have none."""
 
     suite: str
     send: bytes
     receive: bytes
+    mki: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

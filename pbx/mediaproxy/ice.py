@@ -2,6 +2,8 @@
 
 It never sends a check of its own, so its only candidate is the stream's address (RFC 8445 §2.5). Not here: candidates
 in session descriptions, and sockets. RFC 8445, RFC 8489.
+
+Missing: the full agent (RFC 8445 §2) and TURN (RFC 8656), as a server with an address of its own needs neither.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class Lane:
             self._answer(self._handshake.begin(), targets[0])
 
     def _take(self, keys: SrtpKeys) -> None:
-        if self._opener is None or self._opener.key != (keys.suite, keys.receive):
-            self._opener = Opener(keys.suite, keys.receive)
+        if self._opener is None or self._opener.key != (keys.suite, keys.receive, keys.mki):
+            self._opener = Opener(keys.suite, keys.receive, keys.mki)
         if self._sealer is None or self._sealer.key != (keys.suite, keys.send):
             self._sealer = Sealer(keys.suite, keys.send)
 

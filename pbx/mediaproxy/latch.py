@@ -30,9 +30,12 @@ class LatchState(enum.Enum):
 
 
 class Latch:
-    """The latch of one stream. `source` is believed in (None: nobody yet); `strangers` counts what was refused."""
+    """The latch of one stream. `source` is believed in (None: nobody yet); `strangers` counts what was refused, but
+    not what came from a source that waits to be believed and then is."""
 
-    __slots__ = ("_candidate", "_first", "_guess", "_heard", "_remote", "_since", "_ssrc", "source", "strangers")
+    __slots__ = (
+        "_candidate", "_first", "_guess", "_heard", "_remote", "_since", "_ssrc", "_waiting", "source", "strangers",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._remote: Address | None = None
@@ -42,6 +45,7 @@ class Latch:
         self._first = 0.0
         self._heard = 0.0
         self._ssrc = 0
+        self._waiting = 0  # refused packets of the candidate
         self.source: Address | None = None
         self.strangers = 0
 
@@ -63,10 +67,13 @@ class Latch:
         if self._may_latch(source, ssrc, now):
             if self.source is None:
                 self._first = now
-            self.source, self._candidate = source, None
+            if source == self._candidate:
+                self.strangers -= self._waiting  # it was the peer all along, behind a router
+            self.source, self._candidate, self._waiting = source, None, 0
             self._heard, self._ssrc = now, ssrc
             return True
         self.strangers += 1
+        self._waiting += source == self._candidate
         return False
 
     def _may_latch(self, source: Address, ssrc: int, now: float) -> bool:
@@ -78,9 +85,18 @@ class Latch:
             return True
         return now - self._heard > STALE and ssrc == self._ssrc
 
+    def waits(self, source: Address) -> bool:
+        """Whether the one that was just refused may yet turn out to be the peer."""
+        return self.source is None and source == self._candidate
+
     def believe(self, source: Address) -> None:
         """Somebody who knows better (a connectivity check) says that this is the peer."""
         self.source, self._candidate = source, None
+
+    def belongs(self, source: Address) -> bool:
+        """Whether RTCP from there is the peer's: from the host of the latched source, or from where one is expected.
+        What is sent to whom does not matter: a peer on hold reports as well."""
+        return (self.source is not None and source[0] == self.source[0]) or self.expected(source)
 
     def expected(self, source: Address) -> bool:
         """The SDP address, another port of the same host (symmetric NAT), or where the signalling came from."""
@@ -91,7 +107,7 @@ class Latch:
 
     def _waited(self, source: Address, ssrc: int, now: float) -> bool:
         if self._candidate is None or (source != self._candidate and now - self._heard > STALE):
-            self._candidate, self._since, self._ssrc = source, now, ssrc
+            self._candidate, self._since, self._ssrc, self._waiting = source, now, ssrc, 0
         if source != self._candidate or ssrc != self._ssrc:
             return False
         self._heard = now

@@ -18,6 +18,8 @@ from pbx.registrar.bindings import Binding
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 Kind = Literal["off", "empty", "crlf"]
 _WHAT = {"empty": b"", "crlf": b"\r\n\r\n"}
@@ -44,7 +46,14 @@ class KeepAlive:
     """`start` it when datagrams can be sent, `close` it before the sockets."""
 
     def __init__(
-        self, clock: Clock, metrics: Metrics, stack: Sender, phones: Registered, kind: Kind, interval: float
+        self,
+        clock: Clock,
+        metrics: Metrics,
+        stack: Sender,
+        phones: Registered,
+        kind: Kind,
+        interval: float,
+        workarounds: Workarounds | None = None,
     ) -> None:
         self._clock = clock
         self._metrics = metrics
@@ -52,6 +61,7 @@ class KeepAlive:
         self._phones = phones
         self._data = _WHAT.get(kind)
         self._interval = interval
+        self._workarounds = workarounds or Workarounds()
         self._round: deque[Flow] = deque()
         self._portion = 0
         self._ticks = 0
@@ -85,6 +95,8 @@ class KeepAlive:
         return list(dict.fromkeys(flows))
 
     def _behind(self, binding: Binding) -> bool:
+        if Workaround.NO_KEEPALIVE in self._workarounds.for_(binding.user_agent, binding.flow.remote[0]):
+            return False
         try:
             said = Uri.parse(binding.contact).host
         except SipSyntaxError:

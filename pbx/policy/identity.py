@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from base.clock import Clock
 from base.entropy import Entropy
 from base.failures import Failure
+from directory.addresses import neighbourhood
 from directory.model import Account
+from directory.secrets import NOBODY
 from pbx.policy.ports import Directory
 from pbx.sipcore.digest import Algorithm, Credentials, DigestServer, parse_authorization
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.message import Request
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
+
+LONGEST_NAME = 320
+"""Limit: characters of a login name (RFC 5321 §4.5.3.1: 64 octets, @, 255 octets); no longer one is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +48,41 @@ Proof = Account | Unproven | Wrong
 class Authenticator:
     """Challenges and proofs for all local domains; the realm is the domain (decision 8)."""
 
-    def __init__(self, clock: Clock, entropy: Entropy, directory: Directory, modern_agents: tuple[str, ...]) -> None:
+    def __init__(self, clock: Clock, entropy: Entropy, directory: Directory, workarounds: Workarounds) -> None:
         self._digest = DigestServer(clock, entropy)
         self._directory = directory
-        self._modern_agents = modern_agents
+        self._workarounds = workarounds
 
-    def challenges(self, request: Request, realm: str, *, proxy: bool, stale: bool) -> tuple[tuple[str, str], ...]:
-        """The headers of a 401 or 407: MD5 first, as most phones look only at the first."""
-        name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
+    def challenges(
+        self, request: Request, source: str, realm: str, *, proxy: bool, stale: bool
+    ) -> tuple[tuple[str, str], ...]:
+        """The headers of a 401 or 407 to `source`: MD5 first, as most phones look only at the first.
+
+        Interop: alone but to those known to survive a second; baresip 1.0 gives up when any challenge is not MD5.
+        """
+        name, near = "Proxy-Authenticate" if proxy else "WWW-Authenticate", neighbourhood(source)
         algorithms: list[Algorithm] = ["MD5"]
-        if (request.get("User-Agent") or "").startswith(self._modern_agents):
+        if Workaround.SHA_256 in self._workarounds.for_(request.get("User-Agent") or "", source):
             algorithms.append("SHA-256")
-        return tuple((name, self._digest.challenge(realm, algorithm, stale)) for algorithm in algorithms)
+        return tuple((name, self._digest.challenge(realm, algorithm, stale, near)) for algorithm in algorithms)
 
-    def prove(self, request: Request) -> Proof:
-        """Look at all credentials for realms of ours; the first that hold count, then the first that are wrong."""
+    def prove(self, request: Request, host: str) -> Proof:
+        """Look at all credentials for realms of ours that came from `host`; the first that hold count, then the first
+        that are wrong."""
         outcome: Proof = Unproven()
         for given in _credentials(request):
             if self._directory.local_domain(given.realm) is None:
                 continue
-            proof = self._judge(given, request.method)
+            proof = self._judge(given, request.method, neighbourhood(host))
             if isinstance(proof, Account):
                 return proof
             if not isinstance(outcome, Wrong):
                 outcome = proof
         return outcome
 
-    def _judge(self, given: Credentials, method: str) -> Proof:
+    def _judge(self, given: Credentials, method: str, near: str) -> Proof:
         account = self._account(given)
-        verdict = self._digest.verify(given, method, self._secret(account, given))
+        verdict = self._digest.verify(given, method, self._secret(account, given), near)
         if verdict == "ok" and account is not None:
             return account
         if verdict == "stale":
@@ -77,15 +90,20 @@ class Authenticator:
         return Wrong(given.username, "unknown-user" if account is None else "wrong-password")
 
     def _secret(self, account: Account | None, given: Credentials) -> str | None:
+        """None for nobody, after the same work."""
         algorithm: Algorithm = "SHA-256" if given.algorithm == "SHA-256" else "MD5"
-        if account is None:
-            return None
+        username = given.username[:LONGEST_NAME]
         try:
-            return self._directory.ha1(account.id, given.username, given.realm, algorithm)
+            if account is not None:
+                return self._directory.ha1(account.id, username, given.realm, algorithm)
         except Failure:  # an account without a password, or gone this instant
-            return None
+            pass
+        self._directory.ha1(NOBODY, username, given.realm, algorithm)
+        return None
 
     def _account(self, given: Credentials) -> Account | None:
+        if len(given.username) > LONGEST_NAME:
+            return None
         local, at, host = given.username.removeprefix("sip:").rpartition("@")
         if not at:
             local, host = host, given.realm

@@ -12,25 +12,23 @@ from dataclasses import dataclass, replace
 
 from base.clock import Clock
 from base.entropy import Entropy
-from base.log import get_logger
 from base.metrics import Metrics
-from directory.model import Account, Caller, ForeignRoute, Resolution
+from directory.model import Account, AccountRoute, Caller, ForeignRoute, Resolution
 from pbx.policy.blocks import Blocks
 from pbx.policy.identity import Authenticator, Unproven, Wrong
+from pbx.policy.inbound import Lines, NoLines, called
 from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourselves, Registrations, Subscriptions
 from pbx.policy.relaying import account_lets_out, is_gateway, may_relay
 from pbx.policy.screening import Refusal, screen
 from pbx.policy.settings import EVENTS, IN_DIALOG_ONLY, PolicySettings
-from pbx.policy.slowdown import Slowdown
 from pbx.policy.strangers import Strangers
+from pbx.policy.watch import Watch
 from pbx.signal.foreign import address_of
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
-from pbx.transport.limiter import Recent
-
-_log = get_logger("pbx.policy")
+from pbx.workarounds.rows import Workarounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +54,26 @@ class Policy:
         stack: Ourselves,
         rooms: Rooms,
         settings: PolicySettings | None = None,
+        workarounds: Workarounds | None = None,
+        lines: Lines | None = None,
     ) -> None:
         self._metrics = metrics
+        self._lines = lines or NoLines()
         self._directory = directory
         self._stack = stack
         self._rooms = rooms
         self._settings = settings or PolicySettings()
-        self._authenticator = Authenticator(clock, entropy, directory, self._settings.modern_agents)
-        self._slowdown = Slowdown(clock, metrics, self._settings)
+        self._authenticator = Authenticator(clock, entropy, directory, workarounds or Workarounds())
         self._strangers = Strangers(clock, metrics, directory)
-        self.blocks = Blocks(clock, metrics, lambda: directory.network)
-        self._complained: Recent[str] = Recent(clock, window=60.0)
+        self._watch = Watch(clock, metrics, self._settings, lambda: directory.network)
 
     def close(self) -> None:
-        self._slowdown.close()
+        self._watch.close()
+
+    @property
+    def blocks(self) -> Blocks:
+        """Sources that are shut out."""
+        return self._watch.blocks
 
     # --- the page ----------------------------------------------------------------------------------------------------
 
@@ -99,12 +103,17 @@ class Policy:
             self._options(transaction)
             return
 
-        caller = self._identify(transaction)
-        if caller is not None:
-            self._hand_on(transaction, caller)
+        line = self._lines.sending(request, transaction.flow) if request.method == "INVITE" else None
+        if line is not None:
+            self._metrics.count("sip.trunk-calls")
+            caller = Caller(str(request.from_.uri), request.from_.display, trusted=True, source=transaction.flow.remote)
+            self._hand_on(transaction, caller, called(self._directory, line, request, caller))
+            return
+        proved = self._identify(transaction)
+        if proved is not None:
+            self._hand_on(transaction, proved, self._resolve(request, proved))
 
-    def _hand_on(self, transaction: ServerTransaction, caller: Caller) -> None:
-        resolution = self._resolve(transaction.request, caller)
+    def _hand_on(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         route = resolution.route
         if isinstance(route, ForeignRoute) and not may_relay(self._directory, caller, route):
             self._relay_denied(transaction, caller)
@@ -118,7 +127,7 @@ class Policy:
                 self._rooms.subscriptions.subscribe(transaction, caller, resolution)
             case "PUBLISH":
                 self._rooms.subscriptions.publish(transaction, caller, resolution)
-            case "MESSAGE":
+            case "MESSAGE" if not (isinstance(route, AccountRoute) and route.instance):
                 self._rooms.messages.message(transaction, caller, resolution)
             case _:
                 self._rooms.forwarding.forward(transaction, caller, resolution)
@@ -150,7 +159,7 @@ class Policy:
         sender, network = request.from_, self._directory.network
         trusted, client = remote[0] in network.trusted, remote[0] in network.clients
         caller = Caller(str(sender.uri), sender.display, trusted=trusted, client=client, source=remote)
-        proof = self._authenticator.prove(request)
+        proof = self._authenticator.prove(request, remote[0])
         if isinstance(proof, Account):
             return self._as_account(transaction, caller, proof)
         if trusted or client:  # a password, if they say any, may be meant for somebody else
@@ -163,7 +172,7 @@ class Policy:
     def _as_account(self, transaction: ServerTransaction, caller: Caller, account: Account) -> Caller | None:
         """RFC 3261 §22.1: the identity that was proved must be the one that is claimed, except for gateways, who call
         in other people's names; what they may do they may by their login."""
-        self._slowdown.succeeded(transaction.flow.remote[0])
+        self._watch.succeeded(transaction.flow)
         sender = transaction.request.from_.uri
         own = self._belongs(sender, account) or sender.host.lower().endswith("anonymous.invalid")
         if is_gateway(self._directory, account) and (transaction.request.method == "INVITE" or not own):
@@ -192,12 +201,12 @@ class Policy:
             return False
         if not self._strangers.too_many(host):
             return True
-        if self._complained.first(f"stranger {host}"):
-            self._log_failure(transaction.flow, caller.uri, "flood")
+        self._watch.suspicious(transaction.flow, caller.uri, "flood")
         return False
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
-        domain = self._directory.local_domain(uri.host)
+        """A `tel:` number is one of the account's own domain."""
+        domain = self._directory.local_domain(uri.host) if uri.is_sip else account.domain
         found = self._directory.find_account(domain, uri.user) if domain is not None else None
         return found is not None and found.id == account.id
 
@@ -212,10 +221,10 @@ class Policy:
         if realm is None:
             self._refuse(transaction, Refusal(403, "Not a domain of this server"))
             return
-        proof = self._authenticator.prove(request)
+        proof = self._authenticator.prove(request, transaction.flow.remote[0])
         match proof:
             case Account() if self._belongs(owner, proof):
-                self._slowdown.succeeded(transaction.flow.remote[0])
+                self._watch.succeeded(transaction.flow)
                 self._rooms.registrations.register(transaction, proof)
             case Account():
                 self._wrong(transaction, Wrong(str(owner), f"not-{proof.name}"))
@@ -235,6 +244,9 @@ class Policy:
 
     def _resolve(self, request: Request, caller: Caller) -> Resolution:
         uri = Uri.parse(request.uri)
+        one = self._rooms.registrations.one_phone(uri)
+        if one is not None:
+            return Resolution(one, (f"{uri.user} is the address of one telephone",))
         domain = self._target_domain(request) or uri.host.lower()
         # What is not a call is for the account itself, never for the programs that take its calls.
         services = request.method == "INVITE" and uri.params.get("services") != "no"
@@ -257,26 +269,19 @@ class Policy:
         transaction.reply(refusal.status, refusal.reason, refusal.headers)
 
     def _challenge(self, transaction: ServerTransaction, realm: str, proof: Unproven, *, proxy: bool) -> None:
-        headers = self._authenticator.challenges(transaction.request, realm, proxy=proxy, stale=proof.stale)
+        self._watch.challenged(transaction.flow)
+        source = transaction.flow.remote[0]
+        headers = self._authenticator.challenges(transaction.request, source, realm, proxy=proxy, stale=proof.stale)
         self._refuse(transaction, Refusal(407 if proxy else 401, headers=headers))
 
     def _wrong(self, transaction: ServerTransaction, wrong: Wrong) -> None:
         """One answer for a wrong password, an unknown user and a borrowed identity."""
-        self._metrics.count("sip.auth.failures")
-        self._log_failure(transaction.flow, wrong.user, wrong.reason)
-        source = transaction.flow.remote[0]
-        self._slowdown.refuse(source, lambda: self._refuse(transaction, Refusal(403)))
+        self._watch.failed(transaction.flow, wrong.user, wrong.reason, lambda: self._refuse(transaction, Refusal(403)))
 
     def _relay_denied(self, transaction: ServerTransaction, caller: Caller) -> None:
         """Decision 9: who has not authenticated relays nothing. Of who is known it is no failure."""
         self._metrics.count("sip.relay.denied")
         known = caller.payer is not None or caller.client or caller.trusted
-        if not known and self._complained.first(f"relay {transaction.flow.remote[0]}"):
-            self._log_failure(transaction.flow, str(transaction.request.from_.uri), "relay")
+        if not known:
+            self._watch.suspicious(transaction.flow, caller.uri, "relay")
         self._refuse(transaction, Refusal(403))
-
-    def _log_failure(self, flow: Flow, user: str, reason: str) -> None:
-        """The one stable line that fail2ban looks for: all of it is the event, so that no renderer reorders it."""
-        who = "".join(letter if letter.isascii() and letter.isprintable() and letter != " " else "_" for letter in user)
-        host, port = flow.remote
-        _log.warning(f"auth-failure proto=sip src={host}:{port} user={who[:64]} reason={reason}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from directory.model import Account, Address, Caller, Resolution
+from directory.model import Account, AccountRoute, Address, Caller, Resolution, UnknownRoute
 from pbx.policy.relaying import People
 from pbx.sipcore.digest import Algorithm
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
+from pbx.sipcore.uri import Uri
 
 
 class CallControl(Protocol):
@@ -49,6 +50,9 @@ class Registrations(Protocol):
     """The registrar (`pbx.registrar`)."""
 
     def register(self, transaction: ServerTransaction, account: Account) -> None: ...
+
+    def one_phone(self, uri: Uri) -> AccountRoute | UnknownRoute | None:
+        """Where an address leads that means one telephone of an account (RFC 5627); None for any other address."""
 
 
 class Forwarding(Protocol):

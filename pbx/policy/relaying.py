@@ -42,6 +42,8 @@ def may_relay(people: People, caller: Caller, route: ForeignRoute, diverting: Ac
     rule or telephone that sends it there. A record of the Router that grants relaying opens the way to everybody, but
     to no account that is kept in."""
     payer = diverting or caller.payer
+    if payer is not None and route.emergency:
+        return True  # who is known may always call for help
     if payer is not None and not account_lets_out(people, payer):
         return False
     client = payer is not None or caller.client
@@ -57,6 +59,8 @@ def lets_out(people: People, caller: Caller) -> bool:
 def account_lets_out(people: People, account: Account) -> bool:
     """A gateway calls in; out it calls only where that was said of itself."""
     try:
+        if people.setting(account.id, "CallOutLocked") == "YES":
+            return False
         if is_gateway(people, account):
             return people.own_settings(account.id).get("OutsideCalls") == "YES"
         return people.setting(account.id, "OutsideCalls") != "NO"

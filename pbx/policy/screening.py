@@ -26,6 +26,11 @@ SPIRALS = 1
 spiral, and no error; with forks each pass multiplies (RFC 5393)."""
 
 
+_SERVED_HERE = frozenset({"REGISTER", "OPTIONS", "SUBSCRIBE", "PUBLISH"})
+"""Anything else may be for a telephone, and Require is none of a proxy's business (RFC 3261 §16.3 step 5). Calls that
+we serve ourselves look at it in `pbx.b2bua` and `pbx.sipcore.session`."""
+
+
 def screen(request: Request, settings: PolicySettings, *, from_ourselves: bool, passes: int) -> Refusal | None:
     """The first fault found, or None. After it the headers that policy reads can be parsed without fear."""
     if request.method not in settings.allowed:
@@ -34,7 +39,10 @@ def screen(request: Request, settings: PolicySettings, *, from_ourselves: bool, 
     fault = parser.screen(request)
     if fault is not None:
         return Refusal(*fault)
-    unknown = (request.tokens("Require") | request.tokens("Proxy-Require")) - settings.extensions
+    required = request.tokens("Proxy-Require")
+    if request.method in _SERVED_HERE:
+        required |= request.tokens("Require")
+    unknown = required - settings.extensions
     if unknown:
         return Refusal(420, headers=(("Unsupported", ", ".join(sorted(unknown))),))
     if request.number("Max-Forwards") == 0 and request.method not in ("OPTIONS", "REGISTER"):

@@ -22,13 +22,10 @@ EVENTS = ("message-summary", "dialog", "presence", "reg")
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """`extensions`: option tags that a Require may name (RFC 3261 §8.2.2.3). `modern_agents`: beginnings of User-Agent
-    known to survive a second, SHA-256 challenge (RFC 8760). baresip is not: 1.0 gives up when any challenge is not
-    MD5."""
+    """`extensions`: option tags that a Require may name (RFC 3261 §8.2.2.3)."""
 
     allowed: tuple[str, ...] = ALLOWED
-    extensions: frozenset[str] = frozenset({"100rel", "path", "timer"})
-    modern_agents: tuple[str, ...] = ("Linphone", "Tandem")
+    extensions: frozenset[str] = frozenset({"100rel", "gruu", "histinfo", "norefersub", "path", "replaces", "timer"})
     free_attempts: int = 5
     longest_delay: float = 8.0
     delayed: int = 1000

@@ -95,6 +95,9 @@ class DialogView:
         dialog = xml.child(root, "dialog", id=line.id)
         if peers and line.call_id:
             dialog.set("call-id", xml.clean(line.call_id))
+            for name, tag in zip(("local-tag", "remote-tag"), line.tags, strict=True):
+                if tag:
+                    dialog.set(name, xml.clean(tag))
         dialog.set("direction", line.direction)
         made = xml.child(dialog, "state", state)
         if ending:

@@ -20,7 +20,8 @@ ENDINGS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`peer` is the other party's address as far as it is known, `call_id` the Call-ID of the account's own dialog."""
+    """`peer` is the other party's address as far as it is known, `call_id` the Call-ID of the account's own dialog, and
+    `tags` its tags as the telephone sees them: its own and ours."""
 
     id: str
     account_id: int
@@ -29,6 +30,7 @@ class Line:
     peer: str = ""
     peer_name: str = ""
     call_id: str = ""
+    tags: tuple[str, str] = ("", "")
 
 
 class Lines:

@@ -2,6 +2,8 @@
 
 The members' documents come from the event package; members elsewhere are named and not watched.
 
+Missing: lists that telephones keep by XCAP (RFC 4825, RFC 4826), as lists are the groups of the directory.
+
 RFC 4662 §4.5 (NOTIFY of a list), §5 (RLMI), RFC 2387 (multipart/related), RFC 2392 (cid).
 """
 

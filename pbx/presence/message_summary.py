@@ -23,6 +23,8 @@ from pbx.presence.unsolicited import Unsolicited
 from pbx.registrar.bindings import Binding, BindingKey, Bindings
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 CountVoice = Callable[[int], Awaitable[tuple[int, int]]]
 
@@ -53,6 +55,7 @@ class MessageSummary:
         accounts: Accounts,
         bindings: Bindings,
         counts: CountVoice,
+        workarounds: Workarounds | None = None,
     ) -> None:
         self._entropy = entropy
         self._metrics = metrics
@@ -60,6 +63,7 @@ class MessageSummary:
         self._accounts = accounts
         self._bindings = bindings
         self._counts = counts
+        self._workarounds = workarounds or Workarounds()
         self._news: News | None = None
         self._known: dict[int, Counts] = {}
         self._unsolicited: dict[BindingKey, Unsolicited] = {}
@@ -146,7 +150,9 @@ class MessageSummary:
     # --- phones that never subscribe
 
     def _is_news(self, binding: Binding, counts: Counts) -> bool:
-        """Whether this registration has not been shown these counts yet."""
+        """Whether this registration has not been shown these counts yet, and wants to be."""
+        if Workaround.NO_UNSOLICITED_NOTIFY in self._workarounds.for_(binding.user_agent, binding.flow.remote[0]):
+            return False
         key, shown = (binding.account_id, binding.key), (binding.registered_at, counts)
         if self._shown.get(key) == shown:
             return False

@@ -5,6 +5,7 @@ not stored: after a clean stop phones are told to come again, after a crash thei
 subscribe anew (RFC 6665 §4.4.1, §4.1.3).
 
 RFC 6665 §4.2.1 (checks of a SUBSCRIBE), RFC 4662 §4 (lists).
+Missing: rates that a subscriber asks for (RFC 6446), since news are gathered at the pace of each package already.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The package presence: what an account publishes of itself, its telephones, and whether it is on the phone.
 
 RFC 3856 §6 (the package), §6.10 (rate), RFC 3863 (the document), RFC 4480 §3.2 (on the phone).
+Missing: watcher information (RFC 3857), as who may watch is a setting of the account (WatchedBy) and nobody is asked.
+Missing: partial documents (RFC 5262), as the whole one of an account is a few hundred octets.
 """
 
 from __future__ import annotations

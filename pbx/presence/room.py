@@ -22,6 +22,7 @@ from pbx.presence.reginfo import RegistrationPackage
 from pbx.presence.watchers import Watchers
 from pbx.registrar.bindings import Bindings
 from pbx.sipcore.server_transaction import ServerTransaction
+from pbx.workarounds.rows import Workarounds
 
 
 class People(Protocol):
@@ -49,10 +50,11 @@ class Events:
         bindings: Bindings,
         counts: CountVoice,
         bounds: Bounds | None = None,
+        workarounds: Workarounds | None = None,
     ) -> None:
         watchers, publications = Watchers(people), Publications(clock, entropy)
         self.lines = Lines()
-        self.lamps = MessageSummary(entropy, metrics, stack, people, bindings, counts)
+        self.lamps = MessageSummary(entropy, metrics, stack, people, bindings, counts, workarounds)
         self._publisher = Publisher(metrics, publications)
         self._notifier = Notifier(
             clock,

@@ -18,6 +18,7 @@ from pbx.sipcore.transaction_ports import Cause, ClientUser
 
 _WISHED = frozenset({401, 407, 415, 420, 484})
 """4xx that let the caller try again (RFC 3261 §16.7 step 6)."""
+_CHALLENGES = (401, 407)
 _ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 
@@ -119,15 +120,7 @@ class ResponseContext:
         """RFC 3261 §16.7: 503 does not travel (step 6); all challenges go in one answer (step 7)."""
         if best.status == 503:
             return response_to(self.request, 500)
-        if best.status not in (401, 407):
-            return best
-        answer = best.copy()
-        for name in ("WWW-Authenticate", "Proxy-Authenticate"):
-            for other in refusals:
-                if other is not best and other.status in (401, 407):
-                    for value in other.get_all(name):
-                        answer.add(name, value)
-        return answer
+        return with_all_challenges(best, refusals)
 
     def _send(self, response: Response) -> None:
         """Back the way it came: the Vias are those of the request as we got it."""
@@ -150,6 +143,19 @@ class ResponseContext:
         for branch in self._branches:
             if branch.sent is not None and branch.final is None:
                 branch.sent.cancel(reason)
+
+
+def with_all_challenges(best: Response, refusals: Sequence[Response]) -> Response:
+    """A 401 or 407 with the challenges of all branches (RFC 3261 §16.7 step 7); anything else as it is."""
+    if best.status not in _CHALLENGES:
+        return best
+    answer = best.copy()
+    for other in refusals:
+        if other is not best and other.status in _CHALLENGES:
+            for name in ("WWW-Authenticate", "Proxy-Authenticate"):
+                for value in other.get_all(name):
+                    answer.add(name, value)
+    return answer
 
 
 def _rank(response: Response) -> tuple[int, int]:

@@ -20,13 +20,17 @@ from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, Prog
 from pbx.proxy.anchors import Anchor, Anchors
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
+from pbx.proxy.strict import loosen, tighten
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.signal.foreign import foreign_uri
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 MAX_FORWARDS = 70
 MAX_CONTEXTS = 20_000
@@ -48,25 +52,35 @@ class Stack(Requests, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place to forward to: the Request-URI as text, the flow, and Route values to put on."""
+    """One place to forward to: the Request-URI as text, the flow, Route values to put on, and the User-Agent there."""
 
     uri: str
     flow: Flow
     route: tuple[str, ...] = ()
+    agent: str = ""
 
 
 class Proxy:
     """Forwards; owns the requests that are under way."""
 
-    def __init__(self, stack: Stack, metrics: Metrics, bindings: Bindings, key: bytes) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        metrics: Metrics,
+        bindings: Bindings,
+        key: bytes,
+        workarounds: Workarounds | None = None,
+    ) -> None:
         self._stack = stack
         self._metrics = metrics
         self._bindings = bindings
         self._seal = RouteSeal(key)
+        self._workarounds = workarounds or Workarounds()
         self._contexts: set[ResponseContext] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.anchors: Anchors | None = None
         """Who relays media of calls whose parties cannot reach each other."""
+        self.gruus: Gruus | None = None
         self.on_bye: Callable[[str, frozenset[str]], None] | None = None
         """Told the Call-ID and both tags of each BYE that passes: the end of a dialog that was set up through us."""
         metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
@@ -83,9 +97,11 @@ class Proxy:
         """Send a request that is not a call where its address leads."""
         _unassert(transaction.request, caller)
         match resolution.route:
-            case AccountRoute(account=account):
+            case AccountRoute(account=account, instance=instance):
                 found = self._bindings.ringable(account.id)
-                targets = [Target(binding.contact, binding.flow, binding.path) for binding in found]
+                if instance:
+                    found = [binding for binding in found if binding.instance == instance]
+                targets = [Target(binding.contact, binding.flow, binding.path, binding.user_agent) for binding in found]
                 self.fork(transaction, targets)
             case ForeignRoute(address):
                 self._spawn(self._relay(transaction, foreign_uri(address, transaction.request.uri)))
@@ -127,7 +143,7 @@ class Proxy:
         for value in target.route:
             request.add("Route", value)
         if request.method in _DIALOG_MAKERS:
-            self._record(request, Ends(transaction.flow, target.flow))
+            self._record(request, Ends(transaction.flow, target.flow), target.agent)
         return Outgoing(request, target.flow)
 
     def _copied(self, original: Request) -> Request:
@@ -138,21 +154,24 @@ class Proxy:
             request.remove(name)
         return request
 
-    def _record(self, request: Request, ends: Ends) -> None:
+    def _record(self, request: Request, ends: Ends, agent: str = "") -> None:
         """One Record-Route, or one for each side when the sides do not reach us in the same way (RFC 5658)."""
         user = self._seal.make(ends, request)
+        done = self._workarounds.for_(request.get("User-Agent") or "", ends.caller.remote[0])
+        done |= self._workarounds.for_(agent, ends.callee.remote[0])
+        loose = "on" if Workaround.FULL_LR in done else None
         secure = request.uri[:5].lower() == "sips:"  # RFC 5630 §5.3.2: then all of the way is
+        reached = ((flow, self._stack.contact_for(flow, user)) for flow in (ends.caller, ends.callee))
         sides = dict.fromkeys(
-            str(self._loose(self._stack.contact_for(flow, user), secure=secure and flow.transport in ("tls", "wss")))
-            for flow in (ends.caller, ends.callee)
+            str(self._loose(uri, loose, secure=secure and flow.transport in ("tls", "wss"))) for flow, uri in reached
         )
         for side in sides:
             request.insert_first("Record-Route", f"<{side}>")
 
     @staticmethod
-    def _loose(uri: Uri, *, secure: bool) -> Uri:
+    def _loose(uri: Uri, value: str | None, *, secure: bool) -> Uri:
         uri = uri.secured() if secure else uri
-        return uri.replace(params={**uri.params, "lr": None})
+        return uri.replace(params={**uri.params, "lr": value})
 
     # --- in dialogs --------------------------------------------------------------------------------------------------
 
@@ -216,6 +235,8 @@ class Proxy:
 
     def _sealed_flow(self, request: Request) -> Flow | None:
         """Take our Route values off and open the seal (RFC 3261 §16.4)."""
+        if request.has("Route") and self._seal.open(Uri.parse(request.uri).user, request) is not None:
+            loosen(request)
         first = first_route(request)
         flow = self._seal.open(first.user, request) if first is not None else None
         if flow is None or first is None:
@@ -224,7 +245,17 @@ class Proxy:
         second = first_route(request)
         if second is not None and second.user == first.user:
             request.remove_first("Route")
+        self._translate(request, flow)
+        tighten(request)
         return flow
+
+    def _translate(self, request: Request, flow: Flow) -> None:
+        """A telephone that gave its GRUU as Contact gets what it registered (RFC 5627 §6.1)."""
+        route = None if self.gruus is None else self.gruus.route(Uri.parse(request.uri))
+        if isinstance(route, AccountRoute):
+            for binding in self._bindings.known(route.account.id):
+                if (binding.instance, binding.flow) == (route.instance, flow):
+                    request.uri = binding.contact
 
     # --- both --------------------------------------------------------------------------------------------------------
 

@@ -118,6 +118,12 @@ class Bindings:
         """The keys of bindings whose connection is gone."""
         return frozenset(key for owner, key in self._away if owner == account_id)
 
+    def silent(self, account_id: int) -> frozenset[str]:
+        """The keys of bindings that do not answer OPTIONS any more."""
+        return frozenset(
+            key for (owner, key), health in self._health.items() if owner == account_id and not health.reachable
+        )
+
     def ringable(self, account_id: int) -> Sequence[Binding]:
         """The bindings to ring: one flow for each phone; those known to be unreachable only when there are no others;
         and phones that have just lost their connection, as they are on their way back (`reach` waits for them)."""

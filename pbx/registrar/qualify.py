@@ -24,6 +24,8 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.transaction_ports import Cause, ClientUser
 from pbx.sipcore.uri import Uri
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
 
 _log = get_logger("pbx.registrar")
 
@@ -59,6 +61,7 @@ class Qualifier:
         stack: Stack,
         bindings: Bindings,
         settings: Qualifying | None = None,
+        workarounds: Workarounds | None = None,
     ) -> None:
         self._clock = clock
         self._entropy = entropy
@@ -66,6 +69,7 @@ class Qualifier:
         self._stack = stack
         self._bindings = bindings
         self._settings = settings or Qualifying()
+        self._workarounds = workarounds or Workarounds()
         self._round: deque[BindingKey] = deque()
         self._each_second = 0
         self._asked: set[BindingKey] = set()
@@ -83,11 +87,15 @@ class Qualifier:
 
     def _begin(self) -> None:
         """A new round: all there are now, in an order of its own, spread evenly."""
-        keys = [(binding.account_id, binding.key) for binding in self._bindings.all() if _wanted(binding)]
+        keys = [(binding.account_id, binding.key) for binding in self._bindings.all() if self._wanted(binding)]
         start = self._entropy.number(0, len(keys) - 1) if len(keys) > 1 else 0
         self._round.extend(keys[start:] + keys[:start])
         self._each_second = min(self._settings.rate, -(-len(keys) // self._settings.seconds))
         self._tick()
+
+    def _wanted(self, binding: Binding) -> bool:
+        done = self._workarounds.for_(binding.user_agent, binding.flow.remote[0])
+        return Workaround.NO_OPTIONS not in done and _hidden(binding)
 
     def _tick(self) -> None:
         for _ in range(min(self._each_second, len(self._round))):
@@ -155,7 +163,7 @@ class _Question:
         self._done(None)
 
 
-def _wanted(binding: Binding) -> bool:
+def _hidden(binding: Binding) -> bool:
     """UDP, and behind a NAT: what a phone says of itself is not where it sends from."""
     if binding.flow.reliable:
         return False

@@ -3,15 +3,12 @@
 Pure: it changes nothing and stores nothing; `server.py` does. Authentication is done before.
 
 RFC 3261 §10.3, RFC 3327 §5.3 (Path), RFC 5626 §6 (instances), RFC 3581.
-
-Deviation: no GRUU is given out (RFC 5627) and no Service-Route (RFC 3608): phones reach others through us by their
-account's address, and send all requests to us anyway.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pbx.nat.detection import behind_nat, numeric
@@ -21,7 +18,10 @@ from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
 from pbx.sipcore.uri import NameAddress, Uri
+from pbx.workarounds.kinds import NOTHING, Workaround
 
+OFTEN = 120
+"""Seconds that a registration lasts whose device has the workaround `register-often`."""
 _EXPIRES = re.compile(r"\s*;\s*expires\s*=\s*(?:\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
 
 
@@ -67,6 +67,10 @@ class Registration:
     limits: Limits
     away: frozenset[str] = frozenset()
     """Keys of bindings whose connection is gone."""
+    silent: frozenset[str] = frozenset()
+    """Keys of bindings that do not answer OPTIONS any more."""
+    workarounds: frozenset[Workaround] = NOTHING
+    is_gruu: Callable[[Uri], bool] = lambda _uri: False
 
 
 def decide(registration: Registration, known: Sequence[Binding]) -> Decision:
@@ -75,9 +79,20 @@ def decide(registration: Registration, known: Sequence[Binding]) -> Decision:
     values = request.get_all("Contact")
     if "*" in values:
         return _remove_all(registration, values, known)
+    if not _paths_fit(request, registration.limits):
+        return Decision(400, "Path cannot be used")
     if len(values) > registration.limits.contacts:
         return Decision(403, "Too many contacts")
     return _update(registration, values, {binding.key: binding for binding in known})
+
+
+def _paths_fit(request: Request, limits: Limits) -> bool:
+    """A way that we could not go as a whole is none."""
+    paths = request.get_all("Path")
+    try:
+        return len(paths) <= limits.paths and all(NameAddress.parse(path).uri.is_sip for path in paths)
+    except SipSyntaxError:
+        return False
 
 
 def _remove_all(registration: Registration, values: Sequence[str], known: Sequence[Binding]) -> Decision:
@@ -98,6 +113,8 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
             return Decision(400, error.reason)
         if not address.uri.is_sip or len(value) > registration.limits.header:
             return Decision(400, "Contact cannot be used")
+        if registration.is_gruu(address.uri):
+            return Decision(403, "Contact is a GRUU")  # RFC 5627 §5.1
         seconds = _lifetime(registration, address)
         if 0 < seconds < registration.limits.shortest:
             return Decision(423, headers=(("Min-Expires", str(registration.limits.shortest)),))
@@ -124,8 +141,11 @@ def _settle(
     """Make room by dropping the oldest: a phone that changes its port at each start must not lock its owner out."""
     for key, lost in known.items():
         # A phone that comes back replaces what it lost, also under a new address
-        over = key in registration.away and key not in put and not lost.reg_id
-        if over and any(same_device(lost, binding) for binding in put.values()):
+        if key in put or lost.reg_id:
+            continue
+        over = key in registration.away and any(same_device(lost, binding) for binding in put.values())
+        silent = key in registration.silent
+        if over or any(_moved(lost, binding) or (silent and _again(lost, binding)) for binding in put.values()):
             drop[key] = lost
     kept = [binding for key, binding in known.items() if key not in put and key not in drop]
     surplus = len(kept) + len(put) - registration.limits.contacts
@@ -142,6 +162,40 @@ def _settle(
         lasting=changed or bool(drop),
         fresh=fresh,
     )
+
+
+def _moved(before: Binding, now: Binding) -> bool:
+    """Whether a telephone goes on with its registration under another address (a new port, another network).
+
+    Deviation: RFC 3261 §10.2.1.1 lets a telephone add contacts under one Call-ID; those that say who they are, are
+    named alike and use the same transport are taken for one that has moved, and whose old address is dead.
+    """
+    if before.instance or now.instance or not now.user_agent:
+        return False
+    alike = (before.call_id, before.user_agent, before.flow.transport) == (
+        now.call_id,
+        now.user_agent,
+        now.flow.transport,
+    )
+    return alike and before.cseq < now.cseq and _user(before.contact) == _user(now.contact)
+
+
+def _again(before: Binding, now: Binding) -> bool:
+    """Whether a telephone seems to have been started again: all as before, but for the port that it says."""
+    return same_device(before, now) and _named(before.contact) == _named(now.contact)
+
+
+def _user(contact: str) -> str:
+    return _named(contact)[0]
+
+
+def _named(contact: str) -> tuple[str, str]:
+    """User and host of a contact."""
+    try:
+        uri = Uri.parse(contact)
+    except SipSyntaxError:
+        return contact, ""
+    return uri.user, uri.host.lower()
 
 
 def _out_of_order(request: Request, binding: Binding) -> bool:
@@ -164,11 +218,14 @@ def _lifetime(registration: Registration, address: NameAddress) -> int:
         seconds: int | None = int(value)
     else:
         seconds = registration.request.number("Expires")
-    return min(registration.limits.default if seconds is None else seconds, registration.limits.longest)
+    longest = registration.limits.longest
+    if Workaround.REGISTER_OFTEN in registration.workarounds:
+        longest = min(longest, OFTEN)
+    return min(registration.limits.default if seconds is None else seconds, longest)
 
 
 def _binding(registration: Registration, value: str, address: NameAddress, seconds: int) -> Binding:
-    request, limits = registration.request, registration.limits
+    request = registration.request
     instance = address.params.get("+sip.instance") or ""
     reg_id = outbound.reg_id(request, address)
     return Binding(
@@ -176,11 +233,13 @@ def _binding(registration: Registration, value: str, address: NameAddress, secon
         key=contact_key(address, registration.flow, reg_id),
         contact=address.text or str(address.uri),
         header=without_expires(value),
-        flow=way_back(request, address.uri, registration.flow),
+        flow=registration.flow
+        if Workaround.SOURCE_PORT in registration.workarounds
+        else way_back(request, address.uri, registration.flow),
         expires_at=registration.now + seconds,
         call_id=request.call_id,
         cseq=request.cseq.number,
-        path=tuple(request.get_all("Path")[: limits.paths]),
+        path=tuple(request.get_all("Path")),
         user_agent=(request.get("User-Agent") or "")[:128],
         instance=instance[:256],
         q=_preference(address.params.get("q")),

@@ -18,13 +18,16 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Database
-from directory.model import Account
+from directory.model import Account, AccountRoute, UnknownRoute
 from pbx.registrar import tables
 from pbx.registrar.bindings import Binding, BindingKey, Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.registrar.register import Decision, Limits, Registration, decide
 from pbx.sipcore.flow import Flow
-from pbx.sipcore.message import Response, response_to
+from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import Uri
+from pbx.workarounds.rows import Workarounds
 
 WRITE_BEHIND = 3.0
 # Limit: telephones of one account, whatever its setting says; a call to it rings them all.
@@ -45,8 +48,12 @@ class Registrar:
         bindings: Bindings,
         limits: Limits | None = None,
         contacts: Callable[[int], int] | None = None,
+        workarounds: Workarounds | None = None,
+        gruus: Gruus | None = None,
+        service_route: Callable[[Flow], Uri] | None = None,
     ) -> None:
-        """`contacts`: how many telephones an account may register, where that is its own setting."""
+        """`contacts`: how many telephones an account may register, where that is its own setting. `service_route`:
+        how a peer on that flow reaches us."""
         self._clock = clock
         self._entropy = entropy
         self._metrics = metrics
@@ -54,6 +61,9 @@ class Registrar:
         self.bindings = bindings
         self._limits = limits or Limits()
         self._contacts = contacts
+        self._workarounds = workarounds or Workarounds()
+        self._gruus = gruus
+        self._service_route = service_route
         self._storing: set[asyncio.Task[None]] = set()
         self._accounts_storing: dict[int, int] = {}
         self._refreshed: dict[BindingKey, Binding] = {}
@@ -87,6 +97,9 @@ class Registrar:
             self._clock.wall(),
             limits,
             self.bindings.away(account.id),
+            self.bindings.silent(account.id),
+            self._workarounds.for_(transaction.request.get("User-Agent") or "", transaction.flow.remote[0]),
+            lambda uri: self.one_phone(uri) is not None,
         )
         decision = decide(registration, self.bindings.known(account.id))
         self._metrics.count(f"pbx.registrar.{decision.status}")
@@ -99,6 +112,10 @@ class Registrar:
             self._remember(decision.put)
             self._answer(transaction, account, decision)
             self.bindings.welcome(decision.put)
+
+    def one_phone(self, uri: Uri) -> AccountRoute | UnknownRoute | None:
+        """Where a GRUU of ours leads."""
+        return None if self._gruus is None else self._gruus.route(uri)
 
     def _limits_of(self, account: Account) -> Limits:
         if self._contacts is None:
@@ -159,18 +176,28 @@ class Registrar:
             request, decision.status, decision.reason, to_tag=self._entropy.token(6), headers=decision.headers
         )
         if decision.status == 200:
-            self._list_contacts(response, account.id)
-            if "path" in request.tokens("Supported"):
-                for path in request.get_all("Path"):  # RFC 3327 §5.3
-                    response.add("Path", path)
+            self._list_contacts(response, account, gruus="gruu" in request.tokens("Supported"))
+            self._tell_way(request, response, transaction.flow)
             self._log_change(account, decision, transaction.flow)
         transaction.respond(response)
 
-    def _list_contacts(self, response: Response, account_id: int) -> None:
-        """RFC 3261 §10.3 step 8: all of them, each as it was sent, with the seconds left."""
+    def _list_contacts(self, response: Response, account: Account, *, gruus: bool) -> None:
+        """RFC 3261 §10.3 step 8: all of them, each as it was sent, with the seconds left; RFC 5627 §5.3."""
         now = self._clock.wall()
-        for binding in self.bindings.contacts(account_id):
-            response.add("Contact", f"{binding.header};expires={max(1, round(binding.expires_at - now))}")
+        for binding in self.bindings.contacts(account.id):
+            own = self._gruus.parameters(account, binding) if gruus and self._gruus is not None else ""
+            response.add("Contact", f"{binding.header};expires={max(1, round(binding.expires_at - now))}{own}")
+
+    def _tell_way(self, request: Request, response: Response, flow: Flow) -> None:
+        """To who came through other servers: the way that calls to him go (RFC 3327 §5.3), and that his requests come
+        to us (RFC 3608 §6.3). Who sends to us directly has no use for a Service-Route."""
+        paths = request.get_all("Path")
+        if "path" in request.tokens("Supported"):
+            for path in paths:
+                response.add("Path", path)
+        if paths and self._service_route is not None:
+            uri = self._service_route(flow)
+            response.add("Service-Route", f"<{uri.replace(params={**uri.params, 'lr': None})}>")
 
     def _log_change(self, account: Account, decision: Decision, flow: Flow) -> None:
         if decision.fresh or decision.drop:

@@ -56,6 +56,9 @@ class SignalPort(Protocol):
     def devices(self, account: Account) -> Sequence[str]:
         """The contacts registered for an account."""
 
+    def device(self, account: Account, instance: str) -> Sequence[str]:
+        """The contact of that one telephone of the account, if it is registered."""
+
     def rules(self, account: Account) -> Sequence[CallRule]: ...
 
     def start_branch(self, branch: Branch) -> None: ...
@@ -114,9 +117,10 @@ class Signal:
         """A branch gave this provisional or final answer."""
         self._post(lambda: self._answer(branch, answer))
 
-    def cancel(self, status: int = 487) -> None:
-        """The caller has given up; another status says why it ends for him."""
-        self._post(lambda: self._end(Answer(status)))
+    def cancel(self, status: int = 487, reason: str | None = None) -> None:
+        """The caller has given up; another status says why it ends for him. `reason` is what his Reason header says
+        (RFC 3326): the phones are told the same."""
+        self._post(lambda: self._end(Answer(status), reason))
 
     def redirect(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) hands the call over to others and is done with it."""
@@ -150,8 +154,8 @@ class Signal:
 
     def _add(self, node: Node, route: Route) -> None:
         match route:
-            case AccountRoute(account, services):
-                self._open_account(node, account, services)
+            case AccountRoute(account, services, instance):
+                self._open_account(node, account, services, instance)
             case GroupRoute(_, members):
                 self._open_group(node, [str(member) for member in members])
             case ProgramRoute():
@@ -184,16 +188,16 @@ class Signal:
             self._add(node, AccountRoute(route.account, services=False) if isinstance(route, AccountRoute) else route)
         self._check(node)
 
-    def _open_account(self, parent: Node, account: Account, services: bool) -> None:
+    def _open_account(self, parent: Node, account: Account, services: bool, instance: str) -> None:
         if (node := self._child(parent, account)) is None:
             return
         node.rules = list(self._port.rules(account)) if services else []
         if not self._apply(node, node.take(Stage.AT_ONCE)):
-            self._ring(node, account)
+            self._ring(node, account, instance)
         self._check(node)
 
-    def _ring(self, node: Node, account: Account) -> None:
-        for contact in self._port.devices(account):
+    def _ring(self, node: Node, account: Account, instance: str) -> None:
+        for contact in self._port.device(account, instance) if instance else self._port.devices(account):
             self._start(node, Device(account, contact))
         for rule in [rule for rule in node.rules if rule.stage is Stage.AFTER]:
             self._schedule(node, rule, rule.delay)
@@ -209,9 +213,13 @@ class Signal:
         branch = Branch(self._numbers, target, node, account)
         node.branches.append(branch)
         self.open.add(branch)
-        if not isinstance(target, Program):
-            branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
+        self._limit_ringing(branch)
         self._port.start_branch(branch)
+
+    def _limit_ringing(self, branch: Branch) -> None:
+        branch.stop_timer()
+        if not isinstance(branch.target, Program):
+            branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
 
     def _fork(self, node: Node, targets: Iterable[str], account: Account | None = None) -> None:
         """Ring more for an address; targets are read as `account` would dial them, by default its own."""
@@ -299,6 +307,7 @@ class Signal:
     def _answer(self, branch: Branch, answer: Answer) -> None:
         if answer.provisional:
             if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
+                self._limit_ringing(branch)  # RFC 3261 §16.7 step 2: who tells that it rings goes on ringing
                 self._port.provisional(branch, answer)
             return
         self.open.discard(branch)
@@ -395,10 +404,10 @@ class Signal:
         node.parent.finals.append(answer)
         self._check(node.parent)
 
-    def _end(self, answer: Answer) -> None:
+    def _end(self, answer: Answer, reason: str | None = None) -> None:
         if self.state is SignalState.PENDING:
             self.state = SignalState.FAILED
-            self._close(None)
+            self._close(reason)
             self._port.failed(answer)
 
     def _close(self, reason: str | None) -> None:

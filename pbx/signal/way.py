@@ -23,8 +23,9 @@ class Way:
     reason: str
 
 
-def choose(method: str, caller: Caller, route: Route, features: bool) -> Way:
-    """`features`: the account that is called (for an outgoing call: that calls) has server-side call features on."""
+def choose(method: str, caller: Caller, route: Route, features: bool, trunk: bool = False) -> Way:
+    """`features`: the account that is called (for an outgoing call: that calls) has server-side call features on;
+    `trunk`: the address leaves by one."""
     if method != "INVITE":
         return Way(WayKind.PROXY, "not a call")
     if caller.private:
@@ -38,6 +39,8 @@ def choose(method: str, caller: Caller, route: Route, features: bool) -> Way:
             return Way(WayKind.B2BUA, "call features are on")
         case AccountRoute():
             return Way(WayKind.PROXY, "call features are off")
+        case ForeignRoute() if trunk:
+            return Way(WayKind.B2BUA, "a trunk has a login of its own")
         case ForeignRoute() if caller.account is not None and features:
             return Way(WayKind.B2BUA, "call features of the caller are on")
         case ForeignRoute():

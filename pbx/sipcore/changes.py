@@ -64,12 +64,12 @@ class Changes:
         else:
             self._send("UPDATE", body, content_type, user)
 
-    def offer(self, body: bytes, content_type: str, user: ChangeUser) -> None:
-        """Send an offer as the state of the dialog wants it."""
+    def offer(self, body: bytes, content_type: str, user: ChangeUser, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Send an offer as the state of the dialog wants it; with these headers when it is confirmed."""
         if self._session.state is SessionState.EARLY:
             self.update(body, content_type, user)
         else:
-            self.reinvite(body, content_type, user)
+            self.reinvite(body, content_type, user, headers)
 
     def refresh(self, headers: Sequence[tuple[str, str]] = (), user: ChangeUser | None = None) -> None:
         """Change nothing, but tell the peer these headers: by UPDATE when he takes it, else, once confirmed, by a

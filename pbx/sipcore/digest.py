@@ -150,8 +150,8 @@ def respond(
 class DigestServer:
     """Makes challenges and judges the answers to them.
 
-    A nonce is a time and a serial sealed with our key, so that nothing is kept for those who only ask; only nonces
-    that were used with the right password are counted, against replay (RFC 7616 §3.3, §5.5).
+    A nonce is a time and a serial, sealed with our key and with where it was sent, so that nothing is kept for those
+    who only ask; only nonces that were used with the right password are counted, against replay (RFC 7616 §3.3, §5.5).
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, *, life: float = NONCE_LIFE) -> None:
@@ -162,30 +162,36 @@ class DigestServer:
         self._used: OrderedDict[str, int] = OrderedDict()
         self._forgotten = -1  # nonces made up to then are stale, for their counts may be lost
 
-    def challenge(self, realm: str, algorithm: Algorithm = "MD5", stale: bool = False) -> str:
-        """The value of WWW-Authenticate or Proxy-Authenticate, with a new nonce."""
-        return challenge(realm, self.nonce(), algorithm, stale)
+    def challenge(self, realm: str, algorithm: Algorithm = "MD5", stale: bool = False, source: str = "") -> str:
+        """The value of WWW-Authenticate or Proxy-Authenticate, with a new nonce for `source`."""
+        return challenge(realm, self.nonce(source), algorithm, stale)
 
-    def nonce(self) -> str:
+    def nonce(self, source: str = "") -> str:
+        """It is good for who has it from us there; `source` is any word for that."""
         stamp = f"{self._milliseconds():x}.{self._entropy.token(6)}"
-        return f"{stamp}.{self._seal(stamp)}"
+        return f"{stamp}.{self._seal(stamp, source)}"
 
-    def verify(self, given: Credentials, method: str, secret: str | None) -> Verdict:
+    def verify(self, given: Credentials, method: str, secret: str | None, source: str = "") -> Verdict:
         """Judge credentials by HA1 `secret` (of that user name, realm and `given.algorithm`), None for nobody.
 
-        The work for an unknown user is the same as for a wrong password.
+        The work for an unknown user is the same as for a wrong password. A nonce that we did not give to `source` is
+        stale whatever the response is (RFC 7616 §3.3): it neither tells whether a guess was right, nor counts as a
+        guess of somebody whose address was forged.
         """
         right = expected(given, secret or "-", method)
         same = right is not None and hmac.compare_digest(right.encode(), given.response.lower().encode())
+        if not self._is_ours(given.nonce, source):
+            return "stale"
         if not secret or not same:
             return "bad"
         return "ok" if self._is_fresh(given) else "stale"
 
+    def _is_ours(self, nonce: str, source: str) -> bool:
+        match = _STAMP.fullmatch(nonce)
+        return match is not None and hmac.compare_digest(self._seal(nonce.rpartition(".")[0], source), match.group(3))
+
     def _is_fresh(self, given: Credentials) -> bool:
-        match = _STAMP.fullmatch(given.nonce)
-        if match is None or not hmac.compare_digest(self._seal(given.nonce.rpartition(".")[0]), match.group(3)):
-            return False
-        made = int(match.group(1), 16)
+        made = int(given.nonce.partition(".")[0], 16)
         age = self._milliseconds() - made
         if made <= self._forgotten or not 0 <= age <= self._life * 1000:
             return False
@@ -210,8 +216,8 @@ class DigestServer:
     def _milliseconds(self) -> int:
         return int(self._clock.now() * 1000)
 
-    def _seal(self, stamp: str) -> str:
-        return hmac.digest(self._key, stamp.encode(), "sha256").hex()[:32]
+    def _seal(self, stamp: str, source: str) -> str:
+        return hmac.digest(self._key, f"{stamp} {source}".encode(), "sha256").hex()[:32]
 
 
 def _algorithm(name: str) -> Algorithm | None:

@@ -25,6 +25,7 @@ _DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inact
 _MEDIA = re.compile(r"m=([A-Za-z0-9\-]+) +([0-9]{1,5})(?:/[0-9]+)? +([A-Za-z0-9/\-]+)(?: +(\S.*))?")
 _CONNECTION = re.compile(r"c=IN +IP[46] +(\S+) *")
 _ORIGIN = re.compile(r"o=(\S+) +([0-9]{1,20}) +([0-9]{1,20}) +IN +IP[46] +(\S+) *")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,2}")
 _RTPMAP = re.compile(r"([0-9]{1,3}) +([A-Za-z0-9\-_.]+)/([0-9]{1,6})(?:/([0-9]{1,2}))? *")
 
 STATIC = {
@@ -94,7 +95,7 @@ class Media:
                 number, name, rate, channels = match.groups()
                 stereo = f"/{channels}" if channels not in (None, "1") else ""
                 named.setdefault(int(number), f"{name.upper()}/{int(rate)}{stereo}")
-        numbers = [int(each) for each in self.formats if each.isascii() and each.isdigit() and len(each) <= 3]
+        numbers = [int(each) for each in self.formats if _NUMBER.fullmatch(each)]
         found = ((number, named.get(number) or STATIC.get(number)) for number in numbers if number < 128)
         return {number: name for number, name in found if name is not None}
 

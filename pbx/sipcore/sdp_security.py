@@ -24,6 +24,10 @@ SUITES = {
 _MOST_KEYS = 16
 _MOST_PRINTS = 8
 _CRYPTO = re.compile(r"([0-9]{1,9}) +([A-Za-z0-9_]+) +inline:([A-Za-z0-9+/=]{1,128})(\|[^ ]*)?(?: +(\S.*))?")
+_LIFETIME = re.compile(r"2\^[0-9]{1,2}|[0-9]{1,15}")
+_MKI = re.compile(r"([0-9]{1,40}):([0-9]{1,3})")
+# Limit: octets of a key's name that are taken; RFC 4568 §6.1 allows 128, phones use 1 to 4.
+_LONGEST_MKI = 16
 _FINGERPRINT = re.compile(r"(\S{1,20}) +([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){15,63})")
 _RTCP = re.compile(r"([0-9]{1,5})(?: +IN +IP[46] +(\S+))?")
 _ICE_TEXT = re.compile(r"[A-Za-z0-9+/]{4,256}")
@@ -31,40 +35,61 @@ _ICE_TEXT = re.compile(r"[A-Za-z0-9+/]{4,256}")
 
 @dataclass(frozen=True, slots=True)
 class Crypto:
-    """One key that a section offers or has chosen; `key` is the master key with its salt behind it."""
+    """One key that a section offers or has chosen; `key` is the master key with its salt behind it, `mki` what its
+    owner puts into each packet to name it (RFC 4568 §6.1; empty: nothing)."""
 
     tag: int
     suite: str
     key: bytes
+    mki: bytes = b""
 
     def __str__(self) -> str:
         return f"a=crypto:{self.tag} {self.suite} inline:{base64.b64encode(self.key).decode()}"
 
 
 def cryptos(media: Media) -> list[Crypto]:
-    """The keys that we can use, in their order; what has session parameters or an MKI is passed over.
+    """The keys that we can use, in their order; a line with more than one key is passed over.
 
-    Deviation: RFC 4568 §6.3 session parameters (UNENCRYPTED_SRTP and the like) are not supported, so such a line is
-    taken as one that we do not know (§7.1.2 allows that).
+    Deviation: RFC 4568 §6.3 session parameters that change the protection (UNENCRYPTED_SRTP, KDR, FEC) are not
+    supported, so such a line is taken as one that we do not know (§7.1.2 allows that). A lifetime is not watched: it is
+    for the key's owner to offer another in time.
     """
-    found = []
-    for value in media.attributes("crypto")[:_MOST_KEYS]:
-        match = _CRYPTO.fullmatch(value)
-        if match is None or match.group(5) or _has_mki(match.group(4)):
-            continue
-        suite = match.group(2).upper()
-        try:
-            key = base64.b64decode(match.group(3) + "=" * (-len(match.group(3)) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            continue
-        if SUITES.get(suite) == len(key):
-            found.append(Crypto(int(match.group(1)), suite, key))
+    found = (_crypto(value) for value in media.attributes("crypto")[:_MOST_KEYS])
+    return [each for each in found if each is not None]
+
+
+def _crypto(value: str) -> Crypto | None:
+    match = _CRYPTO.fullmatch(value)
+    if match is None or not all(map(_harmless, (match.group(5) or "").split())):
+        return None
+    suite, mki = match.group(2).upper(), _mki(match.group(4))
+    try:
+        key = base64.b64decode(match.group(3) + "=" * (-len(match.group(3)) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if SUITES.get(suite) != len(key) or mki is None:
+        return None
+    return Crypto(int(match.group(1)), suite, key, mki)
+
+
+def _harmless(parameter: str) -> bool:
+    """A window size is a hint (RFC 4568 §6.3.6), and what begins with a dash may be passed over (§6.3.7)."""
+    return parameter.upper().startswith("WSH=") or parameter.startswith("-")
+
+
+def _mki(rest: str | None) -> bytes | None:
+    """Of `|lifetime|MKI:length`, either of which may be missing (RFC 4568 §6.1); None: neither of them."""
+    found = b""
+    for at, part in enumerate((rest or "|").split("|")[1:]):
+        match = _MKI.fullmatch(part)
+        if match is not None and not found:
+            number, length = int(match.group(1)), int(match.group(2))
+            if not 0 < length <= _LONGEST_MKI or number >= 1 << 8 * length:
+                return None
+            found = number.to_bytes(length, "big")
+        elif part and (at or _LIFETIME.fullmatch(part) is None):
+            return None
     return found
-
-
-def _has_mki(rest: str | None) -> bool:
-    """`|lifetime` may stand there; `|MKI:length` may not (RFC 4568 §6.1)."""
-    return rest is not None and ":" in rest
 
 
 @dataclass(frozen=True, slots=True)

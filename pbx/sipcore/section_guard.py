@@ -60,10 +60,10 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What both sides agreed on. `srtp` is (suite, our key, theirs), `dtls` (their fingerprints, whether we begin),
-    `ice` (our name, our password, their name)."""
+    """What both sides agreed on. `srtp` is (suite, our key, theirs, the name of theirs), `dtls` (their fingerprints,
+    whether we begin), `ice` (our name, our password, their name)."""
 
-    srtp: tuple[str, bytes, bytes] | None = None
+    srtp: tuple[str, bytes, bytes, bytes] | None = None
     dtls: tuple[tuple[tuple[str, str], ...], bool] | None = None
     ice: tuple[str, str, str] | None = None
     mux: bool = False
@@ -188,12 +188,12 @@ class SectionGuard:
         ice = None if web.ice is None or ours is None else (ours[0], ours[1], web.ice[0])
         return Protection(dtls=(web.fingerprints, begin), ice=ice, mux=mux)
 
-    def _settle_keys(self, ours: list[Crypto], theirs: list[Crypto]) -> tuple[str, bytes, bytes] | None:
+    def _settle_keys(self, ours: list[Crypto], theirs: list[Crypto]) -> tuple[str, bytes, bytes, bytes] | None:
         """An answer names the tag of the offer that it takes (RFC 4568 §5.1.2)."""
         for mine in ours:
             for key in theirs:
                 if (key.tag, key.suite) == (mine.tag, mine.suite):
-                    return mine.suite, mine.key, key.key
+                    return mine.suite, mine.key, key.key, key.mki
         return None
 
     # --- secrets

@@ -2,7 +2,7 @@
 
 They retransmit what is theirs to retransmit; the 2xx of an INVITE is the session's (RFC 6026 §7.1).
 
-RFC 3261 §17.2, RFC 6026 §7.1, RFC 4320 (no late answers to other methods).
+RFC 3261 §17.2, RFC 6026 §7.1, RFC 4320 (no late answers and no 408 to other methods).
 
     INVITE       PROCEEDING -2xx-> ACCEPTED  -L-> TERMINATED
                             -3xx+> COMPLETED -ACK-> CONFIRMED -I-> TERMINATED   (-H-> TERMINATED)
@@ -103,8 +103,12 @@ class ServerTransaction:
     def respond(self, response: Response) -> None:
         """Send a response; our tag is put on its To when it has none.
 
-        What comes after a final response is ignored, except another 2xx after a 2xx, which the session repeats.
+        What comes after a final response is ignored, except another 2xx after a 2xx, which the session repeats. A 408
+        to anything but INVITE is never sent (RFC 4320 §4.2): who asked has found out by himself.
         """
+        if response.status == 408 and not self.is_invite:
+            self._host.metrics.count("sip.responses.late")
+            return
         if response.status > 100:
             tag_to(response, self.local_tag)
         match self.state:

@@ -20,7 +20,14 @@ from pbx.sipcore.headers import RAck
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.offers import Offers, Turn, describes
 from pbx.sipcore.reliable import ReliableOrder, ReliableResponses
-from pbx.sipcore.session_ports import ALLOW, SessionPort, SessionState, SessionTimers, SessionUser
+from pbx.sipcore.session_ports import (
+    ALLOW,
+    SessionPort,
+    SessionState,
+    SessionTimers,
+    SessionUser,
+    unknown_extensions,
+)
 from pbx.sipcore.session_timer import SMALLEST, SessionTimer, too_small
 from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransaction
 
@@ -139,6 +146,8 @@ class Session:
             self.answer(transaction, 481)
         elif request.method in ("INVITE", "UPDATE") and too_small(request):
             self.answer(transaction, 422, Min_SE=str(SMALLEST))  # RFC 4028 §9
+        elif unknown := unknown_extensions(request):
+            self.answer(transaction, 420, Unsupported=unknown)
         else:
             self._receive(transaction)
 

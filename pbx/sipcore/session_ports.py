@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, INFO, REFER, NOTIFY, MESSAGE"
 
+SUPPORTED = "replaces, norefersub, histinfo"
+"""Option tags of what we do besides timers and reliable provisionals (RFC 3891 §6.2, RFC 4488 §5, RFC 7044 §6)."""
+
+
+EXTENSIONS = frozenset({"100rel", "timer"})
+"""Option tags that a request to us may require (RFC 3261 §8.2.2.3)."""
+
+
+def unknown_extensions(request: Request) -> str:
+    """What a request requires and we do not know: the Unsupported of its 420; empty when there is nothing."""
+    return ", ".join(sorted(request.tokens("Require") - EXTENSIONS))
+
 
 class SessionState(enum.Enum):
     """See the head of `session`."""

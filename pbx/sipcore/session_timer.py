@@ -56,7 +56,10 @@ def too_small(request: Request) -> bool:
 
 
 def ask(request: Request, seconds: int, smallest: int, refresher: str = "") -> None:
-    """Complete a request of ours that may refresh (RFC 4028 §7.1); with 0 seconds we only say that we know timers."""
+    """Complete a request of ours that may refresh (RFC 4028 §7.1); with 0 seconds we only say that we know timers,
+    below that not even so."""
+    if seconds < 0:
+        return
     if "timer" not in request.tokens("Supported"):
         request.add("Supported", "timer")
     if seconds > 0:
@@ -112,7 +115,8 @@ class SessionTimer:
         # RFC 4028 §9, table 2: a UAC without support never refreshes; the choice of the UAC is kept.
         refresher = "uas" if not known else (asked.refresher if asked is not None else "") or "uas"
         response.set("Session-Expires", str(Expires(min(seconds, _LONGEST), refresher)))
-        response.set("Supported", "timer")
+        if "timer" not in response.tokens("Supported"):
+            response.add("Supported", "timer")
         if refresher == "uac":
             response.set("Require", "timer")
         self._arm(min(seconds, _LONGEST), by_us=refresher == "uas")

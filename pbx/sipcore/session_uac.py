@@ -38,6 +38,13 @@ class OutgoingUser(SessionUser, Protocol):
         """A final refusal; 408 when nobody answered, 503 when the way was broken (RFC 3261 §8.1.3.1)."""
 
 
+class Prover(Protocol):
+    """Has a login where the INVITE goes."""
+
+    def answer(self, request: Request, response: Response) -> bool:
+        """Put credentials on the request; False when that is no use."""
+
+
 class OutgoingInvite:
     """Told its responses by the transaction layer (it is a ClientUser)."""
 
@@ -50,10 +57,12 @@ class OutgoingInvite:
         contact: str,
         user: OutgoingUser,
         timers: SessionTimers,
+        prover: Prover | None = None,
     ) -> None:
         self._clock = clock
         self._port = port
         self._flow = flow
+        self._prover = prover
         self._contact = contact
         self._user = user
         self._timers = timers
@@ -87,7 +96,7 @@ class OutgoingInvite:
                 self._progress(response)
         elif response.is_success:
             self._accept(response)
-        elif not self.final and not self._asks_for_longer(response):
+        elif not self.final and not self._asks_for_longer(response) and not self._asks_for_proof(response):
             self._finish(None)
             self._user.invite_failed(self, response.status, response)
 
@@ -113,10 +122,22 @@ class OutgoingInvite:
         if least is None or response.cseq.number != self.number or self._cancelled:
             return False
         self._smallest = least
+        self._again()
+        return True
+
+    def _asks_for_proof(self, response: Response) -> bool:
+        """RFC 3261 §22.2, §22.3: a challenge is answered with a higher CSeq, where we have a login there."""
+        if self._prover is None or response.status not in (401, 407) or self._cancelled:
+            return False
+        if response.cseq.number != self.number or not self._prover.answer(self.request, response):
+            return False
+        self._again()
+        return True
+
+    def _again(self) -> None:
         self.number += 1
         self.request.set("CSeq", f"{self.number} INVITE")
         self.start()
-        return True
 
     def on_failure(self, cause: str) -> None:
         if not self.final:

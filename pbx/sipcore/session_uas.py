@@ -64,7 +64,9 @@ class IncomingInvite:
         self.session.hold_pending(transaction)
         self._responses = ReliableResponses(clock, timers, tag, self._transmit, self._unheard, self._heard)
         self.session.reliable = self._responses
-        transaction.on_cancel = lambda _request: self._cancel()
+        self.cancel_reason: str | None = None
+        """What the caller's CANCEL says (RFC 3326)."""
+        transaction.on_cancel = self._cancel
 
     @property
     def request(self) -> Request:
@@ -158,8 +160,9 @@ class IncomingInvite:
             self._transaction.respond(response)
             self.session.drop()
 
-    def _cancel(self) -> None:
+    def _cancel(self, cancel: Request) -> None:
         if self.pending:
+            self.cancel_reason = cancel.get("Reason")
             self.reject(487)
             self._user.invite_cancelled(self)
 

@@ -8,6 +8,8 @@ RFC 3261 §17 and §18.2 (where answers go), RFC 6026, RFC 3581 (rport), RFC 326
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from base.clock import Clock
 from base.entropy import Entropy
 from base.metrics import Metrics
@@ -55,6 +57,8 @@ class TransactionLayer:
         self._servers: dict[Key, ServerTransaction] = {}
         self._spent = SpentAnswers(clock, self.timers.give_up, 4 * limit)
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
+        self.to_source: Callable[[Request, Flow], bool] = lambda _request, _flow: False
+        """Whether answers go to where a request came from, against RFC 3261 §18.2.2."""
 
     @property
     def server_count(self) -> int:
@@ -157,6 +161,8 @@ class TransactionLayer:
             return
         self._stamp(request, flow)
         back = _way_back(request, flow)
+        if back is not flow and self.to_source(request, flow):
+            back = flow
         if len(self._servers) >= self._limit:
             self.metrics.count("sip.transactions.refused")
             busy = response_to(request, 503, to_tag=self.entropy.token(8), headers=[("Retry-After", RETRY_AFTER)])

@@ -49,6 +49,8 @@ class StackSettings:
     handshakes: HandshakeLimits = field(default_factory=HandshakeLimits)
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     dispensable: frozenset[str] = frozenset()
+    origins: Callable[[str | None], bool] = lambda _origin: True
+    """Which web pages may open a WebSocket."""
 
 
 class Doors:
@@ -103,7 +105,7 @@ class Doors:
         """The layers of a transport, from SIP down to the network."""
         accept = self._connections.acceptor(transport)
         if transport in ("ws", "wss"):
-            accept = WebSocketDoor(self._handshakes, self._metrics, accept).accept
+            accept = WebSocketDoor(self._handshakes, self._metrics, accept, self._settings.origins).accept
         if transport in SECURE:
             if self._settings.server_tls is None:
                 raise RuntimeError(f"no certificates for {transport}")

@@ -33,6 +33,13 @@ class Faces:
         self._ports = frozenset(port for _, port in bound)
         self._hosts.update(host for host, _ in bound)
 
+    def forget(self) -> None:
+        """The machine's addresses have changed: the one that faces a peer is looked up anew."""
+        self._hosts.difference_update(self._faces.values())
+        self._faces.clear()
+        self._hosts.update(self.surroundings.public)
+        self.learn()
+
     def sent_by(self, flow: Flow) -> str:
         """host:port for a Via on that flow (RFC 3261 §18.1.1)."""
         host = self.advertised_host(flow)

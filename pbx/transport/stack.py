@@ -102,6 +102,12 @@ class SipStack:
         """Whom to let in first when there is too much; to be set by who knows."""
         return self._intake.preferences
 
+    def answer_source(self, wanted: Callable[[Request, Flow], bool]) -> None:
+        """Name for which requests the answers go to where they came from, though RFC 3261 §18.2.2 says otherwise;
+        after `attach`."""
+        if self._layer is not None:
+            self._layer.to_source = wanted
+
     def on_flow_ended(self, listener: Callable[[Flow], None]) -> None:
         """Be told each stream connection that is gone."""
         self._ended_listeners.append(listener)
@@ -278,6 +284,10 @@ class SipStack:
     @surroundings.setter
     def surroundings(self, surroundings: Surroundings) -> None:
         self._faces.surroundings = surroundings
+
+    def readdressed(self) -> None:
+        """This machine has got another address, or lost one."""
+        self._faces.forget()
 
     def sent_by(self, flow: Flow) -> str:
         return self._faces.sent_by(flow)

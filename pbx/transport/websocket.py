@@ -2,12 +2,11 @@
 
 The protocol itself is the `websockets` library's, without its input and output. RFC 6455, RFC 7118 §4 (subprotocol
 `sip`) and §5 (a SIP message is one WebSocket message, text or binary).
-
-Deviation: the Origin of a browser page is not checked; the digest password is asked of every page alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidState
@@ -32,11 +31,19 @@ LARGEST = MAX_HEAD + MAX_BODY
 class WebSocketStream:
     """One connection after and during its HTTP handshake."""
 
-    def __init__(self, below: Stream, accept: Accept, under_way: Handshake, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        below: Stream,
+        accept: Accept,
+        under_way: Handshake,
+        metrics: Metrics,
+        admits: Callable[[str | None], bool],
+    ) -> None:
         self._below = below
         self._accept = accept
         self._under_way = under_way
         self._metrics = metrics
+        self._admits = admits
         self._protocol = ServerProtocol(subprotocols=[SUBPROTOCOL], max_size=LARGEST)
         self._user: StreamUser | None = None
         self._message = bytearray()
@@ -102,11 +109,17 @@ class WebSocketStream:
 
     def _open(self, request: Request) -> None:
         self._under_way.end()
+        if self._protocol.eof_sent:  # what came right behind the upgrade, in the same segment, was no frame
+            self._metrics.count("pbx.transport.ws.refused")
+            self._below.close()
+            return
         asked = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
         if urlsplit(request.path).path not in PATHS:
             response = self._protocol.reject(404, "SIP is at /ws\n")
         elif SUBPROTOCOL not in [name.strip() for name in asked.split(",")]:
             response = self._protocol.reject(400, "The subprotocol sip is needed\n")  # RFC 7118 §4
+        elif not self._admits(",".join(request.headers.get_all("Origin")) or None):
+            response = self._protocol.reject(403, "This page may not connect; see [sip] origins\n")  # RFC 6455 §4.2.2
         else:
             response = self._protocol.accept(request)
         self._protocol.send_response(response)
@@ -139,14 +152,17 @@ class WebSocketStream:
 class WebSocketDoor:
     """What a listener needs to accept WebSocket connections; over TLS it is the `inner` of a `TlsDoor`."""
 
-    def __init__(self, handshakes: Handshakes, metrics: Metrics, inner: Accept) -> None:
+    def __init__(
+        self, handshakes: Handshakes, metrics: Metrics, inner: Accept, admits: Callable[[str | None], bool]
+    ) -> None:
         self._handshakes = handshakes
         self._metrics = metrics
         self._inner = inner
+        self._admits = admits
 
     def accept(self, below: Stream) -> StreamUser:
         under_way = self._handshakes.begin(below.remote[0], below.abort)
         if under_way is None:
             below.abort()
             return Nobody()
-        return WebSocketStream(below, self._inner, under_way, self._metrics)
+        return WebSocketStream(below, self._inner, under_way, self._metrics, self._admits)

@@ -56,6 +56,11 @@ class Line:
         return not self.trunk.registers or self.registration.status.state is State.REGISTERED
 
     @property
+    def routes(self) -> tuple[str, ...]:
+        """RFC 3608 §5: the way that the provider wants requests to take."""
+        return self.registration.service_route
+
+    @property
     def host(self) -> str:
         """The address of the provider's server that we registered with; empty before."""
         return "" if self._flow is None else self._flow.remote[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pbx.sipcore.uri import Uri
 
@@ -25,6 +25,10 @@ class Trunk:
     registers: bool = True
     expires: int = 600
     target: str = "pbx"
+
+    def is_same_line(self, other: Trunk) -> bool:
+        """Whether a registration of the one serves the other: only the target differs."""
+        return replace(self, target=other.target) == other
 
     @property
     def identity(self) -> Uri:

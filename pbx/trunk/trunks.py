@@ -85,14 +85,22 @@ class Trunks:
         if before is None and len(self._lines) >= MOST_TRUNKS:
             raise Failure("full", f"at most {MOST_TRUNKS} trunks, please")
         secret = before.password if password is None and before is not None else password or ""
-        contact = before.contact_user if before is not None else f"t-{self._entropy.token(8)}"
+        stays = before is not None and secret == before.password and before.trunk.is_same_line(trunk)
+        # Another registration gets another contact, so that taking the old one back does not hit the new one.
+        contact = before.contact_user if stays and before is not None else f"t-{self._entropy.token(8)}"
         row = tables.Row(trunk, self._keyring.seal(secret, _purpose(trunk.name)), contact)
         await self._database.write(lambda connection: tables.save(connection, row))
+        if before is not None and stays:
+            before.trunk = trunk
+        else:
+            self._replace(before, row)
+
+    def _replace(self, before: Line | None, row: tables.Row) -> None:
         if before is not None:
             before.registration.stop()
         self._use(row)
         if self._awake:
-            self._lines[trunk.name].start()
+            self._lines[row.trunk.name].start()
 
     async def remove(self, name: str) -> None:
         """Take its registration back and forget it. Raises Failure("not-found")."""

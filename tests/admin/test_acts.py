@@ -20,6 +20,7 @@ from base.clock import ManualClock
 from base.failures import Failure
 from base.metrics import Metrics
 from directory.directory import Directory
+from pbx.workarounds.server import WorkaroundStore
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 
@@ -80,9 +81,11 @@ class House:
 class Stage:
     """All that a test needs."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, workarounds: WorkaroundStore | None = None) -> None:
         self.directory, self.prompts, self.house = directory, Prompts(), House()
-        self.acts: Acts = all_acts(Desk(directory, self.prompts, self.house, self.house, self.house, ManualClock()))
+        self.acts: Acts = all_acts(
+            Desk(directory, self.prompts, self.house, self.house, self.house, ManualClock(), workarounds=workarounds)
+        )
 
     async def do(self, act: str, **arguments: Json) -> Json:
         return await self.acts.perform(act, {key.rstrip("_"): value for key, value in arguments.items()}, LOCAL)
@@ -105,6 +108,7 @@ async def test_accounts(stage: Stage) -> None:
         "real_name": "Carol C",
         "aliases": ["203"],
         "pin": True,
+        "locked": False,
     }
     await stage.do("account.alias", name="203", alias="cc")
     await stage.do("account.password", name="carol", password="other")

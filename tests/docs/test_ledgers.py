@@ -25,3 +25,11 @@ def test_the_ledger_and_the_code_name_the_same_standards() -> None:
 
 def test_remarks_say_something() -> None:
     assert all(len(remark.text) > 8 for remark in remarks())
+
+
+def test_what_is_missing_names_its_standard_and_a_reason() -> None:
+    missing = [remark for remark in remarks() if remark.tag == "Missing"]
+    assert missing
+    for remark in missing:
+        assert re.search(r"\bRFC \d+", remark.text), remark
+        assert re.search(r"\b(as|because|since|for|needs|until|nobody|nothing)\b", remark.text), remark

@@ -8,14 +8,7 @@ from hypothesis import strategies as st
 from pbx.mediaproxy import rtp
 from pbx.mediaproxy.digits import KEYS, DigitReceiver
 from tests.fuzz.mutations import spoilt
-
-PACKETS = [
-    rtp.build(0, 1, 160, 7, b"\xff" * 160),
-    rtp.build(101, 2, 320, 7, b"\x05\x8a\x03\x20", marker=True),
-    b"\x9f\x00" + bytes(10) + bytes(60) + b"\xbe\xde\x00\x01abcd" + b"\xff" * 20,
-    b"\xa0\x00" + bytes(10) + b"\x00\x00\x03",
-    b"\x80\xc8" + bytes(26),
-]
+from tests.fuzz.targets import EVENTS, PACKETS
 
 
 @given(spoilt(PACKETS))
@@ -29,10 +22,7 @@ def test_rtp_packets(data: bytes) -> None:
         assert rtp.parse(again) == packet
 
 
-EVENTS = spoilt([b"\x05\x0a\x00\xa0", b"\x05\x8a\x03\x20", b"\x0f\x80\xff\xff"])
-
-
-@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), EVENTS), max_size=30))
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), spoilt(EVENTS)), max_size=30))
 def test_telephone_events(packets: list[tuple[int, bytes]]) -> None:
     receiver = DigitReceiver()
     for number, (timestamp, payload) in enumerate(packets):

@@ -93,7 +93,7 @@ class Baresip:
         modules = [*codecs, "aufile", "aubridge", "sndfile"]
         modules += ["srtp"] if encryption.startswith("srtp") else ["dtls_srtp"] if encryption else []
         settings = _CONFIGURATION.format(
-            address="::1" if six else self._control, six="yes" if six else "no", speech=self._speech,
+            address="::1" if six else "127.0.0.1", six="yes" if six else "no", speech=self._speech,
             folder=self._folder, modules=_MODULES, control=self._control, port=_CONTROL_PORT,
         )  # fmt: skip
         (self._folder / "config").write_text(settings + "".join(f"module {each}.so\n" for each in modules))

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.interop.news import Event, News
 from tests.interop.site import WSS_PORT, Everywhere
-from tests.scenes.site import DOMAIN, own_address
+from tests.scenes.site import DOMAIN
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _PAGE = Path(__file__).parent / "softphone" / "index.html"
@@ -70,7 +70,7 @@ class Browser:
     async def start(self, site: Everywhere, password: str, **options: object) -> None:
         """Start, and register. `options`: `video`, `bundle` (the policy of the peer connection)."""
         assert _CHROMIUM is not None
-        origin = await self._serve()
+        origin = await self._serve(site.host)
         self._folder.mkdir()
         with (self._folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -106,8 +106,9 @@ class Browser:
         port, path = place.read_text().split()
         return f"ws://127.0.0.1:{port}{path}"
 
-    async def _serve(self) -> str:
-        """The page and its script, from loopback, where a page may use the microphone."""
+    async def _serve(self, host: str) -> str:
+        """The page and its script, from loopback, where a page may use the microphone, and from an address of the
+        server, whose pages may open a WebSocket to it."""
         answers = {"/": (_PAGE, "text/html"), "/jssip.js": (_SCRIPT, "text/javascript")}
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,7 +124,6 @@ class Browser:
                 await writer.drain()
             writer.close()
 
-        host = own_address()
         self._server = await asyncio.start_server(answer, host, 0)
         return f"http://{host}:{self._server.sockets[0].getsockname()[1]}/"
 
@@ -183,6 +183,12 @@ class Browser:
 
     async def hang_up(self) -> None:
         await self.run("hangUp()")
+
+    async def hold(self) -> None:
+        await self.run("new Promise((done) => session.hold(media(), done))")
+
+    async def resume(self) -> None:
+        await self.run("new Promise((done) => session.unhold(media(), done))")
 
     async def press(self, keys: str, method: str = "RFC2833") -> None:
         """`method`: RFC2833 or INFO."""

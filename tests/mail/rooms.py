@@ -22,6 +22,7 @@ from directory.model import (
     ProgramRoute,
     Resolution,
     UnknownRoute,
+    Use,
 )
 from mail.delivery import Delivery
 from mail.store import MailStore
@@ -46,7 +47,9 @@ class Village:
         names = {"alice": ALICE, "201": ALICE, "bob": BOB, "202": BOB}
         return names.get(name.lower())
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
+    def resolve(
+        self, address: Address, *, caller: Caller | None, services: bool = True, use: Use = Use.SIGNAL
+    ) -> Resolution:
         if address.domain != DOMAIN:
             return Resolution(ForeignRoute(address))
         if address.local == "all":

@@ -24,6 +24,7 @@ from pbx.policy.settings import PolicySettings
 from pbx.presence.room import Events
 from pbx.proxy.proxy import Proxy
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.registrar.server import Registrar
 from pbx.sipcore import digest
 from pbx.sipcore.flow import Flow
@@ -34,6 +35,9 @@ from pbx.transport.memory import MemoryNetwork
 from pbx.transport.network import Datagrams, Endpoint, Network
 from pbx.transport.sockets import SystemNetwork
 from pbx.transport.stack import SipStack, StackSettings
+from pbx.workarounds.kinds import Workaround
+from pbx.workarounds.rows import Workarounds
+from pbx.workarounds.stock import STOCK
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 SERVER: Endpoint = ("10.0.0.1", 5060)
@@ -97,6 +101,8 @@ class Exchange:
         )
         self.bindings = Bindings(clock)
         self.contacts_allowed = 10
+        self.workarounds = done = Workarounds(STOCK)
+        gruus = Gruus(b"k" * 32, entropy, self.directory, self.bindings)
         self.registrar = Registrar(
             clock,
             entropy,
@@ -104,17 +110,27 @@ class Exchange:
             await self.databases.main(),
             self.bindings,
             contacts=lambda _account: self.contacts_allowed,
+            workarounds=done,
+            gruus=gruus,
+            service_route=self.stack.contact_for,
         )
-        self.proxy = Proxy(self.stack, metrics, self.bindings, b"k" * 32)
-        self.events = Events(clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts)
+        self.proxy = Proxy(self.stack, metrics, self.bindings, b"k" * 32, done)
+        self.proxy.gruus = gruus
+        self.events = Events(
+            clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts, workarounds=done
+        )
         self.lamps = self.events.lamps
         self.messenger = Messenger(
             clock, metrics, self.stack, self.directory, self.bindings, await self.databases.main()
         )
         await self.messenger.start()
         rooms = Rooms(self.calls, self.events, self.registrar, self.proxy, self.messenger)
-        self.policy = Policy(clock, entropy, metrics, self.directory, self.stack, rooms, self.settings)
+        self.policy = Policy(clock, entropy, metrics, self.directory, self.stack, rooms, self.settings, done)
         self.stack.attach(self.policy)
+        self.stack.shut_out = self.policy.blocks.shut_out
+        self.stack.answer_source(
+            lambda request, flow: Workaround.SOURCE_PORT in done.for_(request.get("User-Agent") or "", flow.remote[0])
+        )
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.directory.add_host(self.address[0])
         await self.registrar.start()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.scenes.site import Site
+from tests.tones import seconds_heard
 
 pytestmark = pytest.mark.scene
 PROVIDER = "provider.test"
@@ -60,3 +61,63 @@ async def test_a_wrong_password_is_told_and_not_hammered(site: Site, provider: S
     assert "bad-secret-3" not in site.log()
     await site.tandem("trunk", "change", "home", "--password", "line-secret")
     await state_of(site, "registered")
+
+
+async def test_calls_by_the_trunk_reach_its_target_and_numbers_that_the_router_knows(
+    site: Site, provider: Site, tone: Callable[..., Path], tmp_path: Path
+) -> None:
+    await add_trunk(site, provider)
+    await state_of(site, "registered")
+    alice = await site.phone("alice", await site.password("alice"))
+    caller = await provider.phone("bob", await provider.password("bob"))
+    async with alice, caller:
+        await caller.record(tmp_path / "heard.wav")
+        await alice.play(tone(620))
+        call = await caller.call(f"sip:4930123@{PROVIDER}")
+        await caller.wait_state("confirmed", call, timeout=20)  # the attendant
+        await caller.hangup(call)
+        await caller.wait_state("disconnected", call)
+
+        await site.tandem("trunk", "change", "home", "--target", "alice")
+        await state_of(site, "registered")
+        call = await caller.call(f"sip:4930123@{PROVIDER}")
+        ringing = await alice.wait_incoming()
+        await alice.answer(ringing)
+        await caller.wait_state("confirmed", call)
+        await caller.listen(1.5, call)
+        await caller.hangup(call)
+        await alice.wait_state("disconnected", ringing)
+        await caller.stop_record()
+    assert seconds_heard(tmp_path / "heard.wav", 620) > 1.0
+    first, second = sorted(await site.calls(2), key=lambda record: record["started"])
+    assert (first["callee"], first["program"]) == ("pbx@tandem.test", "pbx")
+    assert second["callee"] == "alice@tandem.test"
+
+
+async def test_a_number_with_a_prefix_leaves_by_the_trunk_with_our_address_there(
+    site: Site, provider: Site, tone: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The provider asks the INVITE for a password, and knows the call as one of the line."""
+    await add_trunk(site, provider)
+    table = tmp_path / "router.txt"
+    table.write_text("N:S:<8*@tandem.test> = *@home\n")
+    assert "warning" not in await site.tandem("router", "set", str(table))
+    await state_of(site, "registered")
+    alice = await site.phone("alice", await site.password("alice"))
+    callee = await provider.phone("bob", await provider.password("bob"))
+    async with alice, callee:
+        await alice.record(tmp_path / "heard.wav")
+        await callee.play(tone(620))
+        call = await alice.call("sip:8202@tandem.test")
+        ringing = await callee.wait_incoming()
+        await callee.answer(ringing)
+        await alice.wait_state("confirmed", call)
+        await alice.listen(1.5, call)
+        await alice.hangup(call)
+        await callee.wait_state("disconnected", ringing)
+        await alice.stop_record()
+    assert seconds_heard(tmp_path / "heard.wav", 620) > 1.0
+    (record,) = await site.calls()
+    assert (record["outcome"], record["callee"]) == ("answered", "202@home")
+    (seen,) = await provider.calls()
+    assert "4930123@provider.test" in seen["caller"]

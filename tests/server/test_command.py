@@ -18,6 +18,7 @@ from base.storage.sqlite import SqliteDatabases
 from directory.directory import Directory
 from directory.firststart import prepare
 from directory.secrets import Keyring
+from pbx.workarounds.server import WorkaroundStore
 from server.command import app
 from server.options import SOCKET_NAME, Claim, data_folder
 from tests.admin.test_acts import Stage
@@ -48,7 +49,9 @@ async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     databases, entropy = SqliteDatabases(tmp_path, Metrics()), SeededEntropy(3)
     directory = await Directory.open(await databases.main(), Keyring(bytes(32), entropy))
     await prepare(directory, "tandem.test", entropy)
-    stage = Stage(directory)
+    workarounds = WorkaroundStore(await databases.main())
+    await workarounds.start()
+    stage = Stage(directory, workarounds)
     door = ControlSocket(tmp_path / SOCKET_NAME, stage.acts, Metrics())
     await door.start()
     try:
@@ -125,6 +128,30 @@ async def test_watching(terminal: Terminal) -> None:
     assert json.loads(await terminal.type("status", "--json")) == {"version": "0", "calls": 1}
     await terminal.type("stop")
     assert terminal.stage.house.stopped.is_set()
+
+
+async def test_workarounds(terminal: Terminal) -> None:
+    said = await terminal.type("workaround", "add", "Odd Phone*", "one-codec", "--note", "why not")
+    assert said == "Odd Phone* gets one-codec\n"
+    listed = json.loads(await terminal.type("workaround", "list", "--json"))
+    assert listed[-1] == {"who": "Odd Phone*", "workaround": "one-codec", "from": "own", "note": "why not"}
+    assert listed[0]["from"] == "stock"
+    found = json.loads(await terminal.type("workaround", "try", "Odd Phone/2", "--address", "192.0.2.1", "--json"))
+    assert [row["workaround"] for row in found] == ["one-codec"]
+    assert "no row fits" in await terminal.type("workaround", "try", "Good Phone/2")
+    assert "no numeric address" in await terminal.type("workaround", "try", "--address", "pbx", status=1)
+    assert "give a User-Agent" in await terminal.type("workaround", "try", status=1)
+    assert "there are sha-256" in await terminal.type("workaround", "add", "Odd*", "magic", status=1)
+    assert "with * for any letters" in await terminal.type("workaround", "add", "*", "one-codec", status=1)
+    assert "few-headers" in await terminal.type("workaround", "kinds")
+    assert (
+        await terminal.type("workaround", "remove", "odd phone*", "one-codec") == "odd phone* gets one-codec no more\n"
+    )
+    assert "has no one-codec" in await terminal.type("workaround", "remove", "Odd Phone*", "one-codec", status=1)
+    await terminal.type("workaround", "remove", "Linphone*", "sha-256")
+    assert {"who": "Linphone*", "from": "stock, off"}.items() <= json.loads(
+        await terminal.type("workaround", "list", "--json")
+    )[1].items()
 
 
 async def test_data(terminal: Terminal, tmp_path: Path) -> None:
@@ -275,3 +302,45 @@ async def test_groups_and_forwarders(terminal: Terminal) -> None:
     assert "leads to 201" in await terminal.type("forwarder", "add", "frontdesk", "201")
     assert "frontdesk" in await terminal.type("forwarder", "list")
     assert "is removed" in await terminal.type("forwarder", "remove", "frontdesk")
+
+
+async def test_importing_accounts(terminal: Terminal, tmp_path: Path) -> None:
+    file, made = tmp_path / "people.csv", tmp_path / "made.csv"
+    file.write_text(
+        "Name,extension,real_name,aliases,pin,password\n"
+        'carol,203,"Carol, the third",c.carol 213,77,pw-1\n\ndave,204,Dave,,,\n'
+    )
+    assert "2 accounts would be made" in await terminal.type("account", "import", str(file), "--check")
+    assert "--passwords" in await terminal.type("account", "import", str(file), status=1)
+    assert await terminal.type("account", "import", str(file), "--passwords", str(made)) == "2 accounts were made\n"
+    directory = terminal.stage.directory
+    carol = directory.find_account("tandem.test", "213")
+    assert carol is not None
+    assert (carol.real_name, directory.aliases(carol.id)) == ("Carol, the third", ("203", "c.carol", "213"))
+    assert directory.check_pin(carol.id, "77")
+    dave = directory.find_account("tandem.test", "204")
+    name, _, password = made.read_text().strip().partition(",")
+    assert dave is not None
+    assert name == "dave"
+    assert directory.check_password(dave.id, password)
+    assert made.stat().st_mode & 0o077 == 0
+
+    again = await terminal.type("account", "import", str(file), "--passwords", str(made), status=1)
+    assert "line 2: carol is taken" in again
+    assert "line 4: dave is taken" in again
+    assert "0 of 2 accounts were made" in again
+
+
+async def test_a_faulty_file_makes_nothing(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("name,extension\nerin,205\nfrank,205\nno good,206\ngina,207,x\n")
+    told = await terminal.type("account", "import", str(file), status=1)
+    assert "line 3: 205 is in line 2 already" in told
+    assert "line 4: name 'no good'" in told
+    assert "line 5: 3 cells for 2 columns" in told
+    assert "nothing was made" in told
+    assert terminal.stage.directory.find_account("tandem.test", "erin") is None
+    file.write_text("login,extension\n")
+    assert "unknown columns login" in await terminal.type("account", "import", str(file), status=1)
+    file.write_text("")
+    assert "no column `name`" in await terminal.type("account", "import", str(file), status=1)

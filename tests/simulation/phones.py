@@ -18,8 +18,10 @@ from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse
+from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.transactions import Cause, ClientTransaction, ServerTransaction, TransactionLayer
 from pbx.transport.memory import MemoryNetwork
+from tests.simulation.early import KNOWN, EarlyAnswer, EarlyDialogs, wanted
 
 SERVER = ("10.0.0.1", 5060)
 DOMAIN = "tandem.test"
@@ -72,6 +74,7 @@ class Placed:
     dialog: Dialog | None = None
     invite: ClientTransaction | None = None
     ack: bytes = b""
+    early: EarlyDialogs | None = None
     finals: set[tuple[int, str]] = field(default_factory=set)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -89,6 +92,7 @@ class Taken:
     transaction: ServerTransaction
     port: int
     dialog: Dialog | None = None
+    early: EarlyAnswer | None = None
     final: int = 0
     acknowledged: bool = False
     ended: bool = False
@@ -121,6 +125,8 @@ class SimPhone:
         self.socket = network.open(self.local, self._receive)
         self.layer = TransactionLayer(clock, entropy, self, self, Metrics())
         self.manner: Callable[[], Manner] = Manner
+        self.reliable = False
+        """It knows reliable provisional responses, and describes itself in them while it rings."""
         self.placed: list[Placed] = []
         self.taken: list[Taken] = []
         self.faults: list[str] = []
@@ -209,6 +215,9 @@ class SimPhone:
         request = self._make("INVITE", uri, f"<{uri}>", placed.call_id)
         if not plan.late_offer:
             request.set_body(self._sdp(placed.port, video=plan.video), "application/sdp")
+        if self.reliable:
+            request.add("Supported", EXTENSION)
+            request.add("Allow", KNOWN)
         self._invite(placed, request, True)
         if plan.cancel is not None:
             self.clock.call_later(plan.cancel, lambda: self._cancel(placed))
@@ -220,6 +229,7 @@ class SimPhone:
                 placed.status = -1
                 self._over(placed)
 
+        placed.early = EarlyDialogs(request)
         placed.invite = self.layer.request(
             request, self.flow, _User(lambda response: self._answered(placed, request, response, first), failed)
         )
@@ -240,6 +250,7 @@ class SimPhone:
                 self._invite(placed, self._proved(request, response), False)
             return
         if not response.is_final:
+            self._acknowledge(placed, response)
             return
         placed.finals.add((response.status, response.to_tag))
         if response.is_success:
@@ -248,16 +259,28 @@ class SimPhone:
             placed.status = response.status
             self._over(placed)
 
+    def _acknowledge(self, placed: Placed, response: Response) -> None:
+        early = placed.early
+        prack = None if early is None else early.acknowledgement(response, lambda: self._sdp(placed.port))
+
+        def answered(response: Response) -> None:
+            if response.is_final and response.status not in (200, 481, 487):
+                self.faults.append(f"PRACK got {response.status}")
+
+        if prack is not None:
+            self.layer.request(prack, self.flow, _User(answered, lambda cause: None))
+
     def _established(self, placed: Placed, request: Request, response: Response) -> None:
         if placed.dialog is not None and placed.dialog.remote_tag != response.to_tag:
-            self._second(request, response)
+            self._second(placed, request, response)
             return
         if placed.ack:
             self.socket.send(placed.ack, SERVER)
             return
-        dialog = placed.dialog = Dialog.uac(request, response)
+        assert placed.early is not None
+        dialog = placed.dialog = placed.early.confirmed(response)
         ack = dialog.ack(request.cseq.number)
-        if placed.plan.late_offer:
+        if placed.plan.late_offer and response.to_tag not in placed.early.answered:
             ack.set_body(self._sdp(placed.port), "application/sdp")
         ack.insert_first("Via", self.layer.via(self.flow))
         placed.ack = ack.encode()
@@ -298,9 +321,10 @@ class SimPhone:
 
         self.layer.request(request, self.flow, _User(answered, lambda cause: self._hang_up(placed)))
 
-    def _second(self, request: Request, response: Response) -> None:
+    def _second(self, placed: Placed, request: Request, response: Response) -> None:
         """A further phone answered a call that a proxy forked: accept and hang up (RFC 3261 §13.2.2.4)."""
-        dialog = Dialog.uac(request, response)
+        assert placed.early is not None
+        dialog = placed.early.confirmed(response)
         ack = dialog.ack(request.cseq.number)
         ack.insert_first("Via", self.layer.via(self.flow))
         self.socket.send(ack.encode(), SERVER)
@@ -347,6 +371,10 @@ class SimPhone:
         request = transaction.request
         placed = next((p for p in self.placed if p.dialog is not None and p.dialog.matches(request)), None)
         taken = next((t for t in self.taken if t.dialog is not None and t.dialog.matches(request)), None)
+        ringing = next((t for t in self.taken if t.early is not None and t.early.dialog.matches(request)), None)
+        if request.method == "PRACK" and ringing is not None and ringing.early is not None:
+            ringing.early.prack(transaction)
+            return
         dialog = placed.dialog if placed is not None else taken.dialog if taken is not None else None
         if dialog is None or not dialog.accepts(request):
             transaction.reply(481 if dialog is None else 500)
@@ -374,32 +402,57 @@ class SimPhone:
         transaction.on_cancel = lambda cancel: self._cancelled(taken)
         manner = taken.manner
         if manner.trying is not None:
-            self._later(taken, manner.trying, lambda: transaction.reply(180) if not taken.final else None)
+            self._later(taken, manner.trying, lambda: self._tell_ringing(taken))
         if manner.status:
             self._later(taken, manner.ring, lambda: self._decide(taken))
+
+    def _tell_ringing(self, taken: Taken) -> None:
+        transaction = taken.transaction
+        if taken.final:
+            return
+        if self.reliable and wanted(taken.request):
+            body = self._sdp(taken.port)
+            taken.early = EarlyAnswer(self.clock, transaction, self._contact, body, lambda: self._refuse(taken, 504))
+        else:
+            transaction.reply(180)
 
     def _later(self, taken: Taken, delay: float, action: Callable[[], None]) -> None:
         taken.timers.append(self.clock.call_later(delay, action))
 
     def _cancelled(self, taken: Taken) -> None:
+        self._refuse(taken, 487)
+
+    def _refuse(self, taken: Taken, status: int, headers: tuple[tuple[str, str], ...] = ()) -> None:
         if not taken.final:
-            taken.final = 487
-            taken.transaction.reply(487)
+            taken.final = status
+            if taken.early is not None:
+                taken.early.finish()
+            taken.transaction.reply(status, headers=headers)
             self._leave(taken)
 
     def _decide(self, taken: Taken) -> None:
+        status = taken.manner.status
+        if status != 200:
+            self._refuse(taken, status, (("Contact", taken.manner.contact),) if status // 100 == 3 else ())
+        elif taken.early is not None:
+            taken.early.when_heard(lambda: self._accept(taken))
+        else:
+            self._accept(taken)
+
+    def _accept(self, taken: Taken) -> None:
         if taken.final:
             return
-        status = taken.final = taken.manner.status
-        if status != 200:
-            headers = (("Contact", taken.manner.contact),) if status // 100 == 3 else ()
-            taken.transaction.reply(status, headers=headers)
-            self._leave(taken)
-            return
+        taken.final = 200
         taken.answered_at = self.clock.now()
-        dialog = taken.dialog = Dialog.uas(taken.request, taken.transaction.local_tag, self._contact)
-        dialog.confirm()
         response = self._success(taken.transaction, taken.port)
+        if taken.early is None:
+            dialog = taken.dialog = Dialog.uas(taken.request, taken.transaction.local_tag, self._contact)
+        else:  # RFC 3262 §5: all is said already
+            dialog = taken.dialog = taken.early.dialog
+            taken.early.finish()
+            response.body = b""
+            response.remove("Content-Type")
+        dialog.confirm()
         self._repeat(taken, response, T1, 0.0)
         if taken.manner.talk is not None:
             self._later(taken, taken.manner.talk, lambda: self._end(taken))

@@ -9,7 +9,7 @@ import pytest
 from admin.domains import describe
 from base.failures import Failure
 from directory.directory import Directory
-from directory.model import Address, Caller, Resolution, Use
+from directory.model import Address, Caller, ForeignRoute, Resolution, Use
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 TABLE = f"""\
@@ -101,3 +101,12 @@ async def test_a_faulty_table_changes_nothing(directory: Directory) -> None:
 async def test_an_empty_table_is_none(directory: Directory) -> None:
     assert await directory.set_router("") == []
     assert describe(route(directory, "sales").route)[0] == "unknown"
+
+
+async def test_help_that_the_table_leads_out_is_known_as_help(directory: Directory) -> None:
+    for number, emergency in (("112", True), ("95551", False)):
+        found = route(directory, number).route
+        assert isinstance(found, ForeignRoute)
+        assert found.emergency is emergency
+    forged = route(directory, "112", "far.example").route
+    assert not (isinstance(forged, ForeignRoute) and forged.emergency), "help is at our own domains"

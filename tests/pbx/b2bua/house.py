@@ -293,14 +293,14 @@ class House:
         """Where it listens."""
         return self.stack.addresses[0][1]
 
-    def phone(self, account: Account, *, registered: bool = True) -> Phone:
+    def phone(self, account: Account, *, registered: bool = True, agent: str = "") -> Phone:
         self._phones += 1
         assert isinstance(self.network, MemoryNetwork)
         phone = Phone(self.network, account, f"10.0.1.{self._phones}")
         if registered:
             contact = f"sip:{account.name}@{phone.local[0]}:{phone.local[1]}"
             flow = Flow("udp", SERVER, phone.local)
-            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1)
+            binding = Binding(account.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1, user_agent=agent)
             self.town.bindings.setdefault(account.id, []).append(binding)
         return phone
 
@@ -387,9 +387,9 @@ class Phone:
 
     # --- as a caller
 
-    def call(self, uri: str, body: bytes | None = None, **headers: str) -> Request:
+    def call(self, uri: str, body: bytes | None = None, to: str = "", **headers: str) -> Request:
         self.remote_target = uri
-        self.remote_to = f"<{uri}>"
+        self.remote_to = to or f"<{uri}>"
         return self.send("INVITE", self.sdp() if body is None else body, **headers)
 
     def send(self, method: str, body: bytes = b"", content_type: str = "application/sdp", **headers: str) -> Request:
@@ -412,15 +412,15 @@ class Phone:
         request.add("CSeq", f"{number} {method}")
         request.add("Contact", f"<sip:{self.account.name}@{host}>")
         for name, value in headers.items():
-            request.add(name.replace("_", "-"), value)
+            request.set(name.replace("_", "-"), value)
         if body:
             request.set_body(body, content_type)
         self._socket.send(request.encode(), SERVER)
         return request
 
-    def cancel(self) -> None:
+    def cancel(self, **headers: str) -> None:
         to, self.remote_to = self.remote_to, self.remote_to.partition(";tag=")[0]
-        self.send("CANCEL")
+        self.send("CANCEL", **headers)
         self.remote_to = to
 
     # --- as a callee

@@ -459,10 +459,10 @@ async def test_attended_transfer() -> None:
         replaces = f"{second.call_id}%3Bto-tag%3D{to_tag}%3Bfrom-tag%3D{second.tag}"
         bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}?Replaces={replaces}>")
         await bob.response(202, "REFER")
-        await bob.request("BYE")
-        await second.request("BYE")
         renewed = await alice.request("INVITE")
         alice.answer(renewed, 200, alice.sdp())
+        await bob.request("BYE")
+        await second.request("BYE")
         resumed = await carol.request("INVITE")
         carol.answer(resumed, 200, carol.sdp())
         await carol.request("ACK")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from directory.model import AccountRoute, Resolution
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, House, Phone
 
 INSTANCE = '"<urn:uuid:1>"'
@@ -58,3 +59,22 @@ async def test_what_has_rung_is_not_tried_elsewhere() -> None:
         first.answer(invite, 503)
         await house.record()
         assert not second.inbox
+
+
+async def test_the_address_of_one_telephone_rings_only_that_one() -> None:
+    async with House() as house:
+        alice, desk, pocket = house.phone(ALICE), house.phone(BOB), house.phone(BOB)
+        bindings = house.town.bindings[BOB.id]
+        house.town.bindings[BOB.id] = [
+            replace(binding, instance=f"<urn:{name}>")
+            for binding, name in zip(bindings, ("desk", "pocket"), strict=True)
+        ]
+        route = Resolution(AccountRoute(BOB, services=False, instance="<urn:pocket>"))
+        house.town.resolve = lambda *_words, **_more: route  # type: ignore[method-assign]
+        alice.call(f"sip:bob@{DOMAIN};gr=urn:pocket")
+        pocket.answer(await pocket.request("INVITE"), 200, pocket.sdp())
+        await alice.response(200)
+        alice.send("ACK")
+        alice.send("BYE")
+        await pocket.request("BYE")
+        assert not desk.inbox

@@ -70,10 +70,10 @@ async def test_who_replaced_the_caller_has_not_his_rights() -> None:
         replaces = f"{second.call_id}%3Bto-tag%3D{to_tag}%3Bfrom-tag%3D{second.tag}"
         bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}?Replaces={replaces}>")
         await bob.response(202, "REFER")
-        await bob.request("BYE")
-        await second.request("BYE")
         renewed = await stranger.request("INVITE")
         stranger.answer(renewed, 200, stranger.sdp())
+        await bob.request("BYE")
+        await second.request("BYE")
         resumed = await carol.request("INVITE")
         carol.answer(resumed, 200, carol.sdp())
         await carol.request("ACK")

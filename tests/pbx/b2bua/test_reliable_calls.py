@@ -179,6 +179,37 @@ async def test_another_phone_answers_than_the_one_that_was_heard() -> None:
         assert far.settings.remote == (carol.local[0], 6000)
 
 
+async def test_a_program_answers_after_a_phone_was_heard() -> None:
+    """Early audio, then voicemail: the caller gets the program's voice by a re-INVITE."""
+
+    async def greeter(leg: ProgramLeg, heard: Listener) -> None:
+        assert await leg.accept() is None
+        leg.disconnect()
+
+    async with House() as house:
+        house.board.attach(Programs(greeter=greeter))
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        house.town.rules[BOB.id] = [CallRule(Stage.BUSY, Redirect(("#greeter",)))]
+        alice.call(f"sip:bob@{DOMAIN}", Supported="100rel")
+        invite = await bob.request("INVITE")
+        ring(bob, invite, 1, 183, bob.sdp(5000))
+        await acknowledged(bob)
+        await acknowledge(alice, await alice.response(183))
+        bob.answer(invite, 486)
+        assert not (await alice.response(200)).body
+        alice.send("ACK")
+        again = await alice.request("INVITE")
+        assert port(again) == house.studio.streams[0].local[1]
+        alice.answer(again, 200, alice.sdp(4002))
+        await alice.request("ACK")
+        near = house.studio.streams[0]
+        assert near.settings is not None
+        assert near.settings.remote == (alice.local[0], 4002)
+        alice.answer(await alice.request("BYE"), 200)
+        record = await house.record()
+        assert (record.outcome, record.program) == ("answered", "greeter")
+
+
 async def test_another_phone_is_heard_early_by_update() -> None:
     """RFC 3311: the caller has his answer, and takes a new offer while it rings."""
     async with House() as house:

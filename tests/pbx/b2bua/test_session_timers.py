@@ -22,7 +22,8 @@ async def test_each_leg_has_its_own_timer() -> None:
         alice, bob = house.phone(ALICE), house.phone(BOB)
         alice.call(f"sip:bob@{DOMAIN}", Session_Expires="600;refresher=uac", Supported="timer")
         invite = await bob.request("INVITE")
-        assert (invite.get("Session-Expires"), invite.get("Supported")) == ("1800", "timer")
+        assert invite.get("Session-Expires") == "1800"
+        assert "timer" in invite.tokens("Supported")
         bob.answer(invite, 200, bob.sdp(5000))
         accepted = await alice.response(200)
         assert accepted.get("Session-Expires") == "600;refresher=uac"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -11,16 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbx.mediaproxy import rtp
+from pbx.mediaproxy import g711, rtp
 from pbx.mediaproxy.codecs import CODECS, decoder, encoder
 from pbx.mediaproxy.endpoint import translations, understood
 from pbx.mediaproxy.engine import StreamSettings
 from pbx.mediaproxy.g711 import Law
 from pbx.mediaproxy.transcoder import Transcoder
+from pbx.mediaproxy.voice import Voice
 from tests.pbx.mediaproxy.desk import Ear, FakePhone, engine
 from tests.tones import seconds_heard, share
 
-BOTH = [name for name, codec in CODECS.items() if codec.both_ways]
+BOTH = [name for name, codec in CODECS.items() if codec.both_ways and not name.startswith("AAL2")]
 EVENT = {101: "TELEPHONE-EVENT/8000"}
 
 
@@ -52,6 +54,34 @@ def test_each_codec_is_turned_into_each_other_one(inward: str, outward: str) -> 
     assert steps == {CODECS[outward].clock // 50}
     sound = heard(outward, made)
     assert share(sound[len(sound) // 4 :], CODECS[outward].rate, 440) > 0.98
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "digest"),
+    [
+        ("G726-32/8000", "tone", "909b9cbbe9e193534cab87a3c84888ab2516cbbbd3940c2b24e1c9df99f28597"),
+        ("AAL2-G726-32/8000", "tone", "0ea530d60cc3811013b7f5ba20151d649bbf940c8acd7ce6c9b6689e7e4c6382"),
+        ("G726-32/8000", "sweep", "9143791817472c5beb51e942405de334d6a2ccf80303884c768b4a4dbabbe1bc"),
+    ],
+)
+def test_g726_is_the_recommendations_to_the_bit(name: str, sound: str, digest: str) -> None:
+    """The same octets as an independent encoder gives (that of spandsp); RFC 3551 §4.5.4 has the order of samples."""
+    time = np.arange(8000)
+    wave = 8000 * np.sin(2 * np.pi * 440 * (time / 8000)) if sound == "tone" else 3000 * np.sin(np.pi * time**2 / 40000)
+    made = encoder(name)
+    octets = b"".join(made.encode(wave.astype(np.int16)[at : at + 160]) for at in range(0, 8000, 160))
+    assert hashlib.sha256(octets).hexdigest() == digest
+
+
+def test_the_studio_hears_and_speaks_g726() -> None:
+    """Without a clock: its encoder is the slowest, and this machine may be busy."""
+    mouth, ear = Voice("G726-32/8000"), Voice("G726-32/8000")
+    time = np.arange(8000) / 8000
+    said = g711.encode((8000 * np.sin(2 * np.pi * 620 * time)).astype(np.int16), Law.ULAW)
+    octets = b"".join(ear.hear(mouth.say(said[at : at + 160])) for at in range(0, 8000, 160))
+    sound = g711.decode(octets, Law.ULAW).astype(np.float64)
+    assert len(sound) == 8000
+    assert share(sound[2000:], 8000, 620) > 0.98
 
 
 def test_loss_and_pauses_stay_what_they_are() -> None:

@@ -20,12 +20,15 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
 from pbx.mediaproxy import rtcp, rtp
 from pbx.mediaproxy.control import MediaControl
-from pbx.mediaproxy.engine import SrtpKeys
+from pbx.mediaproxy.dtls import Handshake, Identity
+from pbx.mediaproxy.engine import DtlsPeer, SrtpKeys
+from pbx.mediaproxy.reception import Reception
 from pbx.mediaproxy.srtp import SUITES, Opener, Sealer
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
+from pbx.workarounds.kinds import Workaround
 from tests.pbx.mediaproxy.desk import ADDRESS, Ear, FakePhone, engine, settings, sine
 from tests.tones import share
 
@@ -102,6 +105,7 @@ class _Party(Ear):
     """A leg's place in these tests."""
 
     flow = Flow("wss", (ADDRESS, 443), (ADDRESS, 5555), 1)
+    workarounds: frozenset[Workaround] = frozenset()
 
 
 def leg(media: MediaControl) -> LegMedia:
@@ -178,3 +182,41 @@ async def test_a_browser_is_called_by_a_plain_phone(codec: str) -> None:
         speaking.cancel()
         await party.close()
         phone.close()
+
+
+async def test_rtp_and_rtcp_on_two_ports_have_a_handshake_each() -> None:
+    """RFC 5764 §4.1, for telephones without rtcp-mux; a report that comes under the second keys is read."""
+    identity, heard = Identity(), Reception()
+    heard.packet(1, 9)
+    heard.packet(5, 9)
+    async with engine() as media:
+        stream = await media.open(Ear())
+        voice, control = await FakePhone.make(), await FakePhone.make()
+        peer = DtlsPeer((tuple(identity.fingerprint.split()),), client=False)  # type: ignore[arg-type]
+        stream.configure(settings(voice.address, dtls=peer, control=control.address))
+        keys = [
+            await shake_hands(phone, (stream.local[0], stream.local[1] + at), identity, stream.fingerprint)
+            for at, phone in enumerate((voice, control))
+        ]
+        report = rtcp.report(9, "phone", None, heard.block(0, 0))
+        sealed = Sealer(keys[1].suite, keys[1].send).seal_control(report)
+        assert sealed is not None
+        control.transport.sendto(sealed, (stream.local[0], stream.local[1] + 1))
+        figures = await stream.close()
+        voice.close()
+        control.close()
+    assert keys[0].send != keys[1].send
+    assert figures.far_lost == 3
+
+
+async def shake_hands(phone: FakePhone, to: tuple[str, int], identity: Identity, fingerprint: str) -> SrtpKeys:
+    """As the client of one handshake; returns its keys."""
+    handshake = Handshake(identity, DtlsPeer((tuple(fingerprint.split()),), client=True))  # type: ignore[arg-type]
+    waiting, taken = handshake.begin(), 0
+    while True:
+        for datagram in waiting:
+            phone.transport.sendto(datagram, to)
+        if handshake.keys is not None:
+            return handshake.keys
+        taken += 1
+        waiting = handshake.receive((await phone.wait(taken))[-1])

@@ -71,6 +71,28 @@ def test_one_law_is_close_to_the_other(law: Law) -> None:
 # --- latch
 
 
+def test_a_peer_behind_a_router_is_no_stranger_afterwards() -> None:
+    """What it sent while it waited to be believed was the peer's; what others sent in the meantime was not."""
+    latch = Latch()
+    latch.configure(PHONE)
+    assert not latch.accept(OTHER, 1, 0.0)
+    assert latch.waits(OTHER)
+    assert not latch.accept(("198.51.100.200", 9), 9, 0.1)
+    assert not latch.waits(("198.51.100.200", 9))
+    assert latch.strangers == 2
+    assert latch.accept(OTHER, 1, WINDOW)
+    assert latch.strangers == 1
+    assert not latch.waits(OTHER)
+
+
+def test_reports_belong_to_the_peers_host_whether_or_not_we_send_there() -> None:
+    latch = latched()
+    assert latch.belongs((PHONE[0], PHONE[1] + 1))
+    assert not latch.belongs(("198.51.100.200", PHONE[1] + 1))
+    latch.believe(OTHER)
+    assert latch.belongs((OTHER[0], 7))
+
+
 def latched() -> Latch:
     latch = Latch()
     latch.configure(PHONE)

@@ -31,6 +31,32 @@ def test_an_unknown_extension_is_420_and_named() -> None:
     simulate(play(scene))
 
 
+def test_what_a_telephone_must_know_is_not_asked_of_the_proxy() -> None:
+    """RFC 3261 §16.3 step 5: of what goes further only Proxy-Require counts."""
+
+    async def scene(house: Exchange) -> None:
+        phone = house.phone()
+        for header, status in (("Require", 486), ("Proxy-Require", 420)):
+            response = await phone.prove(phone.request("INVITE", f"sip:bob@{DOMAIN}", (header, "teleport")))
+            assert response.status == status
+
+    simulate(play(scene))
+
+
+def test_a_caller_may_write_his_number_as_tel() -> None:
+    """RFC 3966: in From; whose number it is was proved. Somebody else's is refused."""
+
+    async def scene(house: Exchange) -> None:
+        phone = house.phone("alice")
+        request = phone.request("INVITE", f"sip:bob@{DOMAIN}", from_="<tel:201>")
+        assert (await phone.prove(request)).status == 486
+        assert house.calls.invites[-1][1].account is not None
+        request = phone.request("INVITE", f"sip:bob@{DOMAIN}", from_="<tel:202>")
+        assert (await phone.prove(request)).status == 403
+
+    simulate(play(scene))
+
+
 def test_no_hops_left_is_483_but_not_for_options() -> None:
     async def scene(house: Exchange) -> None:
         phone = house.phone()

@@ -12,6 +12,7 @@ from pbx.proxy.seal import Ends, RouteSeal
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
+from pbx.sipcore.uri import NameAddress
 from tests.directory.fixtures import DOMAIN
 from tests.pbx.exchange import SERVER, Exchange, Phone, Switchboard, play
 from tests.simulation.virtual import simulate
@@ -164,6 +165,30 @@ def test_a_proxied_call_keeps_one_dialog_and_its_requests_pass_both_ways() -> No
         assert (await alice.next_request(1)).method == "BYE"
         assert (await asking).status == 200
         assert ended == [(invite.call_id, frozenset((invite.from_tag, answer.to_tag)))]
+
+    simulate(play(scene))
+
+
+def test_a_telephone_gets_its_contact_in_the_place_of_its_gruu() -> None:
+    async def scene(house: Exchange) -> None:
+        (bob,) = await ringing(house, "bob")
+        instance = '+sip.instance="<urn:uuid:1>"'
+        contact = f"sip:bob@{bob.local[0]}:5060;line=2"
+        told = await bob.register(("Contact", f"<{contact}>;{instance}"), ("Supported", "gruu"))
+        await bob.register(("Contact", f"<sip:bob@{bob.local[0]}:5060>"), ("Expires", "0"))
+        bob.respond(await bob.next_request(1), 200)  # the lamp
+        (value,) = [each for each in told.get_all("Contact") if "gruu" in each]
+        params = NameAddress.parse(value).params
+        alice = house.phone("alice")
+        invite, answer, _ = await call(house, alice, bob)
+        for gruu in (params["pub-gruu"], params["temp-gruu"]):
+            info = in_dialog(alice, "INFO", invite, answer)
+            info.uri = gruu or ""
+            asking = asyncio.ensure_future(alice.ask(info))
+            got = await bob.next_request(1)
+            assert (got.method, got.uri) == ("INFO", contact)
+            bob.respond(got, 200)
+            assert (await asking).status == 200
 
     simulate(play(scene))
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from pbx.registrar.bindings import Health
 from pbx.registrar.register import contact_key, without_expires
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.uri import NameAddress
@@ -127,6 +128,39 @@ def test_a_phone_that_starts_again_replaces_its_own_instance() -> None:
         for port in (5060, 5070):
             phone = house.phone("alice", port=port)
             await phone.register(("Contact", f"<sip:alice@{phone.local[0]}:{port}>{instance}"))
+        assert contacts(house) == [f"sip:alice@{phone.local[0]}:5070"]
+
+    simulate(play(scene))
+
+
+def test_a_phone_that_moves_replaces_its_old_address_and_others_stay() -> None:
+    async def scene(house: Exchange) -> None:
+        agent = ("User-Agent", "Phone/1")
+        phone, neighbour = house.phone("alice"), house.phone("alice", host="10.0.0.101", port=5090)
+        await neighbour.register(agent)  # the same kind at the same address is another one
+        await phone.register(agent)
+        await phone.register(agent, ("Contact", "<sip:alice@10.0.0.101:5070>"))
+        assert sorted(contacts(house)) == ["sip:alice@10.0.0.101:5070", "sip:alice@10.0.0.101:5090"]
+        await phone.register(agent, ("Contact", "<sip:line2@10.0.0.101:5070>"))
+        assert len(contacts(house)) == 3
+        both = "<sip:line2@10.0.0.101:5070>, <sip:line2@10.0.0.101:5071>"
+        await phone.register(agent, ("Contact", both))
+        assert len(contacts(house)) == 4
+
+    simulate(play(scene))
+
+
+def test_a_phone_that_starts_again_replaces_an_address_that_answers_no_more() -> None:
+    async def scene(house: Exchange) -> None:
+        agent = ("User-Agent", "Phone/1")
+        phone = house.phone("alice")
+        await phone.register(agent)
+        (old,) = house.bindings.contacts(house.account_id("alice"))
+        phone.call_id = "after-the-start"
+        await phone.register(agent, ("Contact", f"<sip:alice@{phone.local[0]}:5070>"))
+        assert len(contacts(house)) == 2
+        house.bindings.judge(old, Health(2, False))
+        await phone.register(agent, ("Contact", f"<sip:alice@{phone.local[0]}:5070>"))
         assert contacts(house) == [f"sip:alice@{phone.local[0]}:5070"]
 
     simulate(play(scene))

@@ -315,6 +315,18 @@ def test_ring_limit_counts_as_no_answer() -> None:
     assert play.programs == ["voicemail"]
 
 
+def test_a_phone_that_tells_that_it_rings_goes_on_ringing() -> None:
+    """RFC 3261 §16.7 step 2: Timer C begins anew with each provisional response."""
+    play = Play(Limits(ring=60.0)).bob_has("sip:1", rules=[CallRule(Stage.NO_ANSWER, VOICEMAIL)]).call()
+    for _minute in range(5):
+        play.clock.advance(50)
+        play.says(0, 180)
+    play.clock.advance(59)
+    assert not play.programs
+    play.clock.advance(1)
+    assert play.programs == ["voicemail"]
+
+
 def test_expires_ends_the_signal_without_rules() -> None:
     play = Play().bob_has("sip:1", rules=[CallRule(Stage.NO_ANSWER, VOICEMAIL)])
     play.signal.begin(AccountRoute(BOB), expires=15.0)

@@ -41,3 +41,9 @@ def test_each_row_of_the_table(method: str, caller: Caller, route: Route, featur
     way = choose(method, caller, route, features)
     assert way.kind is kind
     assert way.reason
+
+
+@pytest.mark.parametrize("features", [True, False])
+def test_a_trunk_has_a_login_that_a_proxied_invite_could_not_use(features: bool) -> None:
+    assert choose("INVITE", STRANGER, AWAY, features, trunk=True).kind is WayKind.B2BUA
+    assert choose("INVITE", ALICE, AWAY, features, trunk=True).kind is WayKind.B2BUA

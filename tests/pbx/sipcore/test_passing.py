@@ -255,3 +255,30 @@ def test_a_key_of_the_wrong_length_is_none() -> None:
     assert cryptos(section) == []
     lived = audio("RTP/SAVP", KEY.format(1, "AES_CM_128_HMAC_SHA1_80") + "|2^31")
     assert cryptos(lived.media[0]) == [Crypto(1, "AES_CM_128_HMAC_SHA1_80", b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcd")]
+
+
+@pytest.mark.parametrize(
+    ("rest", "mki"),
+    [
+        ("", b""),
+        ("|2^20", b""),
+        ("|1048576", b""),
+        ("|2^20|1:4", b"\0\0\0\1"),
+        ("|1:1", b"\1"),
+        ("|2^48|258:2", b"\1\2"),
+        ("|2^20 WSH=64", b""),
+        ("|1:4 -ours=1", b"\0\0\0\1"),
+        ("|1:0", None),
+        ("|256:1", None),
+        ("|1:17", None),
+        ("|1:4|2^20", None),
+        ("|forever", None),
+        ("|2^20|1:4;inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk|2^20|2:4", None),
+        (" UNENCRYPTED_SRTP", None),
+        (" KDR=1", None),
+    ],
+)
+def test_lifetime_and_name_of_a_key(rest: str, mki: bytes | None) -> None:
+    """RFC 4568 §6.1, §6.3: taken rightly, or not at all; never taken for a key without a name."""
+    section = audio("RTP/SAVP", KEY.format(1, "AES_CM_128_HMAC_SHA1_80") + rest).media[0]
+    assert [key.mki for key in cryptos(section)] == ([] if mki is None else [mki])

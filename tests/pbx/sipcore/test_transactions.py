@@ -483,6 +483,15 @@ def test_a_request_that_nobody_answers_is_forgotten_in_silence() -> None:
     assert (world.lines(), world.is_empty()) == ([], True), "RFC 4320 §4.2: no late 408"
 
 
+def test_only_an_invite_is_ever_answered_with_408() -> None:
+    """RFC 4320 §4.2."""
+    world = World()
+    server(world, "OPTIONS").reply(408)
+    assert world.lines() == []
+    server(world, "INVITE").reply(408)
+    assert any(line.startswith("408") for line in world.lines())
+
+
 # --- matching and the way back ---------------------------------------------------------------------------------------
 
 

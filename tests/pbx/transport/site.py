@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -82,6 +82,7 @@ async def open_site(
     network: Network | None = None,
     handshakes: HandshakeLimits | None = None,
     client: ssl.SSLContext | None = None,
+    origins: Callable[[str | None], bool] = lambda _origin: True,
 ) -> AsyncIterator[Site]:
     metrics, core = Metrics(), Core()
     certificates = Certificates(folder / "tls", [NAME], time.time)
@@ -91,6 +92,7 @@ async def open_site(
         server_tls=certificates.context,
         client_tls=client or client_context(verify=True, authorities=str(folder / "tls" / "certificate.pem")),
         handshakes=handshakes or HandshakeLimits(),
+        origins=origins,
     )  # fmt: skip
     loop = asyncio.get_running_loop()
     stack = SipStack(network or SystemNetwork(), LoopClock(loop), SeededEntropy(3), metrics, settings)

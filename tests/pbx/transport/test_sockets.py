@@ -301,3 +301,28 @@ async def test_a_dispensable_port_that_is_taken_costs_only_itself() -> None:
         assert len(stack.missing) == 1
         assert "another program has it" in stack.missing[0]
         await stack.close()
+
+
+async def test_requests_leave_from_the_socket_of_their_flow() -> None:
+    """A telephone behind a router hears only from where it registered."""
+    loop, core = asyncio.get_running_loop(), Core()
+    settings = StackSettings(((HOST, 0), (HOST, 0), (HOST, 0)), ())
+    stack = SipStack(SystemNetwork(), LoopClock(loop), SeededEntropy(3), Metrics(), settings)
+    stack.attach(core)
+    await stack.start()
+    try:
+        for _, local in stack.addresses:
+            async with client(local) as sock:  # connected: it hears from nobody else
+                sock.send(options(local[1]))
+                assert (await receive(sock)).startswith(b"SIP/2.0 200")
+                made = parse(options(local[1] + 1))
+                assert isinstance(made, Request)
+                made.remove("Via")
+                flow = Flow("udp", local, sock.getsockname())
+                stack.request(made, flow, Asker())
+                asked = await receive(sock)
+                assert asked.startswith(b"OPTIONS ")
+                assert f"Via: SIP/2.0/UDP {HOST}:{local[1]};".encode() in asked
+                assert stack.contact_for(flow).port == local[1]
+    finally:
+        await stack.close()

@@ -12,13 +12,18 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from pbx.transport.handshakes import HandshakeLimits
+from pbx.transport.origins import Origins
 from tests.pbx.transport.site import HOST, NAME, Site, open_site, options
 
 SIP = [Subprotocol("sip")]
 
 
 def dial(
-    site: Site, transport: str = "ws", path: str = "/ws", subprotocols: list[Subprotocol] | None = None
+    site: Site,
+    transport: str = "ws",
+    path: str = "/ws",
+    subprotocols: list[Subprotocol] | None = None,
+    origin: str | None = None,
 ) -> connect:
     host, port = site.ports[transport]
     if transport == "wss":
@@ -26,7 +31,7 @@ def dial(
             f"wss://{NAME}:{port}{path}", host=host, port=port, ssl=site.client, subprotocols=SIP, compression=None
         )
     wanted = SIP if subprotocols is None else subprotocols
-    return connect(f"ws://{host}:{port}{path}", subprotocols=wanted)
+    return connect(f"ws://{host}:{port}{path}", subprotocols=wanted, origin=origin)  # type: ignore[arg-type]
 
 
 async def heard(client: ClientConnection) -> str | bytes:
@@ -80,6 +85,39 @@ async def test_only_sip_at_its_path(tmp_path: Path, path: str, subprotocols: lis
         with pytest.raises(InvalidStatus) as caught:
             await dial(site, path=path, subprotocols=subprotocols)
         assert caught.value.response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "admitted"),
+    [
+        ((), None, True),  # no browser
+        ((), f"https://{NAME}:8443", True),
+        ((), "http://[2001:db8::7]", True),
+        ((), "https://evil.example", False),
+        ((), f"https://{NAME}.evil.example", False),
+        ((), f"https://evil.example@{NAME.upper()}", True),
+        ((), f"ftp://{NAME}", False),
+        ((), "null", False),
+        ((), "http://[", False),
+        (("null",), "null", True),
+        (("https://Phone.example.org",), "https://phone.example.org", True),
+        (("https://phone.example.org",), "http://phone.example.org", False),
+        (("*",), "https://evil.example", True),
+    ],
+)
+def test_which_pages_may_connect(allowed: tuple[str, ...], origin: str | None, admitted: bool) -> None:
+    assert Origins(allowed, lambda host: host in (NAME, "2001:db8::7")).admits(origin) is admitted
+
+
+async def test_a_page_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    async with open_site(tmp_path, origins=Origins((), lambda host: host == NAME).admits) as site:
+        with pytest.raises(InvalidStatus) as caught:
+            await dial(site, origin="https://evil.example")
+        assert caught.value.response.status_code == 403
+        assert site.metrics.snapshot()["pbx.transport.ws.refused"] == 1
+        async with dial(site, origin=f"https://{NAME}") as client:
+            await client.send(options("WS").decode())
+            assert str(await heard(client)).startswith("SIP/2.0 200 OK")
 
 
 async def test_garbage_closes_the_connection(tmp_path: Path) -> None:

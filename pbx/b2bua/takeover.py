@@ -1,0 +1,166 @@
+"""A newcomer takes the place of one party of a call: by attended transfer, or by an INVITE with Replaces.
+
+Nothing is lost when it fails: the one who is to be replaced is hung up only when the newcomer and the party that stays
+have agreed on their audio. Who may is decided before. RFC 3891 §3, RFC 5589 §7.
+
+    connected newcomer    re-INVITE ──> newcomer, then re-INVITE ──> who stays
+    his INVITE            re-INVITE ──> who stays, then 200 ──> newcomer; without an offer the other way round
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pbx.b2bua.bodies import read_description
+from pbx.b2bua.connected import introduce
+from pbx.b2bua.incoming import IncomingLeg
+from pbx.b2bua.leg import Leg
+from pbx.b2bua.reoffer import Reoffer
+from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
+from pbx.sipcore.message import Request
+from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from pbx.b2bua.media_bridge import Bridge
+    from pbx.b2bua.phone_branch import PhoneBranch
+
+
+class Waiting:
+    """Owns the newcomer's leg while it is not seated."""
+
+    def leg_ended(self, leg: Leg, cause: str) -> None:
+        """He gave up: whoever asks next finds his leg ended."""
+
+    def leg_acknowledged(self, leg: Leg) -> None: ...
+
+    def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
+        if leg.session is not None:
+            leg.session.answer_offer(transaction, leg.session.response(transaction, 491))
+
+    def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
+        transaction.reply(480)
+
+    def leg_digit(self, leg: Leg, digit: str) -> None: ...
+
+    def leg_played(self, leg: Leg, play: int) -> None: ...
+
+    def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
+
+
+class Takeover(Waiting):
+    """Of the place of `leg` in a bridge. `done` is told once: 200, or why it came to nothing."""
+
+    def __init__(self, bridge: Bridge, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
+        self._bridge = bridge
+        self._leg = leg
+        self._newcomer = newcomer
+        self._stays = bridge.other(leg)
+        self._done = done
+
+    def start(self) -> None:
+        newcomer, theirs = self._newcomer, self._stays.theirs
+        if theirs is None:
+            self._done(480)
+        elif not (isinstance(newcomer, IncomingLeg) and newcomer.pending):
+            offer = newcomer.relay(theirs.with_direction("sendrecv"))
+            Reoffer(newcomer, self._newcomer_renewed, introduce(newcomer, self._stays)).send(offer)
+        elif newcomer.theirs is not None:
+            newcomer.owner = self
+            offer = self._stays.relay(newcomer.theirs)
+            Reoffer(self._stays, self._other_renewed, introduce(self._stays, newcomer)).send(offer)
+        else:
+            newcomer.owner = self
+            newcomer.answer_in_ack = self._answered_in_ack
+            newcomer.accept(newcomer.relay(theirs.with_direction("sendrecv")))
+
+    def _possible(self, renewed: bool) -> bool:
+        """Still everybody there, and agreed."""
+        if not renewed:
+            self._done(488)
+        elif self._newcomer.ended or not self._bridge.joins(self._leg, self._stays):
+            self._done(481)
+        else:
+            return True
+        return False
+
+    def _newcomer_renewed(self, renewed: bool) -> None:
+        theirs = self._newcomer.theirs
+        if self._possible(renewed and theirs is not None) and theirs is not None:
+            self._done(200)
+            self._bridge.seat(self._leg, self._newcomer)
+            self._renew(theirs)
+
+    def _other_renewed(self, renewed: bool) -> None:
+        newcomer, theirs = self._newcomer, self._stays.theirs
+        if not self._possible(renewed) or theirs is None:
+            return
+        try:
+            description = newcomer.relay_answer(theirs)
+            newcomer.settle()
+        except NotAcceptable:
+            self._done(488)
+            return
+        self._done(200)
+        self._bridge.seat(self._leg, newcomer)
+        if isinstance(newcomer, IncomingLeg):
+            newcomer.introduced = introduce(newcomer, self._stays)
+        newcomer.accept(description)
+        self._bridge.start()
+
+    def _answered_in_ack(self, ack: Request) -> None:
+        newcomer = self._newcomer
+        try:
+            newcomer.theirs = theirs = read_description(ack)
+            if theirs is None:
+                raise NotAcceptable("ACK without an answer")
+            newcomer.settle()
+        except (NotAcceptable, SipSyntaxError):
+            self._done(488)
+            return
+        if self._possible(True):
+            self._done(200)
+            self._bridge.seat(self._leg, newcomer)
+            self._renew(theirs)
+
+    def _renew(self, theirs: SessionDescription) -> None:
+        """The newcomer is seated: the party that stays gets his audio."""
+        stays, bridge = self._stays, self._bridge
+        headers = introduce(stays, self._newcomer)
+        Reoffer(stays, lambda _done: bridge.start(), headers).send(stays.relay(theirs.with_direction("sendrecv")))
+
+
+class Pickup(Waiting):
+    """A call that rings at a telephone is taken by the newcomer (RFC 3891 §3: an early dialog).
+
+    He is answered for himself first: his offer and the caller's cannot answer each other. Then he gets the caller's.
+    """
+
+    def __init__(self, branch: PhoneBranch, newcomer: IncomingLeg) -> None:
+        self._branch = branch
+        self._newcomer = newcomer
+        self._asked = False
+
+    def start(self) -> None:
+        """Raises NotAcceptable."""
+        self._newcomer.owner = self
+        self._newcomer.accept(self._newcomer.studio_answer())
+
+    def leg_acknowledged(self, leg: Leg) -> None:
+        if self._asked:
+            return
+        self._asked = True
+        newcomer = self._newcomer
+        offer = self._branch.offer_for(newcomer)
+        if offer is None:
+            self._take(True)
+        else:
+            Reoffer(newcomer, self._take).send(offer)
+
+    def _take(self, agreed: bool) -> None:
+        newcomer = self._newcomer
+        if newcomer.ended:
+            return
+        if not agreed or not self._branch.hand_over(newcomer):
+            newcomer.hang_up(480, "The call is no longer there")

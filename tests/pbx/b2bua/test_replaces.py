@@ -1,0 +1,188 @@
+"""An INVITE with Replaces takes the place of one of our dialogs, of whoever may (RFC 3891 §3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from directory.model import Account
+from pbx.sipcore.message import Request
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
+from tests.pbx.b2bua.test_calls import connected
+from tests.pbx.b2bua.test_lines import lines
+
+
+def replaces(phone: Phone, invite: Request | None = None, *, early: bool = False) -> str:
+    """The dialog of a phone with us, as a newcomer names it: our tag is the to-tag."""
+    ours = phone.remote_to.partition(";tag=")[2] if invite is None else invite.from_tag
+    call_id = phone.call_id if invite is None else invite.call_id
+    return f"{call_id};to-tag={ours};from-tag={phone.tag}" + (";early-only" if early else "")
+
+
+async def test_ones_other_telephone_takes_a_call_over() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        mobile = house.phone(BOB, registered=False)
+        await connected(house, alice, bob)
+        mobile.call(f"sip:alice@{DOMAIN}", mobile.sdp(7000), Replaces=replaces(bob), Require="replaces")
+        renewed = await alice.request("INVITE")
+        assert renewed.get("P-Asserted-Identity") == f'"Bob" <sip:bob@{DOMAIN}>'
+        assert not any(message.is_request for message in bob.inbox), "not before the others have agreed"
+        alice.answer(renewed, 200, alice.sdp())
+        await alice.request("ACK")
+        answer = await mobile.response(200)
+        assert "replaces" in answer.tokens("Supported")
+        assert answer.get("P-Asserted-Identity") == f'"Alice" <sip:alice@{DOMAIN}>'
+        mobile.send("ACK")
+        bob.answer(await bob.request("BYE"), 200)
+        one, other = [stream for stream in house.studio.streams if not stream.closed]
+        assert one.other is other
+        assert other.settings is not None
+        assert other.settings.remote == (mobile.local[0], 7000)
+        assert (lines(house, ALICE), lines(house, BOB)) == ([("initiator", "confirmed")], [("initiator", "confirmed")])
+        mobile.send("BYE")
+        await mobile.response(200, "BYE")
+        await alice.request("BYE")
+        assert (await house.record()).ended_by == "callee"
+
+
+async def test_without_an_offer_the_newcomer_is_offered() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        mobile = house.phone(BOB, registered=False)
+        await connected(house, alice, bob)
+        mobile.call(f"sip:alice@{DOMAIN}", b"", Replaces=replaces(bob))
+        assert (await mobile.response(200)).body
+        mobile.send("ACK", mobile.sdp(7000))
+        await bob.request("BYE")
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        await alice.request("ACK")
+        one, other = [stream for stream in house.studio.streams if not stream.closed]
+        assert one.other is other
+
+
+async def test_nothing_changes_when_the_other_party_does_not_agree() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        mobile = house.phone(BOB, registered=False)
+        await connected(house, alice, bob)
+        mobile.call(f"sip:alice@{DOMAIN}", Replaces=replaces(bob))
+        alice.answer(await alice.request("INVITE"), 488)
+        await mobile.response(488)
+        mobile.send("ACK")
+        alice.send("INFO", b"x", "text/plain")
+        bob.answer(await bob.request("INFO"), 200)
+        await alice.response(200, "INFO")
+
+
+async def test_a_call_that_rings_is_picked_up() -> None:
+    async with House() as house:
+        house.exchange.may_pick_up = lambda caller, account: (caller.account, account) == (CAROL, BOB)
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 180)
+        await alice.response(180)
+        (line,) = house.exchange.lines.of(BOB.id)
+        assert (line.call_id, line.tags) == (invite.call_id, (bob.tag, invite.from_tag))
+        carol.call(f"sip:alice@{DOMAIN}", carol.sdp(7000), Replaces=replaces(bob, invite, early=True))
+        await carol.response(200)
+        carol.send("ACK")
+        carol.answer(await carol.request("INVITE"), 200, carol.sdp(7000))  # alice's own offer
+        answer = await alice.response(200)
+        assert answer.get("P-Asserted-Identity") == f'"Carol" <sip:carol@{DOMAIN}>'
+        alice.send("ACK")
+        cancel = await bob.request("CANCEL")
+        assert cancel.get("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
+        bob.answer(cancel, 200)
+        bob.answer(invite, 487)
+        one, other = [stream for stream in house.studio.streams if not stream.closed]
+        assert one.other is other
+        assert [len(lines(house, each)) for each in (ALICE, BOB, CAROL)] == [1, 0, 1]
+        alice.send("BYE")
+        carol.answer(await carol.request("BYE"), 200)
+        record = await house.record()
+        assert (record.outcome, record.callee, record.callee_account) == ("answered", CAROL.address, CAROL.id)
+        assert house.studio.loaded() == 0
+
+
+async def test_a_pickup_that_comes_too_late() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        mobile = house.phone(BOB, registered=False)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 180)
+        await alice.response(180)
+        mobile.call(f"sip:alice@{DOMAIN}", mobile.sdp(7000), Replaces=replaces(bob, invite))
+        await mobile.response(200)
+        bob.answer(invite, 200, bob.sdp())
+        await alice.response(200)
+        mobile.send("ACK")
+        mobile.answer(await mobile.request("INVITE"), 200, mobile.sdp(7000))
+        await mobile.request("BYE")
+        alice.send("INFO", b"x", "text/plain")
+        await bob.request("INFO")
+
+
+@pytest.mark.parametrize(
+    ("who", "headers", "status"),
+    [
+        (CAROL, {}, 403),
+        (CAROL, {"Referred_By": f"<sip:alice@{DOMAIN}>"}, 403),
+        (BOB, {"early": "yes"}, 486),
+        (BOB, {"Replaces": "unknown;to-tag=a;from-tag=b"}, 481),
+        (BOB, {"ended": "yes"}, 603),
+    ],
+)
+async def test_refusals(who: Account, headers: dict[str, str], status: int) -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        newcomer = house.phone(who, registered=False)
+        await connected(house, alice, bob)
+        if headers.pop("ended", ""):
+            alice.send("BYE")
+            bob.answer(await bob.request("BYE"), 200)
+        early = bool(headers.pop("early", ""))
+        newcomer.call(f"sip:alice@{DOMAIN}", **{"Replaces": replaces(bob, early=early), **headers})
+        await newcomer.response(status)
+        newcomer.send("ACK")
+        assert not [message for message in alice.inbox if message.is_request and message.method == "INVITE"]
+
+
+async def test_the_early_dialog_that_a_caller_has_begun_is_not_replaced() -> None:
+    """RFC 3891 §3: it was not initiated by us."""
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        again = house.phone(ALICE, registered=False)
+        alice.call(f"sip:bob@{DOMAIN}")
+        bob.answer(await bob.request("INVITE"), 180)
+        await alice.response(180)
+        again.call(f"sip:bob@{DOMAIN}", Replaces=replaces(alice))
+        await again.response(481)
+
+
+async def test_whom_the_account_has_sent_may_replace_it() -> None:
+    """RFC 3892: as when Bob has sent Carol here by a call that did not go through us."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        await connected(house, alice, bob)
+        carol.call(f"sip:alice@{DOMAIN}", Replaces=replaces(bob), Referred_By=f"<sip:bob@{DOMAIN}>")
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        await carol.response(200)
+        carol.send("ACK")
+        await bob.request("BYE")
+
+
+async def test_a_proxied_dialog_is_replaced_by_the_telephone_at_its_end() -> None:
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp())
+        await alice.response(200)
+        alice.send("ACK")
+        wanted = f"{alice.call_id};to-tag={alice.tag};from-tag={bob.tag}"
+        carol.call(f"sip:alice@{DOMAIN}", Replaces=wanted)
+        passed = await alice.request("INVITE")
+        assert (passed.get("Replaces"), passed.call_id) == (wanted, carol.call_id)

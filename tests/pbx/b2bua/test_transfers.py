@@ -1,0 +1,184 @@
+"""Transfers that fail, that go on without the one who asked for them, and what is told to whom (RFC 3515, RFC 5589)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
+from tests.pbx.b2bua.test_calls import connected
+from tests.pbx.b2bua.test_lines import lines
+
+
+async def sent_to_carol(house: House, **headers: str) -> tuple[Phone, Phone, Phone]:
+    """Alice talks to Bob, who sends her to Carol."""
+    alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+    await connected(house, alice, bob)
+    bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>", **headers)
+    await bob.response(202, "REFER")
+    return alice, bob, carol
+
+
+async def told(phone: Phone, status: int) -> str:
+    """Wait for the NOTIFY with that status; returns its Subscription-State."""
+    while True:
+        notify = await phone.request("NOTIFY")
+        phone.answer(notify, 200)
+        assert notify.content_type == "message/sipfrag"
+        if notify.body.startswith(f"SIP/2.0 {status} ".encode()):
+            return notify.get("Subscription-State") or ""
+
+
+async def test_all_are_told_who_talks_to_whom() -> None:
+    async with House() as house:
+        alice, bob, carol = await sent_to_carol(house, Referred_By="<sip:forged@elsewhere.test>")
+        invite = await carol.request("INVITE")
+        assert invite.get_all("Referred-By") == [f'"Bob" <sip:bob@{DOMAIN}>']
+        assert (invite.from_.display, invite.from_.uri.user) == ("Alice", "alice")
+        carol.answer(invite, 200, carol.sdp(6000))
+        assert (await told(bob, 200)).startswith("terminated")
+        bob.answer(await bob.request("BYE"), 200)
+        renewed = await alice.request("INVITE")
+        assert renewed.get("P-Asserted-Identity") == f'"Carol" <sip:carol@{DOMAIN}>'
+        alice.answer(renewed, 200, alice.sdp())
+        await alice.request("ACK")
+        assert [lines(house, each) for each in (ALICE, BOB, CAROL)] == [
+            [("initiator", "confirmed")],
+            [],
+            [("recipient", "confirmed")],
+        ]
+        assert house.exchange.lines.of(ALICE.id)[0].peer == f"sip:carol@{DOMAIN}"
+
+
+async def test_a_transfer_that_fails_changes_nothing() -> None:
+    async with House() as house:
+        alice, bob, carol = await sent_to_carol(house)
+        bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+        await bob.response(491, "REFER")
+        carol.answer(await carol.request("INVITE"), 486)
+        assert (await told(bob, 486)).startswith("terminated")
+        alice.send("INFO", b"x", "text/plain")
+        bob.answer(await bob.request("INFO"), 200)
+        near, far = [stream for stream in house.studio.streams if not stream.closed]
+        assert near.other is far
+
+
+async def test_who_hangs_up_early_gets_the_party_back_when_it_fails() -> None:
+    """RFC 5589 §6.1: many telephones say BYE as soon as they have their 202."""
+    async with House() as house:
+        alice, bob, carol = await sent_to_carol(house)
+        rung = await carol.request("INVITE")
+        carol.answer(rung, 180)
+        bob.send("BYE")
+        await bob.response(200, "BYE")
+        carol.answer(rung, 486)
+        again = await bob.request("INVITE")
+        assert again.from_.uri.user == "alice"
+        assert not [message for message in alice.inbox if message.is_request], "she waits"
+        bob.answer(again, 200, bob.sdp())
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        await asyncio.sleep(0.05)
+        one, other = [stream for stream in house.studio.streams if not stream.closed]
+        assert one.other is other
+
+
+async def test_who_hangs_up_early_is_not_needed_when_it_succeeds() -> None:
+    async with House() as house:
+        alice, bob, carol = await sent_to_carol(house)
+        rung = await carol.request("INVITE")
+        bob.send("BYE")
+        await bob.response(200, "BYE")
+        carol.answer(rung, 200, carol.sdp())
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        await alice.request("ACK")
+        carol.takes(rung)
+        carol.send("INFO", b"x", "text/plain")
+        await alice.request("INFO")
+
+
+async def test_nobody_rings_for_a_party_that_has_gone() -> None:
+    async with House() as house:
+        alice, bob, carol = await sent_to_carol(house)
+        rung = await carol.request("INVITE")
+        carol.answer(rung, 180)
+        alice.send("BYE")
+        await bob.request("BYE")
+        carol.answer(await carol.request("CANCEL"), 200)
+        carol.answer(rung, 487)
+        assert not house.board.live()
+
+
+async def test_a_party_that_nobody_takes_back_is_hung_up() -> None:
+    async with House() as house:
+        alice, bob, carol = await sent_to_carol(house)
+        rung = await carol.request("INVITE")
+        carol.answer(rung, 180)
+        bob.send("BYE")
+        await bob.response(200, "BYE")
+        carol.answer(rung, 486)
+        bob.answer(await bob.request("INVITE"), 480)
+        await alice.request("BYE")
+        assert not house.board.live()
+
+
+async def test_no_news_for_who_wants_none() -> None:
+    """RFC 4488 §4."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        await connected(house, alice, bob)
+        bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>", Refer_Sub="false")
+        assert (await bob.response(202, "REFER")).get("Refer-Sub") == "false"
+        carol.answer(await carol.request("INVITE"), 486)
+        await carol.request("ACK")
+        assert not [message for message in bob.inbox if message.is_request]
+
+
+async def test_a_second_refer_is_told_apart() -> None:
+    """RFC 3515 §2.4.6."""
+    async with House() as house:
+        _, bob, carol = await sent_to_carol(house)
+        carol.answer(await carol.request("INVITE"), 486)
+        await told(bob, 486)
+        refer = bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+        await bob.response(202, "REFER")
+        assert (await bob.request("NOTIFY")).get("Event") == f"refer;id={refer.cseq.number}"
+
+
+@pytest.mark.parametrize("target", ["<http://a.test>", f"<sip:carol@{DOMAIN};method=BYE>", "<sip:", ""])
+async def test_what_is_no_call_is_refused(target: str) -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        await connected(house, alice, bob)
+        bob.send("REFER", Refer_To=target)
+        await bob.response(400, "REFER")
+
+
+async def test_a_question_asked_by_another_way_is_replaced_there() -> None:
+    """Bob has asked Carol by a dialog that we do not know: her telephone does."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        await connected(house, alice, bob)
+        bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}?Replaces=elsewhere%3Bto-tag%3Da%3Bfrom-tag%3Db>")
+        await bob.response(202, "REFER")
+        invite = await carol.request("INVITE")
+        assert invite.get("Replaces") == "elsewhere;to-tag=a;from-tag=b"
+        carol.answer(invite, 200, carol.sdp())
+        await told(bob, 200)
+
+
+async def test_a_telephone_that_knows_from_change_gets_it() -> None:
+    """RFC 4916 §4.2: for a peer that supports it the new party stands in From."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        alice.call(f"sip:bob@{DOMAIN}", Supported="from-change")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp())
+        await alice.response(200)
+        alice.send("ACK")
+        await bob.request("ACK")
+        bob.takes(invite)
+        bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+        carol.answer(await carol.request("INVITE"), 200, carol.sdp())
+        renewed = await alice.request("INVITE")
+        assert renewed.from_.uri.user == "carol"
