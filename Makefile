@@ -53,6 +53,10 @@ fuzz: $(READY) ## parsers against random input; TANDEM_FUZZ=60: seconds for each
 	HYPOTHESIS_PROFILE=exploring $(BIN)/pytest tests/fuzz --timeout 1800
 	$(BIN)/python -m tests.fuzz
 
+.PHONY: simulate
+simulate: $(READY) ## replay one SEED in virtual time; with HOURS=… run on from it
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed '$(SEED)') $(if $(HOURS),--hours '$(HOURS)')
+
 .PHONY: docs
 docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python -m tools.ledgers

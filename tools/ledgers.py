@@ -185,6 +185,7 @@ TITLES = {
     8842: "DTLS in SDP",
     8866: "SDP",
     9110: "HTTP",
+    9143: "BUNDLE",
     9147: "DTLS 1.3",
 }
 

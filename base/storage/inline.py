@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 
 class InlineDatabase:
-    """One database in memory. `latency` seconds (of the running loop's time) pass before each commit."""
+    """One database in memory. `latency` seconds (of the running loop's time) pass before each commit, and again until
+    its writer hears of it."""
 
     def __init__(self, name: str = "memory", *, latency: float = 0.0) -> None:
         self.name = name
@@ -40,9 +41,13 @@ class InlineDatabase:
             await asyncio.sleep(self.latency)
             if life != self._life:
                 raise Failure("unavailable", "the store crashed", temporary=True)
-            return self._transaction(work)
+            result = self._transaction(work)
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            return result
         finally:
-            mine.set_result(None)
+            if not mine.done():
+                mine.set_result(None)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._open()
@@ -66,6 +71,7 @@ class InlineDatabase:
     def crash(self) -> None:
         """Forget every write that has not been committed."""
         self._life += 1
+        self._last = None
 
     def discard(self) -> None:
         self.closed = True
@@ -89,10 +95,11 @@ class InlineDatabase:
 
 
 class InlineDatabases:
-    """All databases of one simulated server; they outlive a simulated crash."""
+    """All databases of one simulated server; they outlive a simulated crash. `contents` is what they begin with."""
 
-    def __init__(self, *, latency: float = 0.0) -> None:
+    def __init__(self, *, latency: float = 0.0, contents: Mapping[str, bytes] | None = None) -> None:
         self._latency = latency
+        self._contents = contents or {}
         self._open: dict[str, InlineDatabase] = {}
 
     async def main(self) -> InlineDatabase:
@@ -115,6 +122,10 @@ class InlineDatabases:
         for database in self._open.values():
             database.crash()
 
+    def contents(self) -> dict[str, bytes]:
+        """What is committed, by name, for others to begin with."""
+        return {name: database.connection.serialize() for name, database in self._open.items()}
+
     def discard(self) -> None:
         """Give the memory back at the end of a test (an unclosed connection is a warning)."""
         for database in self._open.values():
@@ -123,5 +134,7 @@ class InlineDatabases:
 
     def _named(self, name: str) -> InlineDatabase:
         if name not in self._open:
-            self._open[name] = InlineDatabase(name, latency=self._latency)
+            database = self._open[name] = InlineDatabase(name, latency=self._latency)
+            if name in self._contents:
+                database.connection.deserialize(self._contents[name])
         return self._open[name]

@@ -13,6 +13,7 @@ from base.log import get_logger
 from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
 from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
+from pbx.b2bua.diversion import times
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outside import Outside
@@ -52,6 +53,10 @@ class CallOrigin(Protocol):
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Headers that go on to the callee."""
+
+    @property
+    def earlier(self) -> tuple[tuple[str, str], ...]:
+        """Where the call has been before it came to us (`diversion`)."""
 
     @property
     def asked(self) -> SessionDescription | None:
@@ -108,7 +113,7 @@ class Call:
         return self.record.id
 
     def begin(self, route: Route, expires: float | None = None) -> None:
-        self.signal.begin(route, expires=expires)
+        self.signal.begin(route, expires=expires, diverted=times(self.origin.earlier))
 
     # --- asked by the Signal
 
@@ -222,6 +227,9 @@ class Call:
         if self.ended:
             return
         self.ended = True
+        if self.parties and (refused := self.parties[0].refused):
+            # a phone has answered, and the call was over before the caller could be told
+            self.record.answered, self.record.status = None, refused
         self.outside.close()
         self.record.ended_by, self.record.cause = self._broken_off or (by, cause)
         ended = self.exchange.clock.wall()

@@ -50,6 +50,8 @@ class Stack(SessionPort, Protocol):
 
     def contact_for(self, flow: Flow, user: str = "") -> Uri: ...
 
+    def ours(self, host: str, port: int | None) -> bool: ...
+
     def advertised_host(self, flow: Flow) -> str: ...
 
     @property
@@ -214,9 +216,10 @@ class Exchange:
             _log.error("call task failed", task=task.get_name(), exc_info=error)
 
     async def settle(self, seconds: float) -> None:
-        """Wait for what is under way, but no longer than this; then cancel it."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
+        """Wait for what is under way and what follows from it, but no longer than this; then cancel it."""
+        until = self.clock.now() + seconds
+        while self._tasks and (left := until - self.clock.now()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
         for task in set(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -26,6 +26,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.offer_answer import STUDIO, AgreedAudio, agree, answer, make_offer, section_at
 from pbx.sipcore.passing import (
     Outlet,
+    bundled,
     guarded,
     is_datagrams,
     is_tcp,
@@ -195,7 +196,10 @@ class LegMedia:
         """An offer for a program's own voice."""
         place = self.place(self.stream)
         made = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
-        self.ours = self._guarded(made, 0, self._guard(0).offer(place))
+        said = self._guard(0).offer(place)
+        if self._web:
+            said = Guarded(said.protocol, ("a=mid:0", *said.lines))
+        self.ours = bundled(self._guarded(made, 0, said))
         self._remember()
         return self.ours
 
@@ -214,7 +218,7 @@ class LegMedia:
         asked = offer.media[at]
         said = self._guard(at).answer(offer, asked, place)
         mid = tuple(f"a=mid:{value}" for value in asked.attributes("mid")[:1])
-        self.ours = self._guarded(made, at, Guarded(said.protocol, (*mid, *said.lines)))
+        self.ours = bundled(self._guarded(made, at, Guarded(said.protocol, (*mid, *said.lines))), offer)
         self._remember()
         self.settle()
         return self.ours

@@ -18,7 +18,7 @@ from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.referral import refer
 from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
-from pbx.b2bua.silence import SilenceWatch
+from pbx.b2bua.silence import SilenceWatch, heard_of
 from pbx.b2bua.takeover import Takeover
 from pbx.b2bua.watching import tell_lines
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
@@ -41,7 +41,9 @@ class Bridge:
         self._near = near
         self._far = far
         self._ended = False
-        self._watch = SilenceWatch(call.exchange, lambda: (self._near, self._far), self._silent)
+        self._watch = SilenceWatch(
+            call.exchange.clock, call.exchange.settings.silence, lambda: heard_of((self._near, self._far)), self._silent
+        )
         near.owner = far.owner = self
         call.parties = [near, far]
         call.hang_up_all = self.hang_up

@@ -99,7 +99,7 @@ class PhoneBranch:
             to,
             place.routes,
             origin.hops,
-            headers=(*diversion.headers_for(self._branch), *origin.headers, *self._said_of(origin.caller, place)),
+            headers=(*self._history(place), *origin.headers, *self._said_of(origin.caller, place)),
             person=place.person,
             agent=place.agent,
             reliable=origin.reliable,
@@ -108,6 +108,10 @@ class PhoneBranch:
 
     def _from(self, caller: Caller, place: Place) -> str:
         return from_value(caller) if place.line is None else from_by_trunk(caller, place.line.trunk.identity)
+
+    def _history(self, place: Place) -> tuple[tuple[str, str], ...]:
+        call, trusted = self._call, self._exchange.trusts(place.flow)
+        return diversion.headers_for(self._branch, place.uri, call.record.dialled, call.origin.earlier, trusted=trusted)
 
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
         if place.line is not None:

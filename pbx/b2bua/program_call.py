@@ -33,6 +33,7 @@ class ProgramOrigin:
     """The program as a caller."""
 
     headers: tuple[tuple[str, str], ...] = ()
+    earlier: tuple[tuple[str, str], ...] = ()
     hops = 70
     reliable = True
 

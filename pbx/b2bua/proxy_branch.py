@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from base.failures import Failure
 from base.log import get_logger
+from pbx.b2bua import diversion
 from pbx.b2bua.asserted import screen
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.phone_branch import targets_of, where
@@ -18,9 +19,11 @@ from pbx.proxy.context import Outgoing
 from pbx.proxy.proxy import Target
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch
+from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.message import Response
 from pbx.sipcore.transactions import ClientTransaction, ServerTransaction
+from pbx.sipcore.uri import NameAddress
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -70,6 +73,7 @@ class ProxyBranch:
             return
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
+        self._tell_history(outgoing, place.uri)
         try:
             await self._anchor_media(outgoing, place.uri)
         except Failure as failure:
@@ -78,6 +82,12 @@ class ProxyBranch:
         if self._given_up():
             return
         self._sent = exchange.stack.request(outgoing.request, outgoing.flow, self)
+
+    def _tell_history(self, outgoing: Outgoing, uri: str) -> None:
+        call, trusted = self._call, self._call.exchange.trusts(outgoing.flow)
+        said = call.origin.earlier
+        headers = diversion.headers_for(self._branch, uri, call.record.dialled, said, trusted=trusted)
+        diversion.put(outgoing.request, tuple((name, value) for name, value in headers if name != "Privacy"))
 
     def _given_up(self) -> bool:
         """Cancelled before it was sent."""
@@ -106,8 +116,23 @@ class ProxyBranch:
             self._sent.cancel(reason)
 
     def discard(self) -> None:
-        """RFC 3261 §16.7 step 5: a proxy passes on every 2xx; the caller ends the one too many."""
-        self.pass_back()
+        """RFC 3261 §16.7 step 5: a proxy passes on every 2xx; the caller ends the one too many. A caller who has had a
+        refusal takes none any more: then we end it."""
+        if self._transaction.takes_success:
+            self.pass_back()
+        else:
+            self._drop_anchor()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Accept the answer in the caller's place, and end the call (RFC 3261 §13.2.2.4)."""
+        sent, response, stack = self._sent, self.response, self._call.exchange.stack
+        if sent is None or response is None:
+            return
+        dialog = Dialog.uac(sent.request, response)
+        dialog.route_set = tuple(route for route in dialog.route_set if not stack.ours(*_place(route)))
+        stack.send_message(dialog.ack(), sent.flow)
+        stack.request(dialog.new_request("BYE"), sent.flow, _Unheard())
 
     def pass_back(self) -> None:
         """Send the last response to the caller, without our Via."""
@@ -127,10 +152,23 @@ class ProxyBranch:
         if response.status >= 300:
             self._drop_anchor()
         if repeated:
-            self.pass_back()
+            self.discard()
         elif response.status > 100:
             self._tell(Answer(response.status, response.reason, targets_of(response)))
 
     def on_failure(self, cause: str) -> None:
         self._drop_anchor()
         self._tell(Answer(408 if cause == "timeout" else 503))
+
+
+class _Unheard:
+    """Whatever is answered changes nothing."""
+
+    def on_response(self, response: Response) -> None: ...
+
+    def on_failure(self, cause: str) -> None: ...
+
+
+def _place(route: str) -> tuple[str, int | None]:
+    uri = NameAddress.parse(route).uri
+    return uri.host, uri.port

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from directory.model import Caller
+from pbx.b2bua import diversion
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
 from pbx.b2bua.refused_branch import RefusedBranch
+from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.sip_origin import SipOrigin
 from pbx.proxy.context import with_all_challenges
 from pbx.signal.answer import Answer
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 _LONGEST = 12 * 3600.0
 """Limit: seconds after which an answered proxied call counts as over, when no BYE came by."""
+_PATIENCE = 5
+"""Limit: so many times the silence after which a bridged call ends, when its media pass through us. The dialog is the
+parties' own, so that there is no hurry; a call without end would keep its ports."""
 
 
 class ProxyOrigin:
@@ -51,6 +56,10 @@ class ProxyOrigin:
     @property
     def caller(self) -> Caller:
         return self._caller
+
+    @property
+    def earlier(self) -> tuple[tuple[str, str], ...]:
+        return diversion.earlier(self._transaction.request, self._caller)
 
     @property
     def asked(self) -> SessionDescription | None:
@@ -102,8 +111,17 @@ class ProxyOrigin:
             if exchange.anchors is not None:
                 exchange.spawn(exchange.anchors.release(call_id), f"release anchors of {call_id}")
             limit.cancel()
+            watch.stop()
             call.end(by, cause)
 
+        anchors, patience = exchange.anchors, _PATIENCE * exchange.settings.silence
+        watch = SilenceWatch(
+            exchange.clock,
+            patience,
+            lambda: None if anchors is None else anchors.heard(call_id),
+            lambda: over("", "no RTP"),
+        )
+        watch.start()
         limit = exchange.clock.call_later(_LONGEST, lambda: over("", "no BYE seen"))
         exchange.proxied[call_id] = call
         call.hang_up_all = lambda _status: over("server", "shutdown")

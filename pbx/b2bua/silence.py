@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
-from base.clock import Timer
-from pbx.b2bua.exchange import Exchange
+from base.clock import Clock, Timer
 from pbx.b2bua.leg import Leg
 
 
 class SilenceWatch:
-    """Looks each `silence` seconds (a setting; 0: never) at what has come in; calls `gone` when nothing has.
+    """Looks each `seconds` (0: never) at what has come in; calls `gone` when nothing has since the last look.
 
-    `parties` gives the legs to look at, or none while there is nothing to expect.
+    `heard` gives the packets of each party so far, or None while there is nothing to expect.
     """
 
-    def __init__(self, exchange: Exchange, parties: Callable[[], Sequence[Leg]], gone: Callable[[], None]) -> None:
-        self._exchange = exchange
-        self._parties = parties
+    def __init__(
+        self, clock: Clock, seconds: float, heard: Callable[[], tuple[int, ...] | None], gone: Callable[[], None]
+    ) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._heard = heard
         self._gone = gone
         self._timer: Timer | None = None
-        self._heard: tuple[int, ...] = ()
+        self._before: tuple[int, ...] | None = None
 
     def start(self) -> None:
         """Begin, or begin anew."""
         self.stop()
-        self._heard = ()
+        self._before = None
         self._look()
 
     def stop(self) -> None:
@@ -34,17 +36,22 @@ class SilenceWatch:
             self._timer = None
 
     def _look(self) -> None:
-        seconds = self._exchange.settings.silence
-        if seconds <= 0:
+        if self._seconds <= 0:
             return
-        legs = self._parties()
-        heard = tuple(0 if leg.stream is None else leg.stream.statistics().packets_received for leg in legs)
-        expected = bool(legs) and all(_talks(leg) for leg in legs)
-        if expected and heard == self._heard:
+        heard = self._heard()
+        if heard is not None and heard == self._before:
             self._gone()
             return
-        self._heard = heard if expected else ()
-        self._timer = self._exchange.clock.call_later(seconds, self._look)
+        self._before = heard
+        self._timer = self._clock.call_later(self._seconds, self._look)
+
+
+def heard_of(legs: Iterable[Leg]) -> tuple[int, ...] | None:
+    """What has come from these; None without legs, and while one holds another."""
+    parties = tuple(legs)
+    if not parties or not all(_talks(leg) for leg in parties):
+        return None
+    return tuple(0 if leg.stream is None else leg.stream.statistics().packets_received for leg in parties)
 
 
 def _talks(leg: Leg) -> bool:

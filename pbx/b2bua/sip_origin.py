@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from directory.model import Caller
+from pbx.b2bua import diversion
 from pbx.b2bua.asserted import REVEALING
 from pbx.b2bua.bodies import read_description
-from pbx.b2bua.diversion import MOST
 from pbx.b2bua.hold import Renegotiation
 from pbx.b2bua.incoming import NO_PRACK, IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 _PASSING = ("Subject", "Alert-Info", "Priority", "Call-Info", "Organization", "Referred-By", "Replaces")
 """Headers of the caller that the callee's phone may use. A Replaces that gets here means a dialog of others."""
-
-_HISTORY = ("Diversion", "History-Info")
-"""RFC 5806, RFC 7044: a trusted peer's account of where the call has been."""
 
 _OUR_REASONS = {MEDIA_LOST: 503, NO_PRACK: 504}
 """Ends that are no second thoughts of the caller's."""
@@ -70,10 +67,11 @@ class SipOrigin:
     def headers(self) -> tuple[tuple[str, str], ...]:
         request = self.leg.request
         shown = [name for name in _PASSING if not (self._caller.private and name in REVEALING)]
-        passing = [(name, value) for name in shown for value in request.get_all(name)[:3]]
-        if self._caller.trusted:  # what strangers and phones say of earlier diversions is not believed
-            passing += [(name, value) for name in _HISTORY for value in request.get_all(name)[:MOST]]
-        return tuple(passing)
+        return tuple((name, value) for name in shown for value in request.get_all(name)[:3])
+
+    @property
+    def earlier(self) -> tuple[tuple[str, str], ...]:
+        return diversion.earlier(self.leg.request, self._caller)
 
     @property
     def asked(self) -> SessionDescription | None:

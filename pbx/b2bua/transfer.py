@@ -48,6 +48,7 @@ class Transfer:
     """The party as a caller. `caller`: how it is shown and on whose rights; `back`: to whom it returns."""
 
     hops = 70
+    earlier: tuple[tuple[str, str], ...] = ()
     reliable = False
 
     def __init__(

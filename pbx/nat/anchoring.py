@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pbx.nat.detection import numeric
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.sdp import NOWHERE, Media, Origin, SessionDescription, network, nowhere
 
@@ -25,10 +26,12 @@ _PASSING_BY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """`said`: the address where it says that it can be reached; `source`: where its signalling comes from."""
+    """`said`: the address where it says that it can be reached; `source`: where its signalling comes from. `moved`: it
+    names the address that it comes from, but another port."""
 
     said: str
     source: str
+    moved: bool = False
 
 
 def reason(where: Surroundings, caller: Party, callee: Party) -> str:
@@ -39,7 +42,15 @@ def reason(where: Surroundings, caller: Party, callee: Party) -> str:
         return "inside and outside"
     if any(where.behind_nat(each.said, each.source) for each in (caller, callee)):
         return "behind a router"
+    # RFC 4787 §4.1: STUN told it an address that its router has given it towards the STUN server only
+    if any(each.moved and not where.inside(each.source) for each in (caller, callee)):
+        return "behind a symmetric router"
     return ""
+
+
+def moved(said: tuple[str, int], source: tuple[str, int]) -> bool:
+    """A peer that calls itself by the host that it comes from, yet by another port."""
+    return numeric(said[0]) == numeric(source[0]) and said[1] != source[1]
 
 
 def anchorable(section: Media) -> bool:

@@ -13,7 +13,7 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from pbx.mediaproxy.engine import Carriage, MediaEngine, MediaStream, StreamSettings
-from pbx.nat.anchoring import Party, anchorable, anchored, first_address, reason
+from pbx.nat.anchoring import Party, anchorable, anchored, first_address, moved, reason
 from pbx.nat.surroundings import Surroundings, media_host
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
@@ -45,6 +45,8 @@ class _Side:
         self._anchor = anchor
         self.flow = flow
         self.streams: list[MediaStream] = []
+        self.talks = False
+        """Whether it last said that it speaks and listens."""
 
     def place(self, stack: Stack, at: int) -> tuple[str, int]:
         """Where this party sends the media of that section to."""
@@ -53,6 +55,7 @@ class _Side:
 
     def hear(self, stack: Stack, description: SessionDescription) -> None:
         """What this party says of where it listens."""
+        self.talks = description.audio is not None and description.direction(description.audio) == "sendrecv"
         for at, section in enumerate(description.media[: len(self.streams)]):
             address = description.address(section)
             if not anchorable(section) or address is None or not is_numeric(address):
@@ -132,6 +135,12 @@ class Anchor:
         places = {at: hears.place(self._owner.stack, at) for at in range(len(hears.streams))}
         message.set_body(anchored(description, places).encode(), CONTENT_TYPE)
 
+    def heard(self) -> tuple[int, ...] | None:
+        """The packets that have come from both; None while one holds the other, or there is nothing to hear."""
+        if not (self.near.talks and self.far.talks and self.near.streams):
+            return None
+        return tuple(each.statistics().packets_received for each in (*self.near.streams, *self.far.streams))
+
     async def close(self) -> None:
         """Free the ports."""
         self.closed = True
@@ -159,8 +168,10 @@ class Anchors:
         if self._always:
             return "always"
         description = _description(request)
-        said = first_address(description) if description is not None else _host(_contact(request))
-        caller, callee = Party(said, near.remote[0]), Party(_host(uri), far.remote[0])
+        contact = _contact(request)
+        said = first_address(description) if description is not None else _place(contact)[0]
+        caller = Party(said, near.remote[0], _moved(contact, near))
+        callee = Party(_place(uri)[0], far.remote[0], _moved(uri, far))
         return reason(self.stack.surroundings, caller, callee)
 
     async def begin(self, request: Request, near: Flow, far: Flow) -> Anchor:
@@ -201,6 +212,11 @@ class Anchors:
             self._table.pop(call_id, None)
         await anchor.close()
 
+    def heard(self, call_id: str) -> tuple[int, ...] | None:
+        """What has come from the parties of an answered call; None where nothing has to, or none of it through us."""
+        counts = [anchor.heard() for anchor in self._table.get(call_id, ())]
+        return next((each for each in counts if each is not None), None)
+
     async def release(self, call_id: str) -> None:
         """The call is over."""
         for anchor in self._table.pop(call_id, []):
@@ -224,8 +240,14 @@ def _contact(request: Request) -> str:
         return ""
 
 
-def _host(uri: str) -> str:
+def _place(uri: str) -> tuple[str, int]:
     try:
-        return Uri.parse(uri).host
+        read = Uri.parse(uri)
     except SipSyntaxError:
-        return ""
+        return "", 0
+    return read.host, read.port or 5060
+
+
+def _moved(uri: str, flow: Flow) -> bool:
+    """On connections the port is the peer's own choice and tells nothing."""
+    return flow.transport == "udp" and moved(_place(uri), flow.remote)

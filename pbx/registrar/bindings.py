@@ -52,6 +52,8 @@ class Health:
     rtt: float | None = None
 
 
+# Limit: former ways to phones that are remembered; each is needed as long as a call begun by it.
+FORMER = 10_000
 EXPECTED = 30.0
 PATIENCE = 8.0
 """Seconds after the loss of a connection in which its phone is expected back, and that a request waits for it."""
@@ -97,6 +99,7 @@ class Bindings:
         self._health: dict[BindingKey, Health] = {}
         self._away: dict[BindingKey, float] = {}
         self._waiting: dict[int, set[asyncio.Future[Binding]]] = {}
+        self._successors: dict[Flow, Flow] = {}
         self._timer: Timer | None = None
         self._wake_at = float("inf")
         self.on_expired: Callable[[Sequence[Binding]], None] | None = None
@@ -258,6 +261,21 @@ class Bindings:
         for account_id, key in self._by_flow.pop(flow, set()):
             self._away[account_id, key] = self._clock.now()
             self._moved(account_id)
+
+    def follow(self, former: Flow, now: Flow) -> None:
+        """A phone that was reached by one flow has registered by another: what belongs to it goes there."""
+        self._successors.pop(now, None)
+        self._successors.pop(former, None)
+        self._successors[former] = now
+        if len(self._successors) > FORMER:
+            del self._successors[next(iter(self._successors))]
+
+    def way(self, flow: Flow) -> Flow:
+        """Where the phone is now that was reached by this flow, as a call may outlive a connection or what a router
+        remembers (RFC 5626 §5.3: a request must not be sent by a flow that has failed)."""
+        while (now := self._successors.get(flow)) is not None:
+            flow = now
+        return flow
 
     def drop_account(self, account_id: int) -> None:
         for key in list(self._table.get(account_id, {})):

@@ -135,6 +135,14 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
     return _settle(registration, known, put, drop)
 
 
+def same_registration(former: Binding, binding: Binding) -> bool:
+    """Whether one phone made both: by the key, or by the Call-ID, which a phone keeps for all that it registers until
+    it starts anew (RFC 3261 §10.2.4), and the contact as sent (a router between us may have got another address)."""
+    if former.key == binding.key or (former.call_id, former.contact) == (binding.call_id, binding.contact):
+        return True
+    return _moved(former, binding)
+
+
 def _settle(
     registration: Registration, known: dict[str, Binding], put: dict[str, Binding], drop: dict[str, Binding]
 ) -> Decision:
@@ -145,7 +153,7 @@ def _settle(
             continue
         over = key in registration.away and any(same_device(lost, binding) for binding in put.values())
         silent = key in registration.silent
-        if over or any(_moved(lost, binding) or (silent and _again(lost, binding)) for binding in put.values()):
+        if over or any(same_registration(lost, new) or (silent and _again(lost, new)) for new in put.values()):
             drop[key] = lost
     kept = [binding for key, binding in known.items() if key not in put and key not in drop]
     surplus = len(kept) + len(put) - registration.limits.contacts

@@ -22,7 +22,7 @@ from directory.model import Account, AccountRoute, UnknownRoute
 from pbx.registrar import tables
 from pbx.registrar.bindings import Binding, BindingKey, Bindings
 from pbx.registrar.gruu import Gruus
-from pbx.registrar.register import Decision, Limits, Registration, decide
+from pbx.registrar.register import Decision, Limits, Registration, decide, same_registration
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.transactions import ServerTransaction
@@ -131,6 +131,10 @@ class Registrar:
         self.bindings.lose_flow(flow)
 
     def _apply(self, decision: Decision) -> None:
+        for binding in decision.put:
+            for former in self.bindings.known(binding.account_id):
+                if former.flow != binding.flow and not former.path and same_registration(former, binding):
+                    self.bindings.follow(former.flow, binding.flow)
         for binding in decision.drop:
             self.bindings.drop(binding.account_id, binding.key)
         for binding in decision.put:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from base.clock import Timer
 from directory.model import Account, ForeignRoute, ProgramRoute
+from pbx.signal.cause import Cause
 
 if TYPE_CHECKING:
     from pbx.signal.node import Node
@@ -49,13 +50,16 @@ class BranchState(enum.Enum):
 
 @dataclass(eq=False, slots=True)
 class Branch:
-    """`number` is unique within its Signal. `account` is the address of record that it rings for, if any."""
+    """`number` is unique within its Signal. `account` is the address of record that it rings for, if any. `cause` and
+    `index` as for a Node."""
 
     number: int
     target: Target
     node: Node
     account: Account | None = None
     state: BranchState = BranchState.RINGING
+    cause: Cause | None = None
+    index: tuple[int, ...] = (1, 1)
     drain: Node | None = None
     timer: Timer | None = field(default=None, repr=False)
 

@@ -10,6 +10,7 @@ from base.clock import Timer
 from directory.model import Account, CallRule, Stage
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch
+from pbx.signal.cause import Cause
 
 
 class NodeState(enum.Enum):
@@ -22,10 +23,17 @@ class NodeState(enum.Enum):
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """An account, a group, or (`account` None) the root. Children that have not ended are in `branches` and `nodes`."""
+    """An account, a group, or (`account` None) the root. Children that have not ended are in `branches` and `nodes`.
+
+    `cause`: why the address above it has led here; None for what was dialled. `index`: its place in the tree, as in
+    RFC 7044 §10.3, (1,) for what was dialled.
+    """
 
     parent: Node | None
     account: Account | None = None
+    cause: Cause | None = None
+    index: tuple[int, ...] = (1,)
+    led_to: int = 0
     rules: list[CallRule] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
@@ -35,6 +43,12 @@ class Node:
     drain_timer: Timer | None = None
     waiting: set[Branch] = field(default_factory=set)
     next_targets: tuple[str, ...] = ()
+    next_cause: Cause = Cause.ALWAYS
+
+    def next_index(self) -> tuple[int, ...]:
+        """The index of what is rung next for this address."""
+        self.led_to += 1
+        return (*self.index, self.led_to)
 
     def take(self, stage: Stage) -> list[CallRule]:
         """Remove and return the rules of a stage: each fires once."""

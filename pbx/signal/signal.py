@@ -33,6 +33,7 @@ from directory.model import (
 )
 from pbx.signal.answer import BUSY, COMPLETED_ELSEWHERE, SILENT, Answer, best
 from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
+from pbx.signal.cause import Cause
 from pbx.signal.node import Node, NodeState
 
 
@@ -107,8 +108,10 @@ class Signal:
 
     # --- events from outside
 
-    def begin(self, route: Route, *, expires: float | None = None) -> None:
-        """Start. After `expires` seconds without an answer the Signal fails with 408."""
+    def begin(self, route: Route, *, expires: float | None = None, diverted: int = 0) -> None:
+        """Start. After `expires` seconds without an answer the Signal fails with 408. `diverted`: how often the call
+        has been diverted before."""
+        self._redirects = diverted
         if expires is not None:
             self._expiry = self._clock.call_later(expires, lambda: self._post(lambda: self._end(Answer(408))))
         self._post(lambda: self._begin(route))
@@ -147,27 +150,27 @@ class Signal:
 
     def _begin(self, route: Route) -> None:
         if self.state is SignalState.PENDING:
-            self._add(self._root, route)
+            self._add(self._root, route, None)
             self._check(self._root)
 
     # --- growing the tree
 
-    def _add(self, node: Node, route: Route) -> None:
+    def _add(self, node: Node, route: Route, cause: Cause | None) -> None:
         match route:
-            case AccountRoute(account, services, instance):
-                self._open_account(node, account, services, instance)
+            case AccountRoute():
+                self._open_account(node, route, cause)
             case GroupRoute(_, members):
-                self._open_group(node, [str(member) for member in members])
+                self._open_group(node, [str(member) for member in members], cause)
             case ProgramRoute():
-                self._start(node, Program(route))
+                self._start(node, Program(route), cause)
             case ForeignRoute():
-                self._start(node, Foreign(route))
+                self._start(node, Foreign(route), cause)
             case UnknownRoute():
                 node.finals.append(Answer(404))
             case _:
                 assert_never(route)
 
-    def _child(self, parent: Node, account: Account | None) -> Node | None:
+    def _child(self, parent: Node, account: Account | None, cause: Cause | None) -> Node | None:
         lineage = list(parent.lineage())
         if len(lineage) > self._limits.depth or (
             account is not None and any(n.account is not None and n.account.id == account.id for n in lineage)
@@ -175,42 +178,45 @@ class Signal:
             # The address leads back to itself, or too far: RFC 3261 §16.3 step 4.
             parent.finals.append(Answer(482))
             return None
-        child = Node(parent, account)
+        child = Node(parent, account, cause, parent.index if cause is None else parent.next_index())
         parent.nodes.append(child)
         return child
 
-    def _open_group(self, parent: Node, members: list[str]) -> None:
-        if (node := self._child(parent, None)) is None:
+    def _open_group(self, parent: Node, members: list[str], cause: Cause | None) -> None:
+        if (node := self._child(parent, None, cause)) is None:
             return
         for member in members:
             route = self._port.resolve(member, parent.account)
             # Decision 1: one member's voicemail must not swallow the call of a group.
-            self._add(node, AccountRoute(route.account, services=False) if isinstance(route, AccountRoute) else route)
+            if isinstance(route, AccountRoute):
+                route = AccountRoute(route.account, services=False)
+            self._add(node, route, Cause.MEMBER)
         self._check(node)
 
-    def _open_account(self, parent: Node, account: Account, services: bool, instance: str) -> None:
-        if (node := self._child(parent, account)) is None:
+    def _open_account(self, parent: Node, route: AccountRoute, cause: Cause | None) -> None:
+        account = route.account
+        if (node := self._child(parent, account, cause)) is None:
             return
-        node.rules = list(self._port.rules(account)) if services else []
+        node.rules = list(self._port.rules(account)) if route.services else []
         if not self._apply(node, node.take(Stage.AT_ONCE)):
-            self._ring(node, account, instance)
+            self._ring(node, account, route.instance)
         self._check(node)
 
     def _ring(self, node: Node, account: Account, instance: str) -> None:
         for contact in self._port.device(account, instance) if instance else self._port.devices(account):
-            self._start(node, Device(account, contact))
+            self._start(node, Device(account, contact), None)
         for rule in [rule for rule in node.rules if rule.stage is Stage.AFTER]:
             self._schedule(node, rule, rule.delay)
         if not node.busy:
             self._apply(node, node.take(Stage.NO_DEVICE))
 
-    def _start(self, node: Node, target: Target) -> None:
+    def _start(self, node: Node, target: Target, cause: Cause | None) -> None:
         if self._numbers >= self._limits.branches:
             node.finals.append(Answer(482))
             return
         self._numbers += 1
         account = target.route.account if isinstance(target, Program) else _account_of(node)
-        branch = Branch(self._numbers, target, node, account)
+        branch = Branch(self._numbers, target, node, account, cause=cause, index=node.next_index())
         node.branches.append(branch)
         self.open.add(branch)
         self._limit_ringing(branch)
@@ -221,16 +227,16 @@ class Signal:
         if not isinstance(branch.target, Program):
             branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
 
-    def _fork(self, node: Node, targets: Iterable[str], account: Account | None = None) -> None:
+    def _fork(self, node: Node, targets: Iterable[str], cause: Cause, account: Account | None = None) -> None:
         """Ring more for an address; targets are read as `account` would dial them, by default its own."""
         if self.state is SignalState.PENDING and node.state is not NodeState.DONE:
             for target in targets:
-                self._add(node, self._port.resolve(target, account or _account_of(node)))
+                self._add(node, self._port.resolve(target, account or _account_of(node)), cause)
             self._check(node)
 
     def _fork_beside(self, branch: Branch, targets: Iterable[str]) -> None:
         if branch.state is BranchState.RINGING:
-            self._fork(branch.node, targets, branch.account)
+            self._fork(branch.node, targets, Cause.FORK, branch.account)
 
     # --- rules
 
@@ -262,9 +268,9 @@ class Signal:
         for rule in rules:
             match rule.action:
                 case Fork(targets):
-                    self._fork(node, targets)
+                    self._fork(node, targets, Cause.FORK)
                 case Redirect(targets):
-                    self._divert(node, targets)
+                    self._divert(node, targets, Cause.of(rule.stage))
                     return True
                 case Reject(status):
                     self._finish(node, Answer(status))
@@ -273,14 +279,14 @@ class Signal:
                     assert_never(rule.action)
         return False
 
-    def _divert(self, node: Node, targets: tuple[str, ...]) -> None:
+    def _divert(self, node: Node, targets: tuple[str, ...], cause: Cause) -> None:
         """Cancel what rings, wait a little for the finals, then ring the targets (decision 2)."""
         self._redirects += 1
         if self._redirects > self._limits.redirects:
             self._finish(node, Answer(482))
             return
         node.waiting = set(self._cancel_children(node, None))
-        node.state, node.next_targets = NodeState.DRAINING, targets
+        node.state, node.next_targets, node.next_cause = NodeState.DRAINING, targets, cause
         for branch in node.waiting:
             branch.drain = node
         if not node.waiting:
@@ -299,7 +305,7 @@ class Signal:
             node.rules.clear()  # a program owns the answer from here on
             node.stop_timers()
         for route in routes:
-            self._add(node, route)
+            self._add(node, route, node.next_cause)
         self._check(node)
 
     # --- answers
@@ -347,7 +353,7 @@ class Signal:
         if answer.status // 100 == 3 and answer.contacts and self._redirects < self._limits.redirects:
             # RFC 3261 §16.5: recursing on a 3xx; here a telephone's own call forwarding.
             self._redirects += 1
-            self._fork(node, answer.contacts)
+            self._fork(node, answer.contacts, Cause.TELEPHONE)
             return
         node.finals.append(answer)
         if answer.status >= 600 and isinstance(branch.target, Device):
@@ -366,7 +372,7 @@ class Signal:
         if self._redirects > self._limits.redirects:
             branch.node.finals.append(Answer(482))
             targets = ()
-        self._fork(branch.node, targets, branch.account)
+        self._fork(branch.node, targets, Cause.PROGRAM, branch.account)
 
     def _rang_out(self, branch: Branch) -> None:
         if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:

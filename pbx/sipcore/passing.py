@@ -63,7 +63,7 @@ def passed_offer(
     for at, each in enumerate(theirs.media):
         outlet = outlets.get(at)
         if outlet is None or not each.port:
-            sections.append(each.rejected())
+            sections.append(_refused(each, [str(at)] if web else ()))
             continue
         section = each
         if each.kind == "audio" and each.is_rtp:
@@ -73,7 +73,8 @@ def passed_offer(
         sections.append(_moved(section, theirs, outlet, _unwanted(web), [str(at)] if web else ()))
     if before is not None:
         sections += [each.rejected() for each in before.media[len(sections) : MAX_MEDIA]]
-    return _assembled(theirs, origin, sections, outlets, web=web)
+    made = _assembled(theirs, origin, sections, outlets, web=web)
+    return bundled(made) if web else made
 
 
 def passed_answer(
@@ -93,10 +94,35 @@ def passed_answer(
         if got is not None and got.port and outlet is not None and asked.port and got.kind == asked.kind:
             section = _answered(asked, got, speaks)
         if section is None or outlet is None:
-            sections.append(asked.rejected())
+            sections.append(_refused(asked, asked.attributes("mid")))
         else:
             sections.append(_moved(section, theirs, outlet, _ENDED | _WEB, asked.attributes("mid")))
-    return _assembled(theirs, origin, sections, outlets, web=False)
+    return bundled(_assembled(theirs, origin, sections, outlets, web=False), offer)
+
+
+def _refused(section: Media, mid: Sequence[str]) -> Media:
+    """It keeps its name; Chromium takes one without for another "0" (RFC 8829 §5.2.2)."""
+    refused = section.rejected()
+    return refused.with_lines([*refused.lines, *(f"a=mid:{value}" for value in mid[:1])])
+
+
+def bundled(ours: SessionDescription, asked: SessionDescription | None = None) -> SessionDescription:
+    """With a group of the audio alone, where the offer `asked` has the audio in one (RFC 9143 §7.3).
+
+    Interop: a browser with the policy "max-bundle" takes no description without a group.
+    Deviation: RFC 9143 §7.3 lets an answerer leave sections out of the group; we do so with all but the audio, since
+    each section has a port of its own.
+    """
+    spoken = (each for each in ours.media if each.kind == "audio" and each.port)
+    mid = next((value for each in spoken for value in each.attributes("mid")[:1]), None)
+    if mid is None or (asked is not None and not _in_a_group(asked, mid)):
+        return ours
+    return SessionDescription((*ours.lines, f"a=group:BUNDLE {mid}"), ours.media)
+
+
+def _in_a_group(description: SessionDescription, mid: str) -> bool:
+    groups = (value.split() for value in description.attributes("group"))
+    return any(group[:1] == ["BUNDLE"] and mid in group[1:] for group in groups)
 
 
 def _answered(asked: Media, got: Media, speaks: Sequence[str]) -> Media | None:
@@ -283,9 +309,17 @@ def numbers_of(description: SessionDescription) -> dict[int, str]:
 
 def relayable(media: Media, wanted: Callable[[Media], bool] = lambda _media: True) -> bool:
     """Sections besides the audio that go through our ports unread: RTP (video, text), T.38, and streams over TCP."""
-    if not media.port or not wanted(media):
+    if not media.port or not wanted(media) or _without_a_place(media):
         return False
     return media.is_rtp or is_datagrams(media) or is_tcp(media)
+
+
+def _without_a_place(media: Media) -> bool:
+    """Bundled with the audio and nowhere else (RFC 9143 §7.2): no candidates, and a port that discards all.
+
+    Interop: Chromium with the policy "max-bundle", which takes no answer that has such a section outside the group.
+    """
+    return media.is_rtp and media.port == 9 and bool(media.attributes("mid")) and not media.attributes("candidate")
 
 
 def is_datagrams(media: Media) -> bool:

@@ -85,6 +85,11 @@ class ServerTransaction:
         """True once a final response has been sent."""
         return self.state not in (ServerState.TRYING, ServerState.PROCEEDING)
 
+    @property
+    def takes_success(self) -> bool:
+        """Whether a 2xx would still go to the client; after a refusal none does."""
+        return self.state in (ServerState.TRYING, ServerState.PROCEEDING, ServerState.ACCEPTED)
+
     def start(self) -> None:
         """Arm the 100 Trying of an INVITE; bound the life of anything else."""
         timers = self._host.timers
@@ -125,8 +130,10 @@ class ServerTransaction:
             case _:
                 assert_never(self.state)
 
-    def receive_again(self) -> None:
-        """The same request once more (RFC 3261 §17.2.1, §17.2.2)."""
+    def receive_again(self, flow: Flow) -> None:
+        """The same request once more (RFC 3261 §17.2.1, §17.2.2). A router may have moved its sender meanwhile: answers
+        go to where it is now, as RFC 3581 §4 would have it."""
+        self.flow = flow
         self._host.metrics.count("sip.requests.repeated")
         if self.state in (ServerState.PROCEEDING, ServerState.COMPLETED) and self._last is not None:
             self._host.send(self.flow, self._last)

@@ -150,19 +150,19 @@ class TransactionLayer:
             else:
                 self._core.on_ack(request, flow)
             return
-        server = self._servers.get(key)
-        if server is not None:
-            server.receive_again()
-            return
-        spent = self._spent.get(key)
-        if spent is not None:
-            self.metrics.count("sip.requests.repeated")
-            self._transport.send(*spent)
-            return
         self._stamp(request, flow)
         back = _way_back(request, flow)
         if back is not flow and self.to_source(request, flow):
             back = flow
+        server = self._servers.get(key)
+        if server is not None:
+            server.receive_again(back)
+            return
+        spent = self._spent.get(key)
+        if spent is not None:
+            self.metrics.count("sip.requests.repeated")
+            self._transport.send(back, spent[1])
+            return
         if len(self._servers) >= self._limit:
             self.metrics.count("sip.transactions.refused")
             busy = response_to(request, 503, to_tag=self.entropy.token(8), headers=[("Retry-After", RETRY_AFTER)])

@@ -1,29 +1,41 @@
 """A network inside the process, for simulations and tests: datagrams and streams that lose nothing unless told to.
 
 Every delivery goes through the clock handed in, so that virtual time orders it. `fate` gives for each datagram the
-delays after which it arrives: none when it is lost, two when it is doubled.
+delays after which it arrives: none when it is lost, two when it is doubled; `pace` how long octets of a stream take.
+News runs in the context of whoever bound the socket, so that a simulation can tell to whom it belongs.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context, copy_context
 
 from base.clock import Clock
 from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Naptr, Receive, Srv, Stream, StreamUser
 
 Fate = Callable[[bytes, Endpoint, Endpoint], Sequence[float]]
+Pace = Callable[[bytes, Endpoint, Endpoint], float]
 
 
 def _at_once(data: bytes, source: Endpoint, destination: Endpoint) -> Sequence[float]:
     return (0.0,)
 
 
+def _instant(data: bytes, source: Endpoint, destination: Endpoint) -> float:
+    return 0.0
+
+
 class _MemoryDatagrams:
     def __init__(self, network: MemoryNetwork, local: Endpoint, receive: Receive) -> None:
         self._network = network
         self._local = local
-        self.receive = receive
+        self._receive = receive
+        self._context = copy_context()
+
+    def arrive(self, data: bytes, source: Endpoint) -> None:
+        self._context.run(self._receive, data, source)
 
     @property
     def local(self) -> Endpoint:
@@ -37,13 +49,18 @@ class _MemoryDatagrams:
 
 
 class _MemoryStream:
-    def __init__(self, clock: Clock, local: Endpoint, remote: Endpoint) -> None:
-        self._clock = clock
+    def __init__(self, network: MemoryNetwork, local: Endpoint, remote: Endpoint, context: Context) -> None:
+        self._network = network
         self._local = local
         self._remote = remote
+        self._context = context
+        self._coming: deque[bytes] = deque()
         self.other: _MemoryStream | None = None
         self.user: StreamUser | None = None
         self._open = True
+
+    def begin(self, accept: Accept) -> None:
+        self.user = self._context.run(accept, self)
 
     @property
     def local(self) -> Endpoint:
@@ -60,25 +77,32 @@ class _MemoryStream:
     def write(self, data: bytes) -> None:
         other = self.other
         if self._open and other is not None:
-            self._clock.call_later(0.0, lambda: other.arrive(data))
+            other._coming.append(data)
+            self._network.later(self._network.pace(data, self._local, self._remote), other.arrive)
 
-    def arrive(self, data: bytes) -> None:
+    def arrive(self) -> None:
+        data = self._coming.popleft()  # whatever their delays, octets stay in order
         if self._open and self.user is not None:
-            self.user.received(data)
+            self._context.run(self.user.received, data)
 
     def close(self) -> None:
         for end in (self, self.other):
             if end is not None:
-                self._clock.call_later(0.0, end.end)
+                self._network.later(0.0, end.end)
 
     def abort(self) -> None:
         self.close()
 
     def end(self) -> None:
         if self._open:
-            self._open = False
+            self.vanish()
             if self.user is not None:
-                self.user.ended()
+                self._context.run(self.user.ended)
+
+    def vanish(self) -> None:
+        """The end of this end, without a word to its user."""
+        self._open = False
+        self._network.streams.discard(self)
 
 
 class _MemoryListener:
@@ -86,6 +110,7 @@ class _MemoryListener:
         self._network = network
         self._local = local
         self.accept = accept
+        self.context = copy_context()
 
     @property
     def local(self) -> Endpoint:
@@ -103,12 +128,16 @@ class MemoryNetwork:
         clock: Clock,
         *,
         fate: Fate = _at_once,
+        pace: Pace = _instant,
         names: Mapping[str, Sequence[str]] | None = None,
         naptrs: Mapping[str, Sequence[Naptr]] | None = None,
         services: Mapping[str, Sequence[Srv]] | None = None,
     ) -> None:
         self._clock = clock
+        self._context = copy_context()
         self.fate = fate
+        self.pace = pace
+        self.streams: set[_MemoryStream] = set()
         self._names = dict(names or {})
         self._naptrs = dict(naptrs or {})
         self._services = dict(services or {})
@@ -133,12 +162,16 @@ class MemoryNetwork:
     def carry(self, data: bytes, source: Endpoint, destination: Endpoint) -> None:
         """Let one datagram travel."""
         for delay in self.fate(data, source, destination):
-            self._clock.call_later(delay, lambda: self._arrive(data, source, destination))
+            self.later(delay, lambda: self.arrive(data, source, destination))
 
-    def _arrive(self, data: bytes, source: Endpoint, destination: Endpoint) -> None:
+    def later(self, delay: float, action: Callable[[], None]) -> None:
+        """What is on its way arrives, whatever becomes of its sender."""
+        self._context.run(self._clock.call_later, delay, action)
+
+    def arrive(self, data: bytes, source: Endpoint, destination: Endpoint) -> None:
         taker = self._sockets.get(destination) or self._sockets.get(("0.0.0.0", destination[1]))
         if taker is not None:
-            taker.receive(data, source)
+            taker.arrive(data, source)
 
     def forget(self, gone: _MemoryDatagrams) -> None:
         if self._sockets.get(gone.local) is gone:
@@ -159,12 +192,31 @@ class MemoryNetwork:
         listener = self._listeners.get(remote) or self._listeners.get(("0.0.0.0", remote[1]))
         if listener is None:
             raise ConnectionRefusedError(f"nobody listens at {remote[0]}:{remote[1]}")
-        here = _MemoryStream(self._clock, (local_host or "127.0.0.1", next(self._ports)), remote)
-        there = _MemoryStream(self._clock, remote, here.local)
+        here = _MemoryStream(self, (local_host or "127.0.0.1", next(self._ports)), remote, copy_context())
+        there = _MemoryStream(self, remote, here.local, listener.context.copy())
         here.other, there.other = there, here
-        there.user = listener.accept(there)
-        here.user = accept(here)
+        self.streams |= {here, there}
+        there.begin(listener.accept)
+        here.begin(accept)
         return here
+
+    def sever(self, host: str) -> None:
+        """All streams of a host break; both ends are told."""
+        for stream in self._streams_of(host):
+            stream.abort()
+
+    def unplug(self, host: str) -> None:
+        """A host's power is cut: its sockets are gone and told nothing; the peers of its streams find them broken."""
+        for bound in [bound for bound in self._sockets if bound[0] == host]:
+            del self._sockets[bound]
+        for bound in [bound for bound in self._listeners if bound[0] == host]:
+            del self._listeners[bound]
+        for stream in self._streams_of(host):
+            stream.abort()
+            stream.vanish()
+
+    def _streams_of(self, host: str) -> list[_MemoryStream]:
+        return sorted((each for each in self.streams if each.local[0] == host), key=lambda each: each.remote)
 
     async def look_up(self, host: str) -> Sequence[str]:
         return tuple(self._names.get(host, ()))

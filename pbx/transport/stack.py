@@ -81,6 +81,8 @@ class SipStack:
         self._complained: Recent[str] = Recent(clock, window=60.0)
         self._mark = entropy.token(4)
         self._closing = False
+        self.way: Callable[[Flow], Flow] = lambda flow: flow
+        """Where the peer of a former flow is now (the registrar knows)."""
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -215,6 +217,7 @@ class SipStack:
         """Send a request in a transaction of its own; our Via is pushed onto it."""
         if self._layer is None:
             raise RuntimeError("no core is attached")
+        flow = self.way(flow)
         return self._layer.request(request, self._roomy(request, flow), self._reach.watched(user, flow))
 
     def _roomy(self, request: Request, flow: Flow) -> Flow:
@@ -230,6 +233,7 @@ class SipStack:
     def send_message(self, message: Request | Response, flow: Flow) -> None:
         """Send outside any transaction: the ACK of a 2xx (our Via is pushed onto it), or a response."""
         if isinstance(message, Request):
+            flow = self.way(flow)
             branch = f"{MAGIC}{self._mark}{self._entropy.token(8)}"
             message.insert_first("Via", f"SIP/2.0/{flow.transport.upper()} {self.sent_by(flow)};branch={branch};rport")
         self.send(flow, message.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +34,8 @@ async def scan(site: Everywhere, tool: str, *arguments: str) -> str:
 
 
 def table(output: str) -> dict[str, str]:
-    """The two columns of what was found."""
-    return dict(re.findall(r"^\| (\S+) +\| (\S+) +\|$", output, re.MULTILINE))
+    """The two columns of what was found, without their titles."""
+    return dict(re.findall(r"^\| (\S+) +\| (\S+) +\|$", output.rpartition("+=")[2], re.MULTILINE))
 
 
 METHODS = ("REGISTER", "INVITE", "OPTIONS")
@@ -57,3 +58,14 @@ async def test_forced_to_go_on_they_see_the_same_of_everybody(site: Everywhere, 
     outputs = await asyncio.gather(*walks)
     said = [table(output).get(each) for each, output in zip(extensions, outputs, strict=True)]
     assert len(set(said)) == 1, outputs
+
+
+async def test_svcrack_guesses_a_careless_password_and_no_other(site: Everywhere, tmp_path: Path) -> None:
+    """Who guesses at once is let in, as a person who mistypes is; who goes through a list is shut out halfway."""
+    password = await site.password("alice")
+    careless, careful = tmp_path / "careless", tmp_path / "careful"
+    careless.write_text(f"1234\n{password}\n")
+    careful.write_text("".join(f"guess-{number}\n" for number in range(200)) + f"{password}\n")
+    assert table(await scan(site, "svcrack", "-u", "alice", "-d", str(careless))) == {"alice": password}
+    assert table(await scan(site, "svcrack", "-u", "alice", "-d", str(careful))) == {}
+    assert await site.listing("network", "blocked")

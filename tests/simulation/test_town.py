@@ -1,24 +1,27 @@
-"""The whole server under random calls over a bad network: nothing is left over, and all is accounted for."""
+"""The whole server under random calls and misfortunes: nothing is left over, and all is accounted for."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 
 import pytest
 
-from tests.simulation.town import Story, run
+from tests.simulation.many import Sum, cores, tell_all
+from tests.simulation.story import Story, run
 
-STAY = (1_000_028,)
-"""Seeds that have found a fault, whosever it was, and stay.
-
-1000028: of a call that was hung up as soon as it was answered the BYE overtook the 200, so that the caller, who knew no
-dialog yet, talked on for 90 s to nobody. A telephone may send no BYE before the ACK (RFC 3261 §15); ours did.
-"""
+STAY = {
+    637: "answers went to where a router had moved the caller from, until he gave up",
+    1014: "a proxied phone answered a caller who had been refused: nobody hung up on it, and its ports stayed taken",
+    20042: "a server that stopped broke off the closing of streams that an answer to its last CANCEL had begun",
+    1302: "a call through the proxy could not be ended when one phone had lost its connection and made another",
+    1000028: "our telephone hung up before the ACK (RFC 3261 §15), and the BYE overtook the 200",
+}
+"""Seeds that have found a fault, whosever it was. They stay, though what a seed means moves with what is drawn."""
 SEEDS = 240
-PROOF = 10_000
 BLOCK = 40
+PROOF = 100_000
+FIRST = 1_000_001
 
 
 def tell(story: Story) -> str:
@@ -36,20 +39,15 @@ def test_every_call_is_answered_recorded_and_cleared_away(first: int) -> None:
     assert len(outcomes) >= 5, outcomes  # the runs are not all alike
 
 
-def test_calls_of_telephones_that_ring_reliably() -> None:
-    """RFC 3262: the same town, and most of its telephones describe themselves while they ring."""
-    acknowledged = 0
-    for seed in range(1, BLOCK + 1):
-        story = run(seed, early=True)
-        assert not story.faults, tell(story)
-        acknowledged += sum(" PRACK sip:" in line for line in story.lines)
-    assert acknowledged > BLOCK
-
-
 @pytest.mark.parametrize("seed", STAY)
 def test_what_was_mended_stays_mended(seed: int) -> None:
     story = run(seed)
     assert not story.faults, tell(story)
+
+
+def test_some_telephones_ring_reliably() -> None:
+    """RFC 3262 is in these towns."""
+    assert any(" PRACK sip:" in line for seed in range(1, BLOCK) for line in run(seed).lines)
 
 
 def test_a_seed_replays_exactly() -> None:
@@ -59,22 +57,15 @@ def test_a_seed_replays_exactly() -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(7200)
-def test_ten_thousand_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    """`TANDEM_SEEDS` sets another number. In odd ones most telephones ring reliably."""
-    count, outcomes, messages, began = int(os.environ.get("TANDEM_SEEDS", PROOF)), Counter[str](), 0, time.monotonic()
-    failing: list[int] = []
-    for seed in range(1_000_001, 1_000_001 + count):
-        story = run(seed, early=seed % 2 == 1)
-        outcomes += story.outcomes
-        messages += story.messages
-        if story.faults:
-            failing.append(seed)
-        if (seed - 1_000_000) % 500 == 0:
+@pytest.mark.timeout(36_000)
+def test_a_hundred_thousand_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    """`TANDEM_SEEDS` sets another number."""
+    count, total = int(os.environ.get("TANDEM_SEEDS", PROOF)), Sum()
+    for told in tell_all(range(FIRST, FIRST + count), cores()):
+        total.add(told)
+        if total.runs % 1000 == 0:
             with capsys.disabled():
-                done, spent = seed - 1_000_000, time.monotonic() - began
-                print(f"\n  {done} seeds in {spent:.0f} s, {sum(outcomes.values())} calls, {messages} messages, "
-                      f"failing: {failing}", end="", flush=True)  # fmt: skip
+                print(f"\n  {total}: {sorted(total.failing)}", end="", flush=True)
     with capsys.disabled():
-        print("\n  " + ", ".join(f"{kind}: {number}" for kind, number in outcomes.most_common()))
-    assert not failing, tell(run(failing[0], early=failing[0] % 2 == 1))
+        print(f"\n  {total}\n  " + ", ".join(f"{kind}: {number}" for kind, number in total.outcomes.most_common()))
+    assert not total.failing, tell(run(min(total.failing)))

@@ -29,8 +29,8 @@ from pbx.sipcore.parser import parse
 from pbx.transport.memory import MemoryNetwork
 from pbx.transport.network import Endpoint, Stream
 from server.house import Ground, House
-from tests.simulation.studio import VirtualStudio
-from tests.simulation.town import VirtualClock
+from tests.simulation.clock import VirtualClock
+from tests.simulation.studio import VirtualStudio, as_engine
 from tests.simulation.virtual import simulate
 
 SERVER = ("192.0.2.1", 5060)
@@ -129,7 +129,7 @@ class Theatre:
             entropy=SeededEntropy(1),
             network=self.network,
             databases=self.databases,
-            media=VirtualStudio(self.clock),  # type: ignore[arg-type]  # its streams are joined only with its own
+            media=as_engine(VirtualStudio(self.clock, self.network)),
             run=run_at_once,
             data=folder,
             key=bytes(32),

@@ -9,8 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from ipaddress import ip_network
 
+import pytest
+
+from pbx.b2bua.exchange import CallSettings
+from pbx.nat.surroundings import Surroundings
 from pbx.proxy.anchors import Anchors
+from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, SERVER, House, Phone
 
@@ -18,8 +24,8 @@ VIDEO = b"m=video 5000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
 
 
 @asynccontextmanager
-async def hidden_bob() -> AsyncIterator[tuple[House, Phone, Phone]]:
-    async with House() as house:
+async def hidden_bob(settings: CallSettings | None = None) -> AsyncIterator[tuple[House, Phone, Phone]]:
+    async with House(settings) as house:
         house.proxy.anchors = house.exchange.anchors = Anchors(house.studio, house.stack, house.metrics)
         house.town.settings[BOB.id, "CallFeatures"] = "NO"
         alice, bob = house.phone(ALICE), house.phone(BOB)
@@ -130,3 +136,46 @@ async def test_a_body_that_is_no_description_passes_as_it_is() -> None:
     async with hidden_bob() as (_house, alice, bob):
         alice.call(f"sip:bob@{DOMAIN}", b"not a description")
         assert (await bob.request("INVITE")).body == b"not a description"
+
+
+async def test_a_call_whose_bye_never_comes_by_gives_its_ports_back() -> None:
+    """Neither party has been heard for some minutes, and neither held the other."""
+    async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
+        await connected(house, alice, bob)
+        assert house.studio.loaded() == 2
+        await all_freed(house)
+        assert (await house.record()).cause == "no RTP"
+
+
+async def test_a_call_on_hold_and_one_that_is_heard_keep_them() -> None:
+    async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(direction="sendonly"))
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp(direction="recvonly"))
+        await alice.response(200)
+        alice.send("ACK")
+        await asyncio.sleep(0.5)  # several looks of the watch
+        assert house.studio.loaded() == 2
+    async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
+        await connected(house, alice, bob)
+        for _ in range(25):
+            house.studio.streams[1].heard += 1
+            await asyncio.sleep(0.02)
+        assert house.studio.loaded() == 2
+
+
+@pytest.mark.parametrize(("port", "relayed"), [(5060, False), (40_001, True)])
+async def test_a_callee_whose_stun_was_wrong_is_relayed(port: int, relayed: bool) -> None:
+    """He says the address that he comes from, but a port that his router gave him towards somebody else."""
+    async with hidden_bob() as (house, alice, bob):
+        (binding,) = house.town.bindings[BOB.id]
+        host = bob.local[0]
+        seen = replace(binding.flow, remote=(host, 5060))
+        contact = f"sip:bob@{host}:{port}"
+        request = Request("INVITE", f"sip:bob@{DOMAIN}")
+        request.add("Contact", f"<sip:alice@{alice.local[0]}:5060>")
+        near = replace(seen, remote=(alice.local[0], 5060))
+        assert house.exchange.anchors is not None
+        outside = Surroundings(lan=(ip_network("172.31.255.0/24"),))
+        house.stack.surroundings = outside
+        assert bool(house.exchange.anchors.wanted(request, near, contact, seen)) is relayed

@@ -507,3 +507,19 @@ async def test_a_fault_of_ours_with_an_invite_leaves_no_call() -> None:
         assert (record.status, record.ended_by, record.cause) == (500, "server", "fault")
         assert not house.board.live()
         assert not bob.inbox
+
+
+async def test_a_proxied_phone_that_answers_when_the_caller_has_been_refused_is_hung_up_on() -> None:
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, first, second = house.phone(ALICE), house.phone(BOB), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        declined, late = await first.request("INVITE"), await second.request("INVITE")
+        second.answer(late, 180)
+        await alice.response(180)
+        first.answer(declined, 603)
+        await alice.response(603)
+        second.answer(late, 200, second.sdp(5000))
+        await second.request("ACK")
+        second.answer(await second.request("BYE"), 200)
+        assert (await house.record()).status == 603

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbx.nat.anchoring import Party, anchorable, anchored, first_address, reason
+from pbx.nat.anchoring import Party, anchorable, anchored, first_address, moved, reason
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.sdp import SessionDescription
 
@@ -40,10 +40,27 @@ OFFER = (
         (OPEN, SIXTH, "IPv4 and IPv6"),
         (SIXTH, SIXTH, ""),
         (Party("gateway.example.net", "11.22.33.9"), OPEN, ""),
+        (Party("11.22.33.4", "11.22.33.4", moved=True), OPEN, "behind a symmetric router"),
+        (OPEN, Party("11.22.33.4", "11.22.33.4", moved=True), "behind a symmetric router"),
+        (Party("10.9.0.7", "10.9.0.7", moved=True), INSIDE, ""),
     ],
 )
 def test_why_media_must_pass_through_us(caller, callee, why):
     assert reason(WHERE, caller, callee) == why
+
+
+@pytest.mark.parametrize(
+    ("said", "source", "found"),
+    [
+        (("11.22.33.4", 40_001), ("11.22.33.4", 40_002), True),
+        (("11.22.33.4", 40_001), ("11.22.33.4", 40_001), False),
+        (("192.168.1.2", 5060), ("11.22.33.4", 40_001), False),
+        (("gateway.example.net", 5060), ("11.22.33.4", 40_001), False),
+        (("[2a00::4]", 5060), ("2a00::4", 5062), True),
+    ],
+)
+def test_what_stun_says_of_a_symmetric_router_is_not_where_it_comes_from(said, source, found):
+    assert moved(said, source) is found
 
 
 PLAIN = "v=0\r\no=a 1 2 IN IP4 192.168.1.2\r\ns=-\r\nc=IN IP4 192.168.1.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from pbx.registrar.bindings import Health
-from pbx.registrar.register import contact_key, without_expires
+from base.clock import ManualClock
+from pbx.registrar.bindings import Binding, Bindings, Health
+from pbx.registrar.register import contact_key, same_registration, without_expires
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.uri import NameAddress
 from tests.directory.fixtures import DOMAIN
@@ -288,3 +289,30 @@ def test_addresses_that_mean_the_same_are_one_contact() -> None:
     assert key("<sip:a@Host.Example:5060>") == key("<sip:a@host.example:5060;x=1>;q=0.1")
     assert key("<sip:a@host.example>") != key("<sip:A@host.example>")
     assert key("<sip:a@host.example>") != key("<sip:a@host.example;transport=tcp>")
+
+
+def test_requests_follow_a_phone_that_registers_from_elsewhere() -> None:
+    home, port, address = (
+        Flow("udp", SERVER, place) for place in (("198.51.100.1", 1), ("198.51.100.1", 2), ("9.9.9.9", 3))
+    )
+    table = Bindings(ManualClock())
+    table.follow(home, port)
+    table.follow(port, address)
+    assert table.way(home) == table.way(port) == address
+    table.follow(address, home)  # it is back where it was
+    assert {table.way(flow) for flow in (home, port, address)} == {home}
+
+
+def test_a_phone_whose_router_has_another_address_leaves_no_binding_behind() -> None:
+    """The Call-ID tells that it is the same one (RFC 3261 §10.2.4), whatever we see of it."""
+
+    def seen(source: str, call_id: str, cseq: int) -> Binding:
+        flow = Flow("udp", SERVER, (source, 5060))
+        contact = "sip:alice@192.168.1.2:5060"
+        key = contact_key(NameAddress.parse(f"<{contact}>"), flow)
+        return Binding(1, key, contact, f"<{contact}>", flow, 2e9, call_id, cseq)
+
+    before = seen("198.51.100.1", "once", 1)
+    assert same_registration(before, seen("198.51.100.2", "once", 2))
+    assert not same_registration(before, seen("198.51.100.2", "another", 1)), "two homes may both have a 192.168.1.2"
+    assert same_registration(before, seen("198.51.100.1", "another", 1))

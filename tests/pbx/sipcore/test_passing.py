@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from base.entropy import SeededEntropy
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
-from pbx.sipcore.passing import Outlet, numbers_of, passed_answer, passed_offer
+from pbx.sipcore.passing import Outlet, numbers_of, passed_answer, passed_offer, relayable
 from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.sdp_security import Crypto, browserly, cryptos
 from pbx.sipcore.section_guard import Circumstances, MediaSecurity, SectionGuard
@@ -255,6 +255,35 @@ def test_a_key_of_the_wrong_length_is_none() -> None:
     assert cryptos(section) == []
     lived = audio("RTP/SAVP", KEY.format(1, "AES_CM_128_HMAC_SHA1_80") + "|2^31")
     assert cryptos(lived.media[0]) == [Crypto(1, "AES_CM_128_HMAC_SHA1_80", b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcd")]
+
+
+@pytest.mark.parametrize(
+    ("group", "answered"), [("a=group:BUNDLE 0 1\r\n", ["BUNDLE 0"]), ("a=group:LS 0 1\r\n", []), ("", [])]
+)
+def test_the_audio_alone_is_bundled_where_that_was_offered(group: str, answered: list[str]) -> None:
+    """RFC 9143 §7.3: each section has a port of its own, and a browser of policy "max-bundle" wants a group."""
+    web = SessionDescription.parse(
+        f"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n{group}"
+        "m=audio 4000 RTP/AVP 0\r\na=mid:0\r\nm=video 4000 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\na=mid:1\r\n"
+    )
+    places = {0: Outlet(*PLACE, "RTP/AVP"), 1: Outlet("198.51.100.1", 61002, "RTP/AVP")}
+    assert passed_answer(web, web, US, places).attributes("group") == answered
+    assert passed_offer(web, US, places).attributes("group") == []
+    assert passed_offer(web, US, places, web=True).attributes("group") == ["BUNDLE 0"]
+
+
+@pytest.mark.parametrize(
+    ("section", "relayed"),
+    [
+        ("m=video 9 RTP/AVP 97\r\na=mid:1\r\n", False),
+        ("m=video 9 RTP/AVP 97\r\na=mid:1\r\na=candidate:1 1 udp 1 192.0.2.7 4000 typ host\r\n", True),
+        ("m=video 9 RTP/AVP 97\r\n", True),
+        ("m=message 9 TCP/MSRP *\r\na=mid:1\r\na=setup:active\r\n", True),
+    ],
+)
+def test_what_has_no_port_but_that_of_the_group_is_not_relayed(section: str, relayed: bool) -> None:
+    description = SessionDescription.parse(f"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nt=0 0\r\n{section}")
+    assert relayable(description.media[0]) is relayed
 
 
 @pytest.mark.parametrize(

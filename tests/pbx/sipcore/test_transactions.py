@@ -345,6 +345,19 @@ def test_a_repeated_invite_gets_the_last_provisional() -> None:
     assert len(world.requests) == 1
 
 
+def test_answers_follow_a_sender_whom_a_router_has_moved() -> None:
+    world, moved = World(), Flow("udp", UDP.local, ("192.0.2.7", 49_999))
+    transaction = server(world)
+    transaction.reply(180)
+    world.receive(request("INVITE"), moved)
+    transaction.reply(486)
+    options = server(world, "OPTIONS")
+    options.reply(200)
+    world.receive(request("OPTIONS"), moved)
+    assert [flow for flow, _ in world.sent] == [UDP, moved, moved, UDP, moved]
+    assert len(world.requests) == 2
+
+
 def test_a_refusal_is_repeated_until_its_ack() -> None:
     world, ended = World(), []
     transaction = server(world)

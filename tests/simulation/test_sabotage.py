@@ -1,0 +1,58 @@
+"""The simulation finds what it must: a server broken on purpose fails within a few seeds, and the words tell how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pbx.b2bua.call import Call
+from pbx.b2bua.exchange import Exchange
+from pbx.mediaproxy.latch import Address, Latch
+from pbx.registrar import tables
+from pbx.sipcore.session import Session
+from tests.simulation.story import run
+
+ENOUGH = 40
+
+
+def _believe_anybody(latch: Latch, source: Address, ssrc: int, now: float) -> bool:
+    latch.source = source
+    return True
+
+
+def _predate(answered: Callable[..., None]) -> Callable[..., None]:
+    def predated(call: Call, *arguments: Any) -> None:
+        answered(call, *arguments)
+        if call.record.answered is not None:
+            call.record.answered -= 10.0
+
+    return predated
+
+
+def _nothing(*arguments: Any, **named: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "broken", "words"),
+    [
+        (Latch, "accept", _believe_anybody, "believes"),
+        (tables, "save", _nothing, "was registered until"),
+        (Exchange, "leave", _nothing, "calls left"),
+        (Call, "answered", _predate(Call.answered), "the record says"),
+        (Session, "bye", _nothing, "open"),
+    ],
+    ids=["latch", "store", "table of calls", "record", "BYE"],
+)
+def test_a_broken_server_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, place: object, name: str, broken: object, words: str
+) -> None:
+    run(1)  # founds the town while all is well
+    monkeypatch.setattr(place, name, broken)
+    told = ""
+    for seed in range(1, ENOUGH):
+        told += "\n".join(run(seed).faults)
+        if words in told:
+            return
+    pytest.fail(f"nothing was found: {told}")
