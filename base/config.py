@@ -58,6 +58,7 @@ class SipConfig:
     trusted: tuple[Network, ...] = ()  # peers that need no password (decision 9: none)
     qualify: int = 60  # seconds between two OPTIONS to UDP telephones behind a NAT; 0: off
     tls_verify: bool = True  # whether servers that we call over TLS must prove their name
+    admission: int | Literal["auto", "off"] = "auto"  # new requests a second let in; auto: as many as can be served
     origins: tuple[str, ...] = ()  # web pages that may connect by WebSocket besides our own; "*": all
     tls_authorities: str = ""  # a PEM file of authorities to trust besides the system's
 
@@ -144,6 +145,15 @@ def _qualify(value: object) -> int:
         return _within(10, 3600)(value)
     except _Wrong:
         raise _Wrong('must be "off" or seconds from 10 to 3600') from None
+
+
+def _admission(value: object) -> int | str:
+    if value in ("auto", "off"):
+        return str(value)
+    try:
+        return _within(1, 100_000)(value)
+    except _Wrong:
+        raise _Wrong('must be "auto", "off" or new requests a second from 1 to 100000') from None
 
 
 def _list(value: object) -> list[object]:
@@ -250,6 +260,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "advertised": _optional_address,
         "trusted": _networks,
         "qualify": _qualify,
+        "admission": _admission,
         "tls_verify": _flag,
         "tls_authorities": _text,
         "origins": _origins,

@@ -237,9 +237,16 @@ class Directory:
         owner, local = self._domain(domain), names.checked_local(name, what)
         if (owner, local) in self._image.names:
             raise Failure("exists", f"{local} is taken in {owner}")
-        if local in settings.targets(self.domain_setting(owner, "EmergencyNumbers")):
+        if local in self._emergency(owner):
             raise Failure("denied", f"{local} is an emergency number")
         return local
+
+    def is_emergency(self, number: str) -> bool:
+        """Whether a number is one of the main domain's for emergencies."""
+        return number in self._emergency(self.main_domain)
+
+    def _emergency(self, domain: str) -> tuple[str, ...]:
+        return settings.targets(self.domain_setting(domain, "EmergencyNumbers"))
 
     # ---- secrets -------------------------------------------------------------------------------------------------
 
@@ -369,7 +376,7 @@ class Directory:
         """A table that would be taken, and what is to be said of it. Raises Failure("invalid") with every fault."""
         table = parse_table(text, self.main_domain)
         known = [Address(local, domain) for domain, local in self._image.names]
-        emergency = settings.targets(self.domain_setting(self.main_domain, "EmergencyNumbers"))
+        emergency = self._emergency(self.main_domain)
         return table, lint(table, Surroundings(self.main_domain, self.local_domain, known, emergency))
 
     async def set_router(self, text: str) -> list[Warning_]:

@@ -12,6 +12,7 @@ from directory.directory import Change as DirectoryChange
 from directory.directory import Directory
 from mail.store import Change, MailStore
 from mail.store.feed import Subscription
+from pbx.registrar.bindings import Bindings
 from pbx.transport.stack import SipStack
 
 
@@ -34,6 +35,12 @@ def surroundings(directory: Directory, stack: SipStack) -> Callable[[], None]:
 
     take_note(DirectoryChange("setting", key="LANIPs"))
     return directory.subscribe(take_note)
+
+
+def admission(directory: Directory, bindings: Bindings, stack: SipStack) -> None:
+    """Whom the SIP stack prefers when there is more than can be done."""
+    stack.preferences.emergency = directory.is_emergency
+    stack.preferences.registered = bindings.has_flow
 
 
 def locks(directory: Directory, forget: Callable[[int], None]) -> Callable[[], None]:

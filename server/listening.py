@@ -10,6 +10,7 @@ from base.config import LISTEN, Config, Listen, SipConfig
 from base.failures import Failure
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.timers import Timers
+from pbx.transport.admission import AdmissionLimits
 from pbx.transport.doors import SECURE, StackSettings
 from pbx.transport.network import Endpoint
 from pbx.transport.origins import Origins
@@ -49,10 +50,17 @@ def stack_settings(
         timers=timers,
         server_tls=certificates.context if certificates is not None else None,
         client_tls=client,
+        admission=admission(sip),
         # Of the default, which nobody asked for, a port that is taken costs only itself.
         dispensable=frozenset({"tls", "ws", "wss"}) if sip.listen is LISTEN else frozenset(),
         origins=Origins(sip.origins, ours).admits,
     )
+
+
+def admission(sip: SipConfig) -> AdmissionLimits:
+    """How many are let in."""
+    rate = float(sip.admission) if isinstance(sip.admission, int) else 0.0
+    return AdmissionLimits(active=sip.admission != "off", rate=rate)
 
 
 def wanted(sip: SipConfig) -> Sequence[Listen]:

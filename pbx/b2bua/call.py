@@ -227,6 +227,9 @@ class Call:
         if self.ended:
             return
         self.ended = True
+        if self.parties and (refused := self.parties[0].refused):
+            # a phone has answered, and the call was over before the caller could be told
+            self.record.answered, self.record.status = None, refused
         self.outside.close()
         self.record.ended_by, self.record.cause = self._broken_off or (by, cause)
         ended = self.exchange.clock.wall()

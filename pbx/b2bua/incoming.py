@@ -56,6 +56,10 @@ class IncomingLeg(Leg):
         return self.invite.pending
 
     @property
+    def refused(self) -> int:
+        return self.invite.refused
+
+    @property
     def settled(self) -> bool:
         """Descriptions were exchanged while it rang (RFC 3262 §5): what is said now is an offer, no answer."""
         return self.invite.settled

@@ -93,6 +93,11 @@ class Leg:
         self._closed: asyncio.Task[None] | None = None
 
     @property
+    def refused(self) -> int:
+        """The final refusal that a caller got; 0 when he was answered, or is not answered yet."""
+        return 0
+
+    @property
     def call_id(self) -> str:
         return self.key[0]
 

@@ -48,6 +48,7 @@ class ProxyOrigin:
         self._forwarder = forwarder
         self._runners: list[ProxyBranch] = []
         self._program: SipOrigin | None = None
+        self._leg: IncomingLeg | None = None
 
     def attach(self, call: Call) -> None:
         self._transaction.on_cancel = lambda cancel: call.signal.cancel(reason=cancel.get("Reason"))
@@ -81,10 +82,11 @@ class ProxyOrigin:
             return RefusedBranch(call, branch, 420)
         origin = SipOrigin(self._caller)
         try:
-            origin.attach(call, IncomingLeg(call.exchange, self._transaction, self._caller, origin))
+            leg = IncomingLeg(call.exchange, self._transaction, self._caller, origin)
         except SipSyntaxError:
             return RefusedBranch(call, branch, 400)
-        self._program = origin
+        origin.attach(call, leg)
+        self._program, self._leg = origin, leg
         return origin.run_program(call, branch, target)
 
     def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
@@ -96,6 +98,8 @@ class ProxyOrigin:
     def connect(self, call: Call, runner: BranchRunner) -> None:
         if isinstance(runner, ProxyBranch):
             runner.pass_back()
+            if self._leg is not None:  # a program was about to answer; the telephone was first
+                self._leg.finish()
             self._watch(call, "" if runner.response is None else runner.response.to_tag)
 
     def _watch(self, call: Call, tag: str) -> None:

@@ -252,6 +252,10 @@ class Bindings:
         if not keys:
             self._by_flow.pop(binding.flow, None)
 
+    def has_flow(self, flow: Flow) -> bool:
+        """Whether a registered phone is reached there."""
+        return flow in self._by_flow
+
     def lose_flow(self, flow: Flow) -> None:
         """A connection is gone: what was reached over it cannot be, until its phone comes back (RFC 5626 §4.2.2)."""
         for account_id, key in self._by_flow.pop(flow, set()):

@@ -54,6 +54,8 @@ class IncomingInvite:
         self._describing: Response | None = None
         self._answer: tuple[bytes, Headers] | None = None  # a 2xx that waits for a PRACK
         self.pending = True
+        self.refused = 0
+        """The final refusal that was sent."""
         request, tag = transaction.request, transaction.local_tag
         self._offered = describes(request)
         self._required = EXTENSION in request.tokens("Require")
@@ -152,6 +154,7 @@ class IncomingInvite:
     def reject(self, status: int, reason: str = "", headers: Headers = ()) -> None:
         """Send a final refusal (300-699)."""
         if self.pending:
+            self.refused = status
             self._close()
             tag = self.session.dialog.local_tag
             response = response_to(self.request, status, reason, to_tag=tag, headers=list(headers))
@@ -169,6 +172,7 @@ class IncomingInvite:
     def bye_came(self) -> None:
         """The early dialog was ended by BYE; the session has sent the 487 (RFC 3261 §15.1.2)."""
         if self.pending:
+            self.refused = 487
             self._close()
             self._user.invite_cancelled(self)
 

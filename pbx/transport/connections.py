@@ -81,7 +81,7 @@ class Connection:
     def _handle(self, event: Request | Response | SipSyntaxError | Ping | Broken) -> None:
         match event:
             case Ping():
-                self._owner.send(self.flow, PONG)
+                self._owner.pong(self.flow)
             case Broken():
                 self._owner.refused(event.error, self.flow)
                 self.stream.close()
@@ -221,6 +221,14 @@ class Connections:
             return False
         connection.stream.write(data)
         return True
+
+    def pong(self, flow: Flow) -> None:
+        """Answer a keepalive, after what came before it."""
+
+        def answer() -> None:
+            self.send(flow, PONG)
+
+        self._clock.call_later(0.0, answer)
 
     async def close(self) -> None:
         """Let what is written leave; who does not take it within `LINGER` seconds is cut off."""

@@ -16,6 +16,7 @@ from base.metrics import Metrics
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.timers import Timers
+from pbx.transport.admission import AdmissionLimits
 from pbx.transport.connections import Connections, StreamLimits
 from pbx.transport.handshakes import HandshakeLimits, Handshakes
 from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Network, Stream, StreamUser
@@ -46,6 +47,7 @@ class StackSettings:
     server_tls: ssl.SSLContext | None = None
     client_tls: ssl.SSLContext | None = None
     handshakes: HandshakeLimits = field(default_factory=HandshakeLimits)
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     dispensable: frozenset[str] = frozenset()
     origins: Callable[[str | None], bool] = lambda _origin: True
     """Which web pages may open a WebSocket."""

@@ -29,7 +29,9 @@ from pbx.sipcore.uri import Uri
 from pbx.transport.connections import Connections
 from pbx.transport.doors import Doors, StackSettings
 from pbx.transport.faces import Faces
+from pbx.transport.glance import Preferences
 from pbx.transport.guard import GuardedCore, where
+from pbx.transport.intake import Intake
 from pbx.transport.limiter import Recent
 from pbx.transport.locate import Locator, Place
 from pbx.transport.network import Endpoint, Network
@@ -54,10 +56,11 @@ class SipStack:
         self._entropy = entropy
         self._metrics = metrics
         self._settings = settings = settings or StackSettings()
+        self._intake = Intake(clock, entropy, metrics, settings.admission, self._taken, self.send)
         self._connections = Connections(
             clock,
             metrics,
-            received=self._received,
+            received=self._intake.message,
             refused=self._refused,
             ended=self._flow_ended,
             limits=settings.limits,
@@ -96,6 +99,11 @@ class SipStack:
             mark=self._mark,
         )
 
+    @property
+    def preferences(self) -> Preferences:
+        """Whom to let in first when there is too much; to be set by who knows."""
+        return self._intake.preferences
+
     def answer_source(self, wanted: Callable[[Request, Flow], bool]) -> None:
         """Name for which requests the answers go to where they came from, though RFC 3261 §18.2.2 says otherwise;
         after `attach`."""
@@ -119,6 +127,7 @@ class SipStack:
 
     async def close(self) -> None:
         self._closing = True
+        self._intake.close()
         await self._doors.close_listeners()
         for task in self._reopening:
             task.cancel()
@@ -147,12 +156,19 @@ class SipStack:
         elif data[0] < 64 and stun.looks_like_stun(data):
             self._stun(data, flow)
         else:
-            try:
-                message = parse(data)
-            except SipSyntaxError as error:
-                self._refused(error, flow)
-            else:
-                self._received(message, flow)
+            self._intake.datagram(data, flow)
+
+    def _taken(self, payload: bytes | Request | Response, flow: Flow) -> None:
+        """One message that was let in."""
+        if not isinstance(payload, bytes):
+            self._received(payload, flow)
+            return
+        try:
+            message = parse(payload)
+        except SipSyntaxError as error:
+            self._refused(error, flow)
+        else:
+            self._received(message, flow)
 
     def _stun(self, data: bytes, flow: Flow) -> None:
         """RFC 5626 §4.4.2: phones learn from the answer that their binding in the NAT holds, and whether it moved."""
