@@ -39,8 +39,7 @@ async def test_early_audio_and_a_call(
         await alice.listen(1.5, call)
         await alice.stop_record()
         assert seconds_heard(heard, 880) > 0.5
-        await alice.hold(call)
-        await alice.resume(call)
+        await alice.hold_and_resume(call)
         await alice.hangup(call)
         await bob.wait_state("disconnected", ringing)
         (record,) = await site.calls()
