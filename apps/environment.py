@@ -65,8 +65,9 @@ class Folders:
             return {}
         listing = self._listings.setdefault(folder, _Listing())
         if listing.changed != changed:
-            entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and _NAME.fullmatch(entry.name))
-            listing.files = {entry.name.lower(): entry for entry in entries[:MAX_FILES]}
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries if _NAME.fullmatch(entry.name) and entry.is_file())
+            listing.files = {name.lower(): folder / name for name in names[:MAX_FILES]}
             listing.changed = changed
         return listing.files
 

@@ -19,6 +19,7 @@ from email.utils import format_datetime
 # Limit: characters of a caller's name and address that are shown; both come from strangers.
 _MAX_NAME = 80
 _MAX_URI = 200
+_LINE = 76
 _MAIL_LIKE = re.compile(
     r"sips?:(?P<user>[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@(?P<host>[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)(?=[;:?]|$)",
     re.IGNORECASE,
@@ -89,7 +90,12 @@ def _audio(wav: bytes, length: int, file: str) -> bytes:
         "",
         "",
     )
-    return "\r\n".join(lines).encode() + base64.encodebytes(wav).replace(b"\n", b"\r\n")
+    return "\r\n".join(lines).encode() + _in_lines(base64.b64encode(wav))
+
+
+def _in_lines(text: bytes) -> bytes:
+    """Lines of 76 (RFC 2045 §6.8), each with its end; much faster than `base64.encodebytes`."""
+    return b"".join(text[at : at + _LINE] + b"\r\n" for at in range(0, len(text), _LINE))
 
 
 def _duration(seconds: int) -> str:

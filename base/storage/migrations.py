@@ -38,6 +38,8 @@ def migrate(connection: sqlite3.Connection, component: str, steps: Sequence[str]
             "newer",
             f"the tables of {component} are version {found}, and this program knows {len(steps)}: use a newer program",
         )
+    if found == len(steps):
+        return
     for step in steps[found:]:
         for statement in statements(step):
             connection.execute(statement)

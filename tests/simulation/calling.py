@@ -45,6 +45,8 @@ class Plan:
     holds: tuple[float, ...] = ()
     video: bool = False
     transfer: Transfer | None = None
+    lasting: bool = False
+    """A talk of hours, that only the caller ends."""
 
 
 class Placed(Leg):

@@ -125,6 +125,8 @@ def compare(town: Town, placed: Placed, record: CallRecord) -> list[str]:
 
 def _compare_talk(town: Town, placed: Placed, record: CallRecord) -> list[str]:
     found = []
+    if placed.plan.lasting and not record.program and not (placed.hung_up and placed.talked >= placed.plan.talk):
+        found.append(f"should have lasted {placed.plan.talk:.0f} s, ended after {placed.talked:.0f} s ({record.cause})")
     if placed.bye_received and not placed.hung_up and record.ended_by == "caller":
         found.append("the caller was hung up on, and is said to have ended it")
     if placed.hung_up and not placed.bye_received and record.ended_by == "server":

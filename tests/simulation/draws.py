@@ -84,10 +84,17 @@ def draw_plans(rng: random.Random) -> list[tuple[Plan, float]]:
     """The calls, and the seconds until the next one."""
     count = rng.randint(8, 14) if rng.random() < 0.08 else rng.randint(2, 6)
     plans = [(draw_plan(rng), rng.choice((0.0, 0.3, 4.0, 20.0))) for _ in range(count)]
-    if rng.random() < 0.15:
-        long = Plan(rng.choice(tuple(PEOPLE.values())), talk=rng.uniform(1800.0, 10_800.0))
-        plans.append((long, 1.0))
+    if rng.random() < 0.05:
+        plans += [(_draw_lasting(rng), 1.0) for _ in range(rng.randint(2, 5))]
     return plans
+
+
+def _draw_lasting(rng: random.Random) -> Plan:
+    """Hours of talking, with the other one on hold now and then."""
+    dialled, talk = rng.choice(tuple(PEOPLE.values())), rng.uniform(1800.0, 12_000.0)
+    holds = [at for _ in range(rng.randint(0, 4)) for at in (rng.uniform(20.0, talk - 400.0),)]
+    turns = sorted(turn for at in holds for turn in (at, at + rng.uniform(1.0, 300.0)))
+    return Plan(dialled, talk=talk, holds=tuple(turns), lasting=True)
 
 
 def draw_plan(rng: random.Random) -> Plan:

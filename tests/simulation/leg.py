@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 T1, T2 = 0.5, 4.0
 SPEECH = (0.05, 0.4, 1.0, 2.5, 5.0)
-"""Seconds after the answer at which a person says something; then each `PAUSE`."""
-PAUSE = 20.0
+"""Seconds after the answer at which a person says something; then each `pause`."""
 REFUSED_OFFER = frozenset({488, 491, 500, 503})
 ANSWERED = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 """RFC 3264 §6.1."""
@@ -131,11 +130,11 @@ class Leg:
         self.answered_at = self.phone.clock.now()
         for at in SPEECH:
             self.later(at, self.speak)
-        self.later(SPEECH[-1] + PAUSE, self._go_on)
+        self.later(SPEECH[-1], self._go_on)
 
     def _go_on(self) -> None:
+        self.later(self.phone.network.weather.pause, self._go_on)
         self.speak()
-        self.later(PAUSE, self._go_on)
 
     def speak(self) -> None:
         if self._target is not None and self._target[1] and self.direction in ("sendrecv", "sendonly"):

@@ -36,6 +36,11 @@ class Weather:
         return cls(rng.choice((0.0, 0.05, 0.2)), rng.choice((0.0, 0.1)), rng.choice((0.0, 0.05, 0.8)))
 
     @property
+    def pause(self) -> float:
+        """Seconds between two words, so that in each minute some are heard."""
+        return 10.0 if self.loss > 0.1 else 20.0 if self.loss else 50.0
+
+    @property
     def calm(self) -> bool:
         return self == Weather()
 

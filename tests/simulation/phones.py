@@ -64,7 +64,7 @@ class SimPhone:
         self.line: Line = UdpLine(network, home, self._received) if kind.transport == "udp" else TcpLine(
             network, home, entropy, self._received, self._connected, self._disconnected
         )  # fmt: skip
-        self.manner: Callable[[], Manner] = Manner
+        self.manner: Callable[[Request], Manner] = lambda request: Manner()
         self.legs: list[Leg] = []
         self.faults: list[str] = []
         self.registered = False
@@ -295,7 +295,7 @@ class SimPhone:
         if len(self._open) >= self.kind.lines:
             transaction.reply(486)
             return
-        taken = Taken(self, self.manner(), transaction)
+        taken = Taken(self, self.manner(transaction.request), transaction)
         self._open.add(taken)
         taken.ring()
 

@@ -9,6 +9,7 @@ import pytest
 
 from pbx.b2bua.call import Call
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.silence import SilenceWatch
 from pbx.mediaproxy.latch import Address, Latch
 from pbx.registrar import tables
 from pbx.sipcore.session import Session
@@ -31,6 +32,10 @@ def _predate(answered: Callable[..., None]) -> Callable[..., None]:
     return predated
 
 
+def _lose_patience(watch: SilenceWatch) -> None:
+    watch._timer = watch._clock.call_later(1000.0, watch._gone)
+
+
 def _nothing(*arguments: Any, **named: Any) -> None: ...
 
 
@@ -42,8 +47,9 @@ def _nothing(*arguments: Any, **named: Any) -> None: ...
         (Exchange, "leave", _nothing, "calls left"),
         (Call, "answered", _predate(Call.answered), "the record says"),
         (Session, "bye", _nothing, "open"),
+        (SilenceWatch, "_look", _lose_patience, "should have lasted"),
     ],
-    ids=["latch", "store", "table of calls", "record", "BYE"],
+    ids=["latch", "store", "table of calls", "record", "BYE", "patience"],
 )
 def test_a_broken_server_is_found_out(
     monkeypatch: pytest.MonkeyPatch, place: object, name: str, broken: object, words: str

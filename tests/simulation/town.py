@@ -13,6 +13,7 @@ from pathlib import Path
 
 from base.entropy import SeededEntropy
 from pbx.records.record import CallRecord
+from pbx.sipcore.message import Request
 from pbx.transport.network import Endpoint
 from server.house import House
 from tests.simulation import draws
@@ -36,6 +37,10 @@ SILENCE = 90.0
 """Seconds without a word after which people hang up, when something has befallen the town."""
 STUCK = 200.0
 """Seconds after which the server has noticed that a caller has gone: his BYE, or else 60-120 s of silence."""
+LONGEST = 12_600.0
+"""Seconds after which whoever is still in a call has been forgotten there by the server."""
+PATIENT = 14_400.0
+"""Seconds that somebody who is called talks at most; more than `LONGEST`, so that he does not hide a BYE that never came."""
 AFTERMATH = 40.0
 """Seconds after something has befallen the town in which calls are still shaped by it (64*T1 and a little)."""
 
@@ -107,19 +112,30 @@ class Town:
             self.network.add_router(inner, self._new_outer())
         entropy = SeededEntropy(chance(self.seed, f"phone {number}").getrandbits(32))
         phone = SimPhone(self, home.name, inner, home.kind, self.network, self.clock, entropy)
-        phone.manner = lambda: self._manner(phone)
+        phone.manner = lambda request: self._manner(phone, request)
         self.phones.append(phone)
 
     def _new_outer(self) -> str:
         self._outer += 1
         return f"198.51.100.{self._outer}"
 
-    def _manner(self, phone: SimPhone) -> Manner:
+    def _manner(self, phone: SimPhone, request: Request) -> Manner:
         manner = draws.draw_manner(self._manners)
+        if self._to_last(phone, request):
+            return Manner(talk=PATIENT)
         if manner.status == 302:
             target = manner.contact.partition(":")[2].partition("@")[0]
             self._forwards[phone.name].add(_account(target))
         return manner
+
+    def _to_last(self, phone: SimPhone, request: Request) -> bool:
+        """Is it a call of hours that rings there?"""
+        caller = request.get("From") or ""
+        return any(
+            placed.plan.lasting and not placed.status and f":{placed.phone.name}@" in caller
+            for placed in self.placed
+            if phone.name in self.reach(placed)
+        )
 
     # --- life
 
@@ -138,7 +154,7 @@ class Town:
             await placed.done.wait()
         for phone in self.phones:
             for leg in phone.open_legs:
-                while not leg.ended and self.clock.now() - leg.began < 12_000:
+                while not leg.ended and self.clock.now() - leg.began < LONGEST:
                     await asyncio.sleep(1.0)
         await self._look()
         for phone in self.phones:
@@ -313,7 +329,7 @@ class Town:
     @property
     def patience(self) -> float:
         """After a transfer two may be left of whom neither has called."""
-        return 150.0 if self._transfers() else 4 * 3600.0
+        return 150.0 if self._transfers() else PATIENT
 
     def press(self, leg: Leg, digit: str) -> None:
         stream = self.studio.facing(leg.port)
