@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
-from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.asking import Asking
+from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia, Party
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.failures import NotAcceptable
