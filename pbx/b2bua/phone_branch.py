@@ -143,7 +143,7 @@ class PhoneBranch:
         asked = self._call.origin.asked
         if self._cancelled or self._translating or status not in (488, 606) or asked is None:
             return False
-        return translatable(asked)
+        return translatable(asked) and self._exchange.media.translates(self._exchange.translated)
 
     def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:
         """RFC 3261 §21.4.16: a phone that rings reliably only is asked again with what it wants."""
