@@ -205,7 +205,7 @@ class Exchange:
     @property
     def translated(self) -> int:
         """How many legs may have a codec that the other party has not."""
-        return sum(leg.media.translating and not leg.ended for leg in self._legs.values())
+        return sum(leg.media.asking.translating and not leg.ended for leg in self._legs.values())
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Run in the background; a fault is logged, and all end with the exchange."""
