@@ -26,9 +26,9 @@ class Asking:
 
         `asked` is the caller's offer, None when a program calls; `translates`: whether the media worker has the time
         for another one's codecs; `dtls`: both parties may have encryption."""
-        if not self.translating and not self.dtls and asked is not None and translatable(asked):
-            if translates():
-                return Asking(translating=True)
+        first = not self.translating and not self.dtls
+        if first and asked is not None and translatable(asked) and translates():
+            return Asking(translating=True)
         if dtls and not self.dtls:
             return Asking(self.translating, dtls=True)
         return None
