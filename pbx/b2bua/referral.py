@@ -6,6 +6,9 @@ The call itself is `transfer`, taking somebody's place `takeover`. RFC 3515 (REF
     referrer ──REFER──> us ──202, NOTIFY 100──> referrer
                         us ──INVITE──> target            (a Signal, with its own rules)
     answered:           us ──re-INVITE──> transferee,  NOTIFY 200, BYE ──> referrer
+
+Missing: a SUBSCRIBE that refreshes or ends the news of a REFER (RFC 3515 §2.4.4), as they end with the outcome
+of its call.
 """
 
 from __future__ import annotations
