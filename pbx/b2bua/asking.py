@@ -5,6 +5,7 @@ It writes no offer: LegMedia does. RFC 3261 §21.4.26, RFC 5763.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pbx.b2bua.translations import translatable
@@ -18,11 +19,15 @@ class Asking:
     translating: bool = False
     dtls: bool = False
 
-    def after_refusal(self, asked: SessionDescription | None, *, dtls: bool) -> Asking | None:
+    def after_refusal(
+        self, asked: SessionDescription | None, *, translates: Callable[[], bool], dtls: bool
+    ) -> Asking | None:
         """The next one: first with our codecs, then with those by DTLS-SRTP. None: there is no other.
 
-        `asked` is the caller's offer, None when a program calls; `dtls`: both parties may have encryption."""
-        if not self.translating and not self.dtls and asked is not None and translatable(asked):
+        `asked` is the caller's offer, None when a program calls; `translates`: whether the media worker has the time
+        for another one's codecs; `dtls`: both parties may have encryption."""
+        first = not self.translating and not self.dtls
+        if first and asked is not None and translatable(asked) and translates():
             return Asking(translating=True)
         if dtls and not self.dtls:
             return Asking(self.translating, dtls=True)

@@ -1,4 +1,8 @@
-"""A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back."""
+"""A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back.
+
+Deviation: a call to a `sips:` address rings telephones that did not register by TLS as well (RFC 5630 §5.3), since a
+refusal would only take from the caller what he reaches by `sip:`.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +150,11 @@ class PhoneBranch:
         parties = (self._call.origin.caller, leg.invitation.person)
         accounts = (None if party.account is None else party.account.id for party in parties)
         secret = all(self._exchange.security_of(each) is not MediaSecurity.OFF for each in accounts)
-        return self._asking.after_refusal(self._call.origin.asked, dtls=secret and not leg.media.web)
+        return self._asking.after_refusal(
+            self._call.origin.asked,
+            translates=lambda: self._exchange.media.translates(self._exchange.translated),
+            dtls=secret and not leg.media.web,
+        )
 
     def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:
         """RFC 3261 §21.4.16: a phone that rings reliably only is asked again with what it wants."""
