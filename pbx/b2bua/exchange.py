@@ -205,6 +205,11 @@ class Exchange:
     def legs(self) -> int:
         return len(self._legs)
 
+    @property
+    def translated(self) -> int:
+        """How many legs may have a codec that the other party has not."""
+        return sum(leg.media.asking.translating and not leg.ended for leg in self._legs.values())
+
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Run in the background; a fault is logged, and all end with the exchange."""
         task = asyncio.get_running_loop().create_task(work, name=name)
