@@ -69,7 +69,12 @@ class Folders:
                 names = sorted(entry.name for entry in entries if _NAME.fullmatch(entry.name) and entry.is_file())
             listing.files = {name.lower(): folder / name for name in names[:MAX_FILES]}
             listing.changed = changed
+            self._forget_gone(folder, set(entries))
         return listing.files
+
+    def _forget_gone(self, folder: Path, present: set[Path]) -> None:
+        for path in [path for path in self._digests if path.parent == folder and path not in present]:
+            del self._digests[path]
 
     def forget(self, folder: Path) -> None:
         """Read the folder anew next time, whatever its time of change says."""
