@@ -95,7 +95,10 @@ class Phones(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """Bounds and times of calls, in numbers and seconds."""
+    """Bounds and times of calls, in numbers and seconds.
+
+    Limit: calls at once, `calls` in all and `calls_per_account`; each has few legs. What is more is refused.
+    """
 
     calls: int = 5_000
     calls_per_account: int = 40

@@ -1,4 +1,8 @@
-"""A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back."""
+"""A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back.
+
+Deviation: a call to a `sips:` address rings telephones that did not register by TLS as well (RFC 5630 §5.3), since a
+refusal would only take from the caller what he reaches by `sip:`.
+"""
 
 from __future__ import annotations
 

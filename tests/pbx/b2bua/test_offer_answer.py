@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
+from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia, Party
 from pbx.nat.surroundings import Surroundings
@@ -164,7 +165,7 @@ async def change(data: st.DataObject, asks: Telephone, other: Telephone) -> None
     assert [each.kind for each in passed.media] == asks.kinds
     assert len(passed.media) >= (0 if before is None else len(before.media))
     assert not any(ours.port and not theirs for ours, theirs in zip(passed.media, live, strict=True))
-    _same_names(offer.media[0], passed.media[0], more=other.media.translating)
+    _same_names(offer.media[0], passed.media[0], more=other.media.asking.translating)
     assert passed.on_hold == offer.on_hold
     assert passed.direction(passed.media[0]) == offer.direction(offer.media[0])
     other.kinds = list(asks.kinds)
@@ -230,7 +231,7 @@ def test_a_call_of_many_offers_keeps_the_rules(
         phones = Telephone("198.51.100.7", one, near), Telephone("203.0.113.9", two, far)
         for phone in phones:
             await phone.media.open()
-        far.translating = translating
+        far.asking = Asking(translating)
         for turn in data.draw(st.lists(st.integers(0, 1), min_size=1, max_size=5)):
             await change(data, phones[turn], phones[1 - turn])
 
