@@ -68,7 +68,12 @@ class Folders:
             entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and _NAME.fullmatch(entry.name))
             listing.files = {entry.name.lower(): entry for entry in entries[:MAX_FILES]}
             listing.changed = changed
+            self._forget_gone(folder, set(entries))
         return listing.files
+
+    def _forget_gone(self, folder: Path, present: set[Path]) -> None:
+        for path in [path for path in self._digests if path.parent == folder and path not in present]:
+            del self._digests[path]
 
     def forget(self, folder: Path) -> None:
         """Read the folder anew next time, whatever its time of change says."""

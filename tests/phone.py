@@ -24,3 +24,10 @@ class TestPhone(Telephone):
 
     async def __aenter__(self) -> TestPhone:
         return self
+
+    async def hold_and_resume(self, call: int) -> None:
+        """Hold the call and take it back, each re-INVITE answered before the next thing is done."""
+        for act, active in ((self.hold, False), (self.resume, True)):
+            since = len(self.events)
+            await act(call)
+            await self.wait("media", where=lambda event, wanted=active: bool(event["active"]) is wanted, since=since)

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 
 MOST_WILDCARDS = 4  # Limit: wildcards in one pattern; each one more multiplies the ways in which a text may fit.
 MOST_DIGITS = 99
+_LONGEST = (1024, 1024, 1024, 256, 64)
+"""Limit: characters of a text that a pattern of so many wildcards may fit: what a caller dials must not keep the server
+busy with all the ways in which it may be cut."""
 _DIGITS = re.compile(r"\((\d{1,2})(?:(\+)|-(\d{1,2}))?d\)", re.IGNORECASE)
 
 
@@ -73,6 +76,8 @@ class Pattern:
 
     def match(self, text: str) -> tuple[str, ...] | None:
         """What each wildcard stands for, from the left; None when `text` does not fit as a whole."""
+        if len(text) > _LONGEST[self.wildcards]:
+            return None
         found = self._regex.fullmatch(text)
         return None if found is None else found.groups()
 

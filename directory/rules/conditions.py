@@ -7,11 +7,11 @@ no rule silently never fires. Spec: pbx-apps §11, cgp-server §12.
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from base import wildcards
 from directory.rules.occasion import Occasion, day_of, days, seconds_of, span, within
 
 
@@ -131,8 +131,7 @@ def _parts(value: str) -> list[str]:
 
 def _like(text: str, picture: str) -> bool:
     """`*` stands for any text; case does not matter."""
-    pieces = (re.escape(piece) for piece in picture.strip().split("*"))
-    return re.fullmatch(".*".join(pieces), text, re.IGNORECASE | re.DOTALL) is not None
+    return wildcards.fits(text.lower(), picture.strip().lower())
 
 
 def _bare(uri: str) -> str:

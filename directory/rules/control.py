@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 
+from base import wildcards
 from base.values.kinds import Value
 from directory.model import CallRule, Fork, Redirect, Reject, Stage
 from directory.rules.occasion import Occasion, day_of, days, seconds_of, span, within
@@ -38,7 +38,7 @@ def _fits(picture: str, sender: str) -> bool:
     """`bob@far.example`, `*@far.example`, `+1900*`: the address, or its local part alone when no domain is given."""
     bare = sender.partition(":")[2].partition(";")[0] if ":" in sender else sender
     text = bare if "@" in picture else bare.partition("@")[0]
-    return re.fullmatch(".*".join(map(re.escape, picture.split("*"))), text, re.IGNORECASE) is not None
+    return wildcards.fits(text.lower(), picture.lower())
 
 
 def _diverting(setting: Setting, moment: datetime) -> tuple[CallRule, ...]:

@@ -30,8 +30,8 @@ PARTING = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Connections in all and from one address; seconds until a client must have logged in, and seconds that it may be
-    silent then (RFC 3501 §5.4: at least 30 minutes)."""
+    """Limit: connections in all and from one address; seconds until a client must have logged in, and seconds that it
+    may be silent then (RFC 3501 §5.4: at least 30 minutes)."""
 
     connections: int = 2000
     per_address: int = 100

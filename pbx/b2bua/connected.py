@@ -2,6 +2,9 @@
 
 It sends nothing; the headers go with an offer, a 200 or `Leg.refresh`. RFC 3325 §5, §7 (whether one's own telephones
 get P-Asserted-Identity is policy), RFC 4916 (a From that changes within a dialog).
+
+Missing: an identity that a peer changes by itself within a call (RFC 4916), since nobody has proved it: the other
+party is not told.
 """
 
 from __future__ import annotations

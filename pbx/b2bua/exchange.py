@@ -95,7 +95,10 @@ class Phones(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """Bounds and times of calls, in numbers and seconds."""
+    """Bounds and times of calls, in numbers and seconds.
+
+    Limit: calls at once, `calls` in all and `calls_per_account`; each has few legs. What is more is refused.
+    """
 
     calls: int = 5_000
     calls_per_account: int = 40
@@ -201,6 +204,11 @@ class Exchange:
     @property
     def legs(self) -> int:
         return len(self._legs)
+
+    @property
+    def translated(self) -> int:
+        """How many legs may have a codec that the other party has not."""
+        return sum(leg.media.asking.translating and not leg.ended for leg in self._legs.values())
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Run in the background; a fault is logged, and all end with the exchange."""

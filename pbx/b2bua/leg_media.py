@@ -5,11 +5,13 @@ It knows one party only; who is joined with whom is the business of the leg's ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from base.failures import Failure
+from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.translations import TRANSLATED, favourite, translations
 from pbx.mediaproxy.engine import (
     Carriage,
     DtlsPeer,
@@ -23,7 +25,7 @@ from pbx.mediaproxy.engine import (
 from pbx.nat.surroundings import media_host
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.flow import Flow
-from pbx.sipcore.offer_answer import STUDIO, AgreedAudio, agree, answer, make_offer, section_at
+from pbx.sipcore.offer_answer import AgreedAudio, agree, answer, make_offer, section_at
 from pbx.sipcore.passing import (
     Outlet,
     bundled,
@@ -42,11 +44,6 @@ from pbx.workarounds.kinds import Workaround
 
 # Limit: streams besides the audio that one leg may have; a video phone with slides and chat needs three.
 MOST_STREAMS = 4
-TRANSLATED = (
-    "PCMU/8000", "PCMA/8000", "G722/8000", "OPUS/48000/2", "GSM/8000", "G726-32/8000", "AAL2-G726-32/8000",
-)  # fmt: skip
-"""Codecs that the media engine turns into each other, the cheapest first."""
-_WIDE = ("G722/8000", "OPUS/48000/2")
 
 
 class Party(MediaListener, Protocol):
@@ -74,8 +71,7 @@ class LegMedia:
         self.theirs: SessionDescription | None = None
         self.ours: SessionDescription | None = None
         self.agreed: AgreedAudio | None = None
-        self.translating = False
-        """Offer codecs that we translate from as well: the peer has refused the other party's own."""
+        self.asking = Asking()
         self._standing: tuple[SessionDescription | None, SessionDescription | None] = (None, None)
         self.closed = False
 
@@ -174,8 +170,8 @@ class LegMedia:
             description,
             self._next_origin(),
             outlets,
-            web=self._web,
-            more=_translated(description) if self.translating else (),
+            web=self.web,
+            more=translations(description) if self.asking.translating else (),
             used=self._numbers,
             before=self.ours,
         )
@@ -197,7 +193,7 @@ class LegMedia:
         place = self.place(self.stream)
         made = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
         said = self._guard(0).offer(place)
-        if self._web:
+        if self.web:
             said = Guarded(said.protocol, ("a=mid:0", *said.lines))
         self.ours = bundled(self._guarded(made, 0, said))
         self._remember()
@@ -213,7 +209,7 @@ class LegMedia:
         if offer is None:
             return self.studio_offer()
         place = self.place(self.stream)
-        made, _ = answer(offer, self._next_origin(), *place, codecs=_favourite(offer))
+        made, _ = answer(offer, self._next_origin(), *place, codecs=favourite(offer))
         at = next(at for at, section in enumerate(made.media) if section.port)
         asked = offer.media[at]
         said = self._guard(at).answer(offer, asked, place)
@@ -232,7 +228,7 @@ class LegMedia:
             self._numbers.update(numbers_of(self.ours))
 
     @property
-    def _web(self) -> bool:
+    def web(self) -> bool:
         """A browser: it reached us by WebSocket (RFC 7118), and takes nothing but DTLS-SRTP."""
         return self._party.flow.transport in ("ws", "wss")
 
@@ -244,8 +240,9 @@ class LegMedia:
                     self._exchange.entropy,
                     self._security,
                     self._party.flow.transport in ("tls", "wss"),
-                    self._web,
+                    self.web,
                     lambda: "" if self.stream is None else self.stream.fingerprint,
+                    self.asking.dtls,
                 )
             )
         return guard
@@ -379,25 +376,3 @@ def _settings(
         None if dtls is None else DtlsPeer(*dtls),
         None if ice is None else IceKeys(*ice),
     )
-
-
-def translatable(description: SessionDescription) -> bool:
-    """Whether its audio has a codec that we can turn into others."""
-    audio = description.audio
-    return audio is not None and any(name in TRANSLATED for name in audio.payload_types.values())
-
-
-def _translated(description: SessionDescription) -> Sequence[str]:
-    """Codecs to offer behind theirs: wide ones first to who has a wide one."""
-    audio = description.audio
-    if audio is None:
-        return ()
-    wide = any(name in _WIDE for name in audio.payload_types.values())
-    return sorted(TRANSLATED, key=lambda name: name not in _WIDE) if wide else TRANSLATED
-
-
-def _favourite(offer: SessionDescription) -> Sequence[str]:
-    """The first codec of an offer that programs can speak; one that costs work only when there is no other."""
-    names = [] if offer.audio is None else list(offer.audio.payload_types.values())
-    known = [name for name in names if name in STUDIO] or [name for name in names if name in TRANSLATED]
-    return known[:1] or STUDIO

@@ -1,4 +1,8 @@
-"""A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back."""
+"""A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back.
+
+Deviation: a call to a `sips:` address rings telephones that did not register by TLS as well (RFC 5630 §5.3), since a
+refusal would only take from the caller what he reaches by `sip:`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from typing import TYPE_CHECKING
 from base.failures import Failure
 from directory.model import Account, Caller
 from pbx.b2bua import diversion
+from pbx.b2bua.asking import Asking
 from pbx.b2bua.asserted import NOBODY, by_trunk, from_by_trunk, from_value, headers_for, recorded
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.leg_media import translatable
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.b2bua.trunk_line import TrunkLine
 from pbx.registrar.bindings import Binding
@@ -26,6 +30,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
 from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import Uri
 
@@ -48,7 +53,7 @@ class PhoneBranch:
         self._tried: list[Flow] = []
         self._instance = ""
         self._heard = False
-        self._translating = False
+        self._asking = Asking()
         self._looking: asyncio.Task[None] | None = None
         self.leg: OutgoingLeg | None = None
         self.picked_up: IncomingLeg | None = None
@@ -69,7 +74,7 @@ class PhoneBranch:
 
     async def _go(self, flow: Flow, invitation: Invitation) -> None:
         leg = OutgoingLeg(self._exchange, flow, invitation, self)
-        leg.media.translating = self._translating
+        leg.media.asking = self._asking
         self.leg = leg
         try:
             await leg.open()
@@ -137,13 +142,19 @@ class PhoneBranch:
             return False
         return response is None or status in (430, 503)
 
-    def _may_translate(self, status: int) -> bool:
-        """The last resort: a phone that takes none of the caller's codecs is asked again with those that we translate
-        into as well (RFC 3261 §21.4.26)."""
-        asked = self._call.origin.asked
-        if self._cancelled or self._translating or status not in (488, 606) or asked is None:
-            return False
-        return translatable(asked)
+    def _other_asking(self, leg: OutgoingLeg, status: int) -> Asking | None:
+        """How to ask a telephone again that has refused the media (RFC 3261 §21.4.26)."""
+        ours = leg.media.ours
+        if self._cancelled or status not in (488, 606) or ours is None or ours.audio is None:
+            return None
+        parties = (self._call.origin.caller, leg.invitation.person)
+        accounts = (None if party.account is None else party.account.id for party in parties)
+        secret = all(self._exchange.security_of(each) is not MediaSecurity.OFF for each in accounts)
+        return self._asking.after_refusal(
+            self._call.origin.asked,
+            translates=lambda: self._exchange.media.translates(self._exchange.translated),
+            dtls=secret and not leg.media.web,
+        )
 
     def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:
         """RFC 3261 §21.4.16: a phone that rings reliably only is asked again with what it wants."""
@@ -206,9 +217,9 @@ class PhoneBranch:
     def leg_failed(self, leg: OutgoingLeg, status: int, response: Response | None) -> None:
         if self._may_go_elsewhere(status, response):
             self._exchange.spawn(self._elsewhere(status, response), f"branch {self._branch.number} elsewhere")
-        elif self._may_translate(status):
-            self._translating = True
-            self._exchange.spawn(self._go(leg.flow, leg.invitation), f"branch {self._branch.number} in our codecs")
+        elif (asking := self._other_asking(leg, status)) is not None:
+            self._asking = asking
+            self._exchange.spawn(self._go(leg.flow, leg.invitation), f"branch {self._branch.number} asked again")
         elif self._wants_prack(leg, status, response):
             again = replace(leg.invitation, reliable=True)
             self._exchange.spawn(self._go(leg.flow, again), f"branch {self._branch.number} with 100rel")

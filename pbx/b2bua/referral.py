@@ -6,6 +6,9 @@ The call itself is `transfer`, taking somebody's place `takeover`. RFC 3515 (REF
     referrer ──REFER──> us ──202, NOTIFY 100──> referrer
                         us ──INVITE──> target            (a Signal, with its own rules)
     answered:           us ──re-INVITE──> transferee,  NOTIFY 200, BYE ──> referrer
+
+Missing: a SUBSCRIBE that refreshes or ends the news of a REFER (RFC 3515 §2.4.4), as they end with the outcome
+of its call.
 """
 
 from __future__ import annotations
@@ -114,6 +117,11 @@ def _refer(
     report = _Report(referrer, request.cseq.number, silent=wish.silent)
     session.answer(transaction, 202, **({"Refer_Sub": "false"} if wish.silent else {}))
     report(100, False)
+    if wish.replaces is not None and _others(exchange, wish.replaces, referrer):
+        exchange.metrics.count("calls.replaces.denied")
+        _log.warning("may not replace", caller=referrer.person.uri, call_id=wish.replaces.call_id)
+        report(403, True)
+        return
     consulted = None if wish.replaces is None else _consulted(exchange, wish.replaces)
     if consulted is not None and not _rings(consulted):
         _join(consulted, party, holder, report)
@@ -157,6 +165,21 @@ def _consulted(exchange: Exchange, replaces: Replaces) -> Leg | None:
     if leg is None or leg.ended or leg.find_session(replaces.from_tag) is None:
         return None
     return leg
+
+
+def _others(exchange: Exchange, replaces: Replaces, referrer: Leg) -> bool:
+    """Whether Replaces means a call of somebody else with us, named as we or as his telephone would (RFC 3891 §5).
+    Who watches a line knows its tags (RFC 4235), and a telephone that gets our INVITE with them would obey."""
+    named = (exchange.find(replaces.call_id, tag) for tag in (replaces.to_tag, replaces.from_tag))
+    return any(leg is not None and not _same(leg, referrer) for leg in named)
+
+
+def _same(leg: Leg, referrer: Leg) -> bool:
+    """One account's, or one address's that proved none."""
+    one, other = leg.person.account, referrer.person.account
+    if one is None or other is None:
+        return one is other and leg.flow.remote[0] == referrer.flow.remote[0]
+    return one.id == other.id
 
 
 def _rings(consulted: Leg) -> bool:

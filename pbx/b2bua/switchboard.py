@@ -43,6 +43,7 @@ from pbx.sipcore.uri import Uri
 _log = get_logger("pbx.calls")
 
 _LONGEST_RING = 3600.0
+_RETRY = (5, 30)  # seconds of Retry-After, by lot, so that those who were refused do not come back together
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,10 @@ class Switchboard:
         if unreadable(transaction.request):  # RFC 3261 §8.2.3
             self._refuse(call, transaction, 415, "no body that we can read", ("Accept", CONTENT_TYPE))
             return
+        if self._crowded(route):
+            again = str(self.exchange.entropy.number(*_RETRY))
+            self._refuse(call, transaction, 503, "media worker full", ("Retry-After", again))
+            return
         try:
             leg = IncomingLeg(self.exchange, transaction, origin.caller, origin)
         except SipSyntaxError as error:
@@ -164,6 +169,12 @@ class Switchboard:
             return
         origin.attach(call, leg)
         self.exchange.spawn(self._begin(call, leg, route), f"begin {call.id}")
+
+    def _crowded(self, route: Route) -> bool:
+        """The media worker has no room for a call that needs a stream; emergency calls are let in always."""
+        if isinstance(route, UnknownRoute) or (isinstance(route, ForeignRoute) and route.emergency):
+            return False
+        return not self.exchange.media.room()
 
     @staticmethod
     def _expect(call: Call, route: Route) -> None:
@@ -182,7 +193,7 @@ class Switchboard:
                 await leg.prepare(leg.theirs)
             except Failure as failure:
                 _log.warning("no port for audio", call=call.id, cause=str(failure))
-                leg.refuse(503)
+                leg.refuse(503, headers=(("Retry-After", "10"),))
                 call.record.status = 503
                 call.end("server", "no media")
                 return

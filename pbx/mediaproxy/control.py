@@ -19,6 +19,7 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from pbx.mediaproxy import protocol
+from pbx.mediaproxy.burden import Burden
 from pbx.mediaproxy.engine import MediaListener, MediaStream, StreamStatistics
 from pbx.mediaproxy.keeper import LONGEST_START, MediaPlan, WorkerKeeper
 from pbx.mediaproxy.spool import Recording, Report, Spool, Trouble
@@ -28,6 +29,7 @@ __all__ = ["MediaControl", "MediaPlan"]
 
 # Limit: how long `open` waits for a worker that is being started, and for its answer.
 _PATIENCE = 5.0
+_TOLD_EACH = 60.0  # seconds between two lines of the log about a worker that is full
 
 _log = get_logger("pbx.mediaproxy")
 
@@ -47,9 +49,14 @@ class MediaControl:
         self._spool: Spool | None = None
         self._keeper = WorkerKeeper(clock, metrics, self._plan, self)
         self._late = (0.0, 0.0)
+        self.burden = Burden()
+        self._told = False
         metrics.gauge("media.streams", self.loaded)
         metrics.gauge("media.beat_late_p50_ms", lambda: self._late[0])
         metrics.gauge("media.beat_late_p99_ms", lambda: self._late[1])
+        metrics.gauge("media.busy", lambda: round(self.burden.busy, 2))
+        metrics.gauge("media.translation", lambda: round(self.burden.translation, 2))
+        metrics.gauge("media.full", lambda: int(self.burden.full))
 
     # --- life
 
@@ -80,6 +87,17 @@ class MediaControl:
 
     def loaded(self) -> int:
         return len(self._streams)
+
+    def room(self) -> bool:
+        if self.burden.full:
+            self._metrics.count("media.calls_refused")
+        return not self.burden.full
+
+    def translates(self, under_way: int) -> bool:
+        may = self.burden.translates(under_way)
+        if not may:
+            self._metrics.count("media.translations_refused")
+        return may
 
     # --- streams
 
@@ -151,6 +169,7 @@ class MediaControl:
             if not answer.done():
                 answer.set_exception(_unavailable("the media worker has died"))
         self._opening.clear()
+        self.burden.forget()
         streams, self._streams = self._streams, {}
         if streams and not self._closing:
             _log.error("media worker lost", streams=len(streams))
@@ -174,6 +193,8 @@ class MediaControl:
                 return
             case protocol.Beats():
                 self._late = (event.late_p50, event.late_p99)
+                if self.burden.measured(event.busy, event.late_p99, event.translation, event.translators):
+                    self._tell_burden()
                 for name, amount in event.counted.items():
                     if not self._metrics.value(name):  # once; the figures tell the rest
                         _log.info("first of its kind", counted=name)
@@ -187,6 +208,22 @@ class MediaControl:
         stream = self._streams.get(event.stream)
         if stream is not None:
             self._stream_event(stream, event)
+
+    def _tell_burden(self) -> None:
+        """Say that the worker is full, and once a minute that it still is or is not any more."""
+        if self._told:
+            return
+        self._told = self.burden.full
+        if self._told:
+            self._clock.call_later(_TOLD_EACH, self._tell_again)
+        figures = {"busy": round(self.burden.busy, 2), "late_ms": round(self._late[1], 1), "streams": self.loaded()}
+        refused = self._metrics.value("media.calls_refused")
+        _log.warning("media worker full" if self._told else "media worker has room", **figures, refused=refused)
+
+    def _tell_again(self) -> None:
+        self._told = False
+        if not self._closing:
+            self._tell_burden()
 
     def _stream_event(
         self,

@@ -181,3 +181,9 @@ class MediaEngine(Protocol):
 
     def loaded(self) -> int:
         """How many streams are open."""
+
+    def room(self) -> bool:
+        """Whether a new call may come. Never asked for one that goes on."""
+
+    def translates(self, under_way: int) -> bool:
+        """Whether one more call may have its codecs translated, with so many that have or may come to it."""

@@ -2,6 +2,9 @@
 
 Whoever is active connects to our port; then we connect to where the other one listens. Nothing is read or changed. Not
 here: the poll, which the worker lends.
+
+Missing: paths of MSRP for ends that do not know CEMA (RFC 6714), as nothing of a section but its address and
+port is changed.
 """
 
 from __future__ import annotations

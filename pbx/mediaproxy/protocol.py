@@ -172,11 +172,15 @@ class Statistics(_Value, frozen=True):
 
 
 class Beats(_Value, frozen=True):
-    """Once a second: lateness of the beat in milliseconds, and what was counted since (name to amount)."""
+    """Once a second: lateness of the beat in milliseconds, what was counted since (name to amount), the share of the
+    time that the worker was at work, that part of it that went into translating codecs, and for how many directions."""
 
     late_p50: float
     late_p99: float
     counted: dict[str, int]
+    busy: float = 0.0
+    translation: float = 0.0
+    translators: int = 0
 
 
 class Closed(_Value, frozen=True):

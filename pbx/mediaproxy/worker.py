@@ -90,6 +90,9 @@ class Worker:
         self._waiting = bytearray()
         self._number = 0
         self._late: list[float] = []
+        self._idle = self._translation = 0.0  # seconds since `_reported_at`
+        self._translators: set[int] = set()
+        self._reported_at = now()
         self._reported: dict[int, int] = {}
         self._silence_told: dict[int, float] = {}
         self._buffer = bytearray(2048)
@@ -107,8 +110,10 @@ class Worker:
         beat = self._now() + BEAT
         second = beat + 1.0
         while self._running:
-            wait = beat - self._now()
-            for descriptor, events in self._poll.poll(max(0.0, wait), 256):
+            before = self._now()
+            found = self._poll.poll(max(0.0, beat - before), 256)
+            self._idle += self._now() - before
+            for descriptor, events in found:
                 try:
                     self._ready(descriptor, events)
                 except Exception:  # one packet's or command's fault must not cost a thousand calls
@@ -158,7 +163,11 @@ class Worker:
             return
         if len(source) > 2:  # IPv6 brings flow and scope as well
             source = source[:2]
-        digit = endpoint.receive(self._view, size, source, self._now(), self._counted)
+        now = self._now()
+        digit = endpoint.receive(self._view, size, source, now, self._counted)
+        if endpoint.transcoder is not None:
+            self._translation += self._now() - now
+            self._translators.add(endpoint.number)
         if digit is not None:
             self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
 
@@ -372,12 +381,22 @@ class Worker:
                 figures[number] = endpoint.figures()
             self._watch_silence(endpoint, now)
         self._tell(protocol.Statistics(figures))
-        late = sorted(self._late) or [0.0]
-        self._tell(
-            protocol.Beats(late[len(late) // 2], late[min(len(late) - 1, len(late) * 99 // 100)], dict(self._counted))
-        )
+        self._tell(self._beats(now))
         self._late.clear()
         self._counted.clear()
+        self._translators.clear()
+        self._idle, self._translation, self._reported_at = 0.0, 0.0, now
+
+    def _beats(self, now: float) -> protocol.Beats:
+        late, seconds = sorted(self._late) or [0.0], max(1e-9, now - self._reported_at)
+        return protocol.Beats(
+            late[len(late) // 2],
+            late[min(len(late) - 1, len(late) * 99 // 100)],
+            dict(self._counted),
+            max(0.0, 1.0 - self._idle / seconds),
+            self._translation / seconds,
+            len(self._translators),
+        )
 
     def _watch_silence(self, endpoint: Endpoint, now: float) -> None:
         """Tell each time that nothing has come in for another so many seconds."""

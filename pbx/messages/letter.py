@@ -1,6 +1,8 @@
 """One MESSAGE as we carry it: what goes on to a phone, whether it may wait, and how long. Pure.
 
 RFC 3428 §4 (no Contact; Expires, Date), RFC 3261 §16.6 (what a request sheds on its way), RFC 3994 (is-composing).
+
+Missing: privacy of a sender (RFC 3323), since a message is for somebody who may answer it: From stays.
 """
 
 from __future__ import annotations

@@ -68,6 +68,14 @@ def called(directory: Directory, line: Line, request: Request, caller: Caller) -
     return Resolution(last.route, (*steps, *last.steps))
 
 
+def concealed(directory: Directory, line: Line, request: Request) -> None:
+    """Put who is called in the place of our secret contact: callees, watchers and programs are shown the Request-URI,
+    and who knows the contact can call as the provider does."""
+    if _user(request.uri) == line.contact_user:
+        user = next(_candidates(line, request), line.trunk.target)
+        request.uri = str(Uri(user=user, host=directory.main_domain))
+
+
 def _candidates(line: Line, request: Request) -> Iterator[str]:
     """The numbers that may be meant, the likeliest first; the name of our own contact is none."""
     users = [_user(request.uri), request.to.uri.user]

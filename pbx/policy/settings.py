@@ -22,7 +22,10 @@ EVENTS = ("message-summary", "dialog", "presence", "reg")
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """`extensions`: option tags that a Require may name (RFC 3261 §8.2.2.3)."""
+    """`extensions`: option tags that a Require may name (RFC 3261 §8.2.2.3).
+
+    Limit: refusals that are held back, `delayed` of all sources; further failures get no answer.
+    """
 
     allowed: tuple[str, ...] = ALLOWED
     extensions: frozenset[str] = frozenset({"100rel", "gruu", "histinfo", "norefersub", "path", "replaces", "timer"})

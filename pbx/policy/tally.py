@@ -13,7 +13,10 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Tally(Generic[K]):
-    """A time begins with the first event in it. Of more than `size` keys the longest silent are forgotten."""
+    """A time begins with the first event in it.
+
+    Limit: sources or accounts whose doings are counted, `size` in each tally; the longest silent are forgotten.
+    """
 
     def __init__(self, clock: Clock, *, size: int = 4096) -> None:
         self._clock = clock

@@ -28,7 +28,7 @@ from pbx.workarounds.rows import Workarounds
 
 CountVoice = Callable[[int], Awaitable[tuple[int, int]]]
 
-MAILBOX_CODE = "*97"
+MAILBOX_CODE = "*98"
 
 _log = get_logger("pbx.presence")
 

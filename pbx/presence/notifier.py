@@ -6,6 +6,8 @@ subscribe anew (RFC 6665 §4.4.1, §4.1.3).
 
 RFC 6665 §4.2.1 (checks of a SUBSCRIBE), RFC 4662 §4 (lists).
 Missing: rates that a subscriber asks for (RFC 6446), since news are gathered at the pace of each package already.
+Missing: subscriptions that outlive a crash (RFC 6665 §4.4.1), as the next refresh of a telephone begins a new one;
+until then its lamps stand still.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The package reg: the contacts that are registered for an account, told to that account only.
 
 RFC 3680 §4 (the package), §4.10 (rate), §5 (reginfo; full and partial, versions).
+Missing: the GRUUs of a contact (RFC 5628), as a telephone is told its own in the answer to REGISTER.
 """
 
 from __future__ import annotations

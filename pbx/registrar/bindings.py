@@ -228,9 +228,17 @@ class Bindings:
         if binding.expires_at < self._due.get(key, float("inf")):
             self._due[key] = binding.expires_at
             heapq.heappush(self._heap, (binding.expires_at, *key))
+            self._tidy()
             self._wake_by(binding.expires_at)
         if before is None or (before.contact, before.flow) != (binding.contact, binding.flow):
             self._moved(binding.account_id)
+
+    def _tidy(self) -> None:
+        """Limit: entries of the heap, two for each binding and 1,000 more; phones that come and go with ever new
+        contacts would leave one behind each time, until its hour has come."""
+        if len(self._heap) > 2 * len(self._due) + 1000:
+            self._heap = [(due, *key) for key, due in self._due.items()]
+            heapq.heapify(self._heap)
 
     def drop(self, account_id: int, key: str) -> None:
         contacts = self._table.get(account_id)
@@ -239,6 +247,7 @@ class Bindings:
             self._unlink(before)
             self._health.pop((account_id, key), None)
             self._away.pop((account_id, key), None)
+            self._due.pop((account_id, key), None)
             if not contacts:
                 del self._table[account_id]
             if before is not None:

@@ -2,6 +2,10 @@
 
 Offers pass with all that they offer, at our places; answers pass with nothing in them that was not offered, and with
 the offerer's payload numbers. What cannot be passed is refused and keeps its place. RFC 3264 §5, §6, §8.
+
+Missing: a handshake where a fingerprint stands beside plain audio (RFC 8643), since one that fails would leave a call
+silent.
+Missing: facsimile over DTLS (RFC 7345), for what is relayed untouched has no keys of ours.
 """
 
 from __future__ import annotations

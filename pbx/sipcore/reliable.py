@@ -5,6 +5,8 @@ What they say and what a PRACK carries is the session's business. RFC 3262 §3 (
     us ──180 RSeq 1──> peer      repeated at T1, 3*T1, 7*T1 … for 64*T1
        <──PRACK 1 1──
        ──183 RSeq 2──>           never before the PRACK of the one before
+
+Missing: preconditions (RFC 3312), as nothing is reserved on the way of audio; who requires them gets 420.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from pbx.sipcore.sdp import Media, SessionDescription
 from pbx.sipcore.sdp_security import SUITES, Browserly, Crypto, browserly, control_address, cryptos, has_mux
 
 WEB = "UDP/TLS/RTP/SAVPF"
+TELEPHONE = "UDP/TLS/RTP/SAVP"
+"""RFC 5764 §8; of a telephone it is not known whether it takes feedback (SAVPF)."""
 
 
 class MediaSecurity(enum.Enum):
@@ -40,14 +42,15 @@ def media_security(value: object) -> MediaSecurity:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a leg's guards share: `private` signalling is encrypted, `web` is a browser; `fingerprint` is of our
-    certificate, known when there is a stream."""
+    """What a leg's guards share: `private` signalling is encrypted, `web` is a browser, `dtls` a telephone that
+    has refused what else we offer; `fingerprint` is of our certificate, known when there is a stream."""
 
     entropy: Entropy
     security: MediaSecurity
     private: bool
     web: bool
     fingerprint: Callable[[], str]
+    dtls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,11 @@ class Protection:
 
 @dataclass(slots=True)
 class _Ours:
-    """What we have said last."""
+    """What we have said last: keys, a fingerprint (then `setup` says who begins), or in an offer both."""
 
     keys: list[Crypto] = field(default_factory=list)
     mux: bool = False
     setup: str = ""
-    web: bool = False
 
 
 class SectionGuard:
@@ -93,6 +95,7 @@ class SectionGuard:
         self._ice: tuple[str, str] | None = None
         self._said = _Ours()
         self._before = Protection()
+        self._profile = ""  # under which DTLS-SRTP was agreed on
 
     @property
     def encrypted(self) -> bool:
@@ -104,8 +107,8 @@ class SectionGuard:
     def offer(self, place: tuple[str, int]) -> Guarded:
         """For an offer of ours, of an RTP section at `place`."""
         about, before = self._about, self._before
-        if before.dtls is not None or (about.web and before.srtp is None):
-            return self._offer_web(place)
+        if before.dtls is not None or ((about.web or about.dtls) and before.srtp is None):
+            return self._offer_dtls(place)
         wanted = before.srtp is not None or about.security is MediaSecurity.REQUIRED
         hoped = about.security is MediaSecurity.OPTIONAL and about.private
         if not (wanted or hoped):
@@ -113,17 +116,25 @@ class SectionGuard:
             return Guarded("RTP/AVP")
         suites = list(SUITES) if before.srtp is None else [before.srtp[0]]
         keys = [Crypto(tag, suite, self._key(suite)) for tag, suite in enumerate(_offered(suites), 1)]
-        self._said = _Ours(keys)
         # RFC 8643 §3: an opportunistic offer has the plain profile with keys in it
-        return Guarded("RTP/SAVP" if wanted else "RTP/AVP", tuple(str(key) for key in keys))
+        profile = "RTP/SAVP" if wanted else "RTP/AVP"
+        # Interop: baresip set to dtls_srtp answers keys with a fingerprint, and waits for ours (RFC 8643 §3.1)
+        both = before.srtp is None and bool(about.fingerprint())
+        self._said = _Ours(keys, setup="actpass" if both else "")
+        lines = tuple(str(key) for key in keys)
+        return Guarded(profile, (*lines, *self._fingerprint_lines("actpass")) if both else lines)
 
-    def _offer_web(self, place: tuple[str, int]) -> Guarded:
+    def _offer_dtls(self, place: tuple[str, int]) -> Guarded:
         dtls = self._before.dtls
         setup = "actpass" if dtls is None else ("active" if dtls[1] else "passive")
-        self._said = _Ours(mux=True, setup=setup, web=True)
-        lines = (f"a=fingerprint:{self._about.fingerprint()}", f"a=setup:{setup}", "a=rtcp-mux")
-        bare = self._before.dtls is not None and self._before.ice is None
-        return Guarded(WEB, lines if bare else (*lines, *self._ice_lines(place)))
+        self._said = _Ours(mux=True, setup=setup)
+        lines = (*self._fingerprint_lines(setup), "a=rtcp-mux")
+        bare = self._before.ice is None and (dtls is not None or not self._about.web)
+        profile = self._profile or (WEB if self._about.web else TELEPHONE)
+        return Guarded(profile, lines if bare else (*lines, *self._ice_lines(place)))
+
+    def _fingerprint_lines(self, setup: str) -> tuple[str, str]:
+        return f"a=fingerprint:{self._about.fingerprint()}", f"a=setup:{setup}"
 
     # --- we answer
 
@@ -133,9 +144,10 @@ class SectionGuard:
         web = browserly(description, media)
         self._said = _Ours(mux=has_mux(media))
         mux = ("a=rtcp-mux",) if self._said.mux else ()
-        if web is not None and about.security is not MediaSecurity.OFF and "TLS" in media.protocol.upper():
-            return Guarded(media.protocol, (*self._answer_web(web, place), *mux))
         keys = cryptos(media)
+        alone = media.is_encrypted and (not keys or "TLS" in media.protocol.upper())
+        if web is not None and about.security is not MediaSecurity.OFF and (alone or self._before.dtls is not None):
+            return Guarded(media.protocol, (*self._answer_web(web, place), *mux))
         if keys and about.security is not MediaSecurity.OFF:
             chosen = self._choose(keys)
             self._said.keys = [Crypto(chosen.tag, chosen.suite, self._key(chosen.suite))]
@@ -158,8 +170,8 @@ class SectionGuard:
             setup = "active" if dtls[1] else "passive"
         else:
             setup = "active" if web.setup == "passive" else "passive"
-        self._said.setup, self._said.web = setup, True
-        lines = (f"a=fingerprint:{self._about.fingerprint()}", f"a=setup:{setup}")
+        self._said.setup = setup
+        lines = self._fingerprint_lines(setup)
         return (*lines, *self._ice_lines(place)) if web.ice is not None else lines
 
     # --- both have spoken
@@ -169,20 +181,21 @@ class SectionGuard:
         said = self._said
         mux = said.mux and has_mux(media)
         control = control_address(description, media)
-        if said.web:
-            found = self._settle_web(browserly(description, media), mux)
+        srtp = self._settle_keys(said.keys, cryptos(media)) if said.keys else None
+        web = browserly(description, media) if said.setup and srtp is None else None
+        if web is not None:
+            found = self._settle_web(web, mux)
+        elif said.setup and not said.keys:
+            raise NotAcceptable("No fingerprint")
         else:
-            srtp = self._settle_keys(said.keys, cryptos(media)) if said.keys else None
             found = Protection(srtp, mux=mux, control=None if mux else control)
         wanted = media.is_encrypted or self._before.encrypted or self._about.security is MediaSecurity.REQUIRED
         if wanted and not found.encrypted:
             raise NotAcceptable("The media would not be encrypted")  # never less than was asked for
-        self._before = found
+        self._before, self._profile = found, media.protocol if found.dtls is not None else ""
         return found
 
-    def _settle_web(self, web: Browserly | None, mux: bool) -> Protection:
-        if web is None:
-            raise NotAcceptable("No fingerprint")
+    def _settle_web(self, web: Browserly, mux: bool) -> Protection:
         begin = self._said.setup == "active" or (self._said.setup == "actpass" and web.setup == "passive")
         ours = self._ice
         ice = None if web.ice is None or ours is None else (ours[0], ours[1], web.ice[0])

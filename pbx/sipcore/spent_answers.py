@@ -16,13 +16,20 @@ from pbx.sipcore.flow import Flow
 Key = tuple[str, ...]
 
 
-class SpentAnswers:
-    """Final answers to other methods than INVITE, each for `life` seconds; beyond `limit` the oldest goes early."""
+MOST_OCTETS = 256 * 1024 * 1024
+"""Limit: octets of all answers that are kept. A usual one has 500; a stranger's may repeat 16 KB of his own header."""
 
-    def __init__(self, clock: Clock, life: float, limit: int) -> None:
+
+class SpentAnswers:
+    """Final answers to other methods than INVITE, each for `life` seconds; beyond `limit` answers, or `octets` of them
+    in all, the oldest go early."""
+
+    def __init__(self, clock: Clock, life: float, limit: int, octets: int = MOST_OCTETS) -> None:
         self._clock = clock
         self._life = life
         self._limit = limit
+        self._most_octets = octets
+        self._octets = 0
         self._answers: dict[Key, tuple[Flow, bytes]] = {}
         self._queue: deque[tuple[float, Key]] = deque()
         self._timer: Timer | None = None
@@ -38,8 +45,9 @@ class SpentAnswers:
         """Keep an answer that has just been sent; a key comes once in its life."""
         self._answers[key] = flow, data
         self._queue.append((self._clock.now() + self._life, key))
-        if len(self._queue) > self._limit:
-            del self._answers[self._queue.popleft()[1]]
+        self._octets += len(data)
+        while len(self._queue) > self._limit or self._octets > self._most_octets:
+            self._forget_oldest()
         if self._timer is None:
             self._timer = self._clock.call_later(self._life, self._sweep)
 
@@ -47,7 +55,11 @@ class SpentAnswers:
         """Forget what is due, and sleep until the next one; a little late, so that one waking serves many."""
         now = self._clock.now()
         while self._queue and self._queue[0][0] <= now:
-            del self._answers[self._queue.popleft()[1]]
+            self._forget_oldest()
         self._timer = None
         if self._queue:
             self._timer = self._clock.call_later(max(self._queue[0][0] - now, self._life / 64), self._sweep)
+
+    def _forget_oldest(self) -> None:
+        _, data = self._answers.pop(self._queue.popleft()[1])
+        self._octets -= len(data)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from base.clock import Clock
 from base.entropy import Entropy
 from base.metrics import Metrics
+from pbx.sipcore.by_flow import ByFlow
 from pbx.sipcore.client_transaction import ClientState, ClientTransaction
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import MAGIC
@@ -29,9 +30,11 @@ RETRY_AFTER = "10"
 class TransactionLayer:
     """All transactions of one SIP stack.
 
-    `limit` bounds the server transactions, and four times it the answers kept, and so what strangers can fill. `mark`
-    stands behind the magic cookie of our branches, so that policy can see our own Via below the top one and tell a loop
-    (RFC 3261 §16.3 step 4).
+    Limit: server transactions `limit`, and four times as many answers kept; so much can strangers fill, at 16 KB of
+    header each. Beyond, a request gets 503 with Retry-After.
+
+    `mark` stands behind the magic cookie of our branches, so that policy can see our own Via below the top one and tell
+    a loop (RFC 3261 §16.3 step 4).
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class TransactionLayer:
         self._servers: dict[Key, ServerTransaction] = {}
         self._spent = SpentAnswers(clock, self.timers.give_up, 4 * limit)
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
+        self._servers_by_flow: ByFlow[ServerTransaction] = ByFlow()
+        self._clients_by_flow: ByFlow[ClientTransaction] = ByFlow()
         self.to_source: Callable[[Request, Flow], bool] = lambda _request, _flow: False
         """Whether answers go to where a request came from, against RFC 3261 §18.2.2."""
 
@@ -82,8 +87,11 @@ class TransactionLayer:
         branch = self._cookie + self.entropy.token(12)
         sent = request.copy()
         sent.insert_first("Via", self.via(flow, branch))
-        transaction = ClientTransaction(self, (branch, request.method), sent, flow, user)
+        return self._start(ClientTransaction(self, (branch, request.method), sent, flow, user))
+
+    def _start(self, transaction: ClientTransaction) -> ClientTransaction:
         self._clients[transaction.key] = transaction
+        self._clients_by_flow.add(transaction.flow, transaction)
         transaction.start()
         return transaction
 
@@ -108,11 +116,11 @@ class TransactionLayer:
 
     def transport_error(self, flow: Flow, *, answerable: bool = False) -> None:
         """Nothing can be sent by this flow any more; `answerable` when answers may find another way (§18.2.2)."""
-        for client in [each for each in self._clients.values() if each.flow == flow]:
+        for client in self._clients_by_flow.of(flow):
             client.transport_failed()
         if answerable:
             return
-        for server in [each for each in self._servers.values() if each.flow == flow]:
+        for server in self._servers_by_flow.of(flow):
             server.transport_failed()
 
     # --- what the transactions ask (transaction_ports.Host) ----------------------------------------------------------
@@ -121,16 +129,14 @@ class TransactionLayer:
         self._transport.send(flow, data)
 
     def send_cancel(self, invite: ClientTransaction, cancel: Request) -> None:
-        key = (invite.key[0], "CANCEL")
-        transaction = ClientTransaction(self, key, cancel, invite.flow, _Unheard())
-        self._clients[key] = transaction
-        transaction.start()
+        self._start(ClientTransaction(self, (invite.key[0], "CANCEL"), cancel, invite.flow, _Unheard()))
 
     def on_ack(self, request: Request, flow: Flow) -> None:
         self._core.on_ack(request, flow)
 
     def client_ended(self, transaction: ClientTransaction) -> None:
         del self._clients[transaction.key]
+        self._clients_by_flow.remove(transaction.flow, transaction)
 
     def server_answered(self, transaction: ServerTransaction, answer: bytes) -> None:
         if not transaction.flow.reliable:  # RFC 3261 §17.2.2: Timer J is 0 on reliable transports
@@ -138,6 +144,7 @@ class TransactionLayer:
 
     def server_ended(self, transaction: ServerTransaction) -> None:
         del self._servers[transaction.key]
+        self._servers_by_flow.remove(transaction.flow, transaction)
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -156,7 +163,7 @@ class TransactionLayer:
             back = flow
         server = self._servers.get(key)
         if server is not None:
-            server.receive_again(back)
+            self._repeated(server, back)
             return
         spent = self._spent.get(key)
         if spent is not None:
@@ -170,11 +177,19 @@ class TransactionLayer:
             return
         server = ServerTransaction(self, key, request, back)
         self._servers[key] = server
+        self._servers_by_flow.add(back, server)
         server.start()
         if request.method == "CANCEL":
             self._cancel(server, key)
         else:
             self._core.on_request(server)
+
+    def _repeated(self, server: ServerTransaction, back: Flow) -> None:
+        """The same request again; the answers go to where it came from last."""
+        if server.flow != back:
+            self._servers_by_flow.remove(server.flow, server)
+            self._servers_by_flow.add(back, server)
+        server.receive_again(back)
 
     def _cancel(self, cancel: ServerTransaction, key: Key) -> None:
         """RFC 3261 §9.2: answered here, whatever becomes of the INVITE."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
+from base import wildcards
 from directory import names
 from directory.model import Address
 
@@ -28,9 +28,4 @@ def fits(address: Address, patterns: Iterable[str]) -> bool:
     """Whether one of the patterns describes the address."""
     local = plain(address.local)
     full = f"{local}@{address.domain.lower()}"
-    return any(_compiled(pattern).fullmatch(full if "@" in pattern else local) for pattern in patterns)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.strip().lower().split("*")), re.DOTALL)
+    return any(wildcards.fits(full if "@" in pattern else local, pattern.strip().lower()) for pattern in patterns)

@@ -12,7 +12,10 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Recent(Generic[K]):
-    """How often each key came within `window` seconds of its first time. Of more than `size` keys the oldest go."""
+    """How often each key came within `window` seconds of its first time.
+
+    Limit: keys of one memory of recent events, `size`; the oldest go.
+    """
 
     def __init__(self, clock: Clock, *, window: float, size: int = 4096) -> None:
         self._clock = clock

@@ -26,6 +26,7 @@ MOST_TARGETS = 8
 """Limit: places that one request may be tried at."""
 PENALTY = 60.0
 REMEMBERED = 1024
+"""Limit: places that are remembered to have failed, and as many that were given out last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ KERNEL_BUFFER = 4 * 1024 * 1024
 _FORCED = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}
 """SO_RCVBUFFORCE and SO_SNDBUFFORCE (socket(7)): beyond the system's ceiling, where we may."""
 CACHED_NAMES = 512
+"""Limit: host names whose addresses are remembered."""
 NAME_LIFE = 60.0
 LOOK_UP_LIMIT = 5.0
 CONNECT_LIMIT = 10.0

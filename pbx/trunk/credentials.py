@@ -2,6 +2,9 @@
 
 A password that was refused is not sent again: a challenge that follows an answered one, without `stale`, means that it
 is wrong. RFC 3261 §22.2 and §22.3, RFC 7616 §3.3, RFC 8760 §2.4 (the strongest that we can).
+
+Missing: an answer to a challenge within a call (RFC 3261 §22.2 for re-INVITE and BYE), as carriers ask at REGISTER
+and INVITE.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ class Line:
         return self.registration.service_route
 
     @property
-    def host(self) -> str:
-        """The address of the provider's server that we registered with; empty before."""
-        return "" if self._flow is None else self._flow.remote[0]
+    def server(self) -> tuple[str, int] | None:
+        """Address and port of the provider's server that we registered with; None before."""
+        return None if self._flow is None else self._flow.remote
 
     @property
     def password(self) -> str:

@@ -127,13 +127,14 @@ class Trunks:
 
     def sending(self, request: Request, flow: Flow) -> Line | None:
         """The trunk that a request outside dialogs comes from: it names our secret contact, which only the provider
-        knows, or comes from the server that we are registered with. Never by its From."""
+        knows, or comes from address and port of the server that we are registered with: other telephones may be
+        behind the same address. Never by its From."""
         try:
             user = Uri.parse(request.uri).user
         except SipSyntaxError:
             user = ""
         for line in self._lines.values():
-            if user == line.contact_user or (line.host == flow.remote[0] and line.up):
+            if user == line.contact_user or (line.server == flow.remote and line.up):
                 return line
         return None
 

@@ -44,6 +44,15 @@ def test_a_language_goes_before_the_root_and_falls_back_to_it(environment: Envir
     assert environment.find_sound("old", language="fr") is not None
 
 
+def test_files_that_come_and_go_are_forgotten(environment: Environment) -> None:
+    for number in range(50):
+        environment.put(f"sound{number}.wav", b"sound")
+        assert environment.find(f"sound{number}.wav") is not None
+        environment.remove(f"sound{number}.wav")
+    assert environment.find("sound0.wav") is None
+    assert len(environment._folders._digests) <= 1
+
+
 def test_near_hides_far_until_removed(environment: Environment) -> None:
     environment.put("welcome.wav", b"server")
     environment.put("welcome.wav", b"domain", domain="One.example")

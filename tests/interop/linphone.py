@@ -25,6 +25,7 @@ sip_tcp_port=-1
 sip_tls_port=-1
 use_ipv6=0
 media_encryption={encryption}
+media_encryption_mandatory={mandatory}
 default_proxy=0
 [rtp]
 audio_rtp_port=20000-30000
@@ -66,12 +67,14 @@ class Linphone:
             print(f"--- {self._name}", *self._log().splitlines()[-60:], sep="\n")
 
     async def start(self, site: Everywhere, password: str, *, transport: str = "udp", encryption: str = "none") -> None:
-        """Start, and register. `encryption`: `none`, `srtp`, `dtls`."""
+        """Start, and register. `encryption`: `none`, `srtp`, `dtls` (and nothing else)."""
         (self._folder / ".local/share/linphone").mkdir(parents=True)
         configuration = self._folder / "configuration"
         proxy = f"sip:{site.host}:{site.sip_port};transport={transport}"
         settings = {"name": self._name, "domain": DOMAIN, "password": password, "proxy": proxy}
-        configuration.write_text(_CONFIGURATION.format(encryption=encryption, **settings))
+        configuration.write_text(
+            _CONFIGURATION.format(encryption=encryption, mandatory=int(encryption == "dtls"), **settings)
+        )
         self._process = await asyncio.create_subprocess_exec(
             "linphonec", "-c", str(configuration), "-d", "5", "-l", str(self._folder / "log"),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,

@@ -98,6 +98,19 @@ async def test_every_transport_and_encryption(
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_dtls_srtp_is_offered_to_it_where_encryption_is_optional(
+    site: Everywhere, tone: Tone, tmp_path: Path, transport: str
+) -> None:
+    """By UDP it refuses plain audio, and is asked again; by TLS it is offered keys with a fingerprint."""
+    bob = await site.phone("bob", await site.password("bob"))
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    async with alice, bob:
+        await alice.start(site, await site.password("alice"), transport=transport, encryption="dtls_srtp")
+        await talk(alice, bob, tone, tmp_path, alice_calls=False)
+
+
+@pytest.mark.proof
 @pytest.mark.parametrize("codec", ["g722", "gsm", "opus"])
 async def test_its_codecs_reach_the_programs_and_each_other(
     site: Everywhere, tone: Tone, tmp_path: Path, codec: str

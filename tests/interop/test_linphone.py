@@ -26,7 +26,7 @@ def proof(*values: object) -> object:
     [
         ("tcp", "srtp", True),
         *(proof(way, how, who) for way in ("udp", "tcp") for how in ("none", "srtp") for who in (True, False)),
-        proof("tcp", "dtls", True),
+        *(proof("tcp", "dtls", who) for who in (True, False)),
     ],
 )
 async def test_it_types_an_extension_and_both_hear_each_other(

@@ -117,9 +117,4 @@ async def conversation(alice: TestPhone, bob: TestPhone, folder: Path) -> AsyncI
 
 async def hold_and_resume(talk: Conversation) -> None:
     """Alice holds the call, bob hears of it, and she takes it back: two re-INVITEs through every router."""
-    since = len(talk.alice.events)
-    await talk.alice.hold(talk.call)
-    await talk.alice.wait("media", where=lambda event: not event["active"], since=since)
-    since = len(talk.alice.events)
-    await talk.alice.resume(talk.call)
-    await talk.alice.wait("media", where=lambda event: bool(event["active"]), since=since)
+    await talk.alice.hold_and_resume(talk.call)

@@ -1,4 +1,23 @@
-"""Scenes: two telephones that know nothing of routers talk through each kind of them, both ways, measured by tones."""
+"""Scenes: two telephones that know nothing of routers talk through each kind of them, both ways, measured by tones.
+
+What stands in the way, how it is made (`world`), and where it is tried; calls are ended by us on both sides here, and
+proxied with relayed audio in `test_proxied`. That each router is what it is called: `test_kinds`.
+
+    port-restricted, symmetric    masquerade, fully-random           test_two_homes…, test_homes_behind_routers…
+    full cone, restricted cone    DNAT to all, to a dynamic set      test_two_homes…, test_homes_behind_routers…
+    two telephones of one home    one router, no hairpin             test_two_telephones_of_one_home_talk
+    double NAT                    a router behind a router           test_a_router_behind_a_router
+    SIP helper of the kernel      nf_nat_sip, where there is one     test_a_router_that_meddles_with_sip
+    another address in a call     the outer address is changed       test_a_router_gets_another_address… (two)
+    loss                          random drop in the router          test_lossy: a tenth of all packets
+    reorder, duplicates           a relay in user space              test_lossy: datagrams that overtake each other
+    a router that forgets         conntrack timeout of 3 s           test_keepalive
+    the server behind a router    full cone, `[nat] public`          test_lan_wan: a server … has two names
+    a server with two legs        LAN and outside                    test_lan_wan: the office talks with a home
+    T.38, MSRP                    private addresses, no kernel       tests/pbx/b2bua/test_media_through_nat
+
+Where the kernel lacks namespaces these are skipped, and the virtual network stands in (`conftest`).
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Five minutes of mixed calls: at the end the server and its media worker hold no more memory and files than after the
-warm-up."""
+"""Five minutes of mixed traffic: at the end the server and its media worker hold no more memory and files than after
+the warm-up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.proof.test_crash import one_caller
-from tests.scenes.site import Site
+from tests.proof.visitors import OpenSite, visit
 from tests.scenes.test_hostile import counter
 from tests.scenes.test_sipp import BOB_PORT, Sipp, callee, caller, canceller, let_register, ringing_callee
 
@@ -48,8 +48,9 @@ def files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def one_round(site: Site, sipp: Sipp, alice: str) -> int:
-    """About 130 calls of all kinds; how many."""
+async def one_round(site: OpenSite, sipp: Sipp, alice: str) -> int:
+    """About 130 calls of all kinds, and visitors before them; how many calls."""
+    assert set(await visit(site, alice)) <= {200, 202}
     await sipp.run(caller("alice", alice, "600", 300), "-r", "20", calls=40)
     await sipp.run(caller("alice", alice, "200", 800), "-r", "20", calls=20)
     async with sipp.serving(callee(20), BOB_PORT, 40):
@@ -60,7 +61,7 @@ async def one_round(site: Site, sipp: Sipp, alice: str) -> int:
     return 124
 
 
-async def rest(site: Site) -> None:
+async def rest(site: OpenSite) -> None:
     """Wait until transactions and dialogs have run out."""
     async with asyncio.timeout(120):
         while await counter(site, "calls.legs") or await counter(site, "media.streams"):
@@ -68,10 +69,11 @@ async def rest(site: Site) -> None:
 
 
 async def test_memory_and_files_end_where_they_began(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with Site(tmp_path / "site") as site:
+    async with OpenSite(tmp_path / "site") as site:
         sipp = Sipp(site, tmp_path)
         alice = await site.password("alice")
         await let_register(site, sipp, "carol", await site.add("carol", "203"))  # bob, who is away, gets the messages
+        await site.add("erin", "204")
         for _ in range(ROUNDS_BEFORE):
             await one_round(site, sipp, alice)
         await rest(site)

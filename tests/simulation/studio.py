@@ -259,6 +259,12 @@ class VirtualStudio:
     def loaded(self) -> int:
         return len(self.open_streams)
 
+    def room(self) -> bool:
+        return True
+
+    def translates(self, under_way: int) -> bool:
+        return True
+
     def die(self) -> None:
         """The media worker dies with all streams that it holds."""
         for stream in list(self.open_streams.values()):

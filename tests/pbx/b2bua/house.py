@@ -113,6 +113,8 @@ class Studio:
 
     def __init__(self) -> None:
         self.streams: list[Stream] = []
+        self.full = False
+        self.translations = 10
 
     async def open(self, listener: MediaListener, *, ipv6: bool = False, tcp: bool = False) -> Stream:
         await asyncio.sleep(0)
@@ -122,6 +124,12 @@ class Studio:
 
     def loaded(self) -> int:
         return sum(1 for stream in self.streams if not stream.closed)
+
+    def room(self) -> bool:
+        return not self.full
+
+    def translates(self, under_way: int) -> bool:
+        return under_way < self.translations
 
 
 class Town:

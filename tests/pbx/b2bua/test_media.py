@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
+import pytest
+
 from pbx.sipcore.sdp import SessionDescription
-from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, House, Phone, Stream
+from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, PEOPLE, House, Phone, Stream
 
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\r\n"
 
@@ -113,11 +115,79 @@ async def test_phones_without_a_common_codec_are_asked_again() -> None:
         assert (near.settings.codec, far.settings.codec) == (9, 8)
 
 
-async def test_a_second_refusal_is_the_caller_s() -> None:
+FINGERPRINT = "a=fingerprint:sha-256 " + ":".join(["CD"] * 32)
+
+
+@pytest.mark.parametrize("security", ["optional", "required"])
+async def test_a_telephone_that_takes_nothing_else_is_asked_with_dtls_srtp(security: str) -> None:
+    """After our codecs: without ICE, and with those codecs still there."""
+    async with House() as house:
+        house.town.settings[BOB.id, "MediaSecurity"] = security
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="9 101"))
+        profile = "RTP/SAVP" if security == "required" else "RTP/AVP"
+        for _ in range(2):
+            invite = await bob.request("INVITE")
+            assert sections(invite.body) == [("audio", True, profile)]
+            bob.answer(invite, 488)
+            await bob.request("ACK")
+        third = await bob.request("INVITE")
+        assert sections(third.body) == [("audio", True, "UDP/TLS/RTP/SAVP")]
+        assert b"a=setup:actpass" in third.body
+        assert b"a=ice" not in third.body
+        assert b"a=crypto" not in third.body
+        offered = SessionDescription.parse(third.body).audio
+        assert offered is not None
+        assert {"G722/8000", "PCMU/8000"} <= set(offered.payload_types.values())
+        bob.answer(
+            third, 200, body(bob, f"m=audio 5000 UDP/TLS/RTP/SAVP 9\r\n{FINGERPRINT}\r\na=setup:active\r\na=rtcp-mux")
+        )
+        answered = await alice.response(200)
+        assert sections(answered.body) == [("audio", True, "RTP/AVP")]
+        assert b"a=fingerprint" not in answered.body
+        alice.send("ACK")
+        await bob.request("ACK")
+        bob.takes(third)
+        near, far = joined(house, "audio")
+        assert near.settings is not None
+        assert far.settings is not None
+        assert near.settings.dtls is None
+        assert far.settings.dtls is not None
+        assert far.settings.mux
+        alice.send("INVITE", alice.sdp(direction="sendonly", codecs="9 101"))
+        assert sections((await bob.request("INVITE")).body) == [("audio", True, "UDP/TLS/RTP/SAVP")]
+
+
+@pytest.mark.parametrize("name", ["alice", "bob"])
+async def test_who_is_set_to_off_is_not_asked_with_dtls_srtp(name: str) -> None:
+    """The last refusal is the caller's."""
+    async with House() as house:
+        house.town.settings[PEOPLE[name].id, "MediaSecurity"] = "off"
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        for _ in range(2):
+            bob.answer(await bob.request("INVITE"), 488)
+        await alice.response(488)
+
+
+async def test_codecs_that_we_do_not_translate_leave_the_handshake_to_ask_for() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="18 101"))
+        bob.answer(await bob.request("INVITE"), 488)
+        await bob.request("ACK")
+        second = await bob.request("INVITE")
+        assert sections(second.body) == [("audio", True, "UDP/TLS/RTP/SAVP")]
+        assert b" UDP/TLS/RTP/SAVP 18 101\r\n" in second.body
+        bob.answer(second, 606)
+        await alice.response(606)
+
+
+async def test_a_third_refusal_is_the_caller_s() -> None:
     async with House() as house:
         alice, bob = house.phone(ALICE), house.phone(BOB)
         alice.call(f"sip:bob@{DOMAIN}", alice.sdp())
-        for _ in range(2):
+        for _ in range(3):
             bob.answer(await bob.request("INVITE"), 488)
         await alice.response(488)
 

@@ -156,7 +156,7 @@ async def test_help_is_called_whatever_is_locked() -> None:
             alice.call(f"sip:{OUT}")
             await alice.response(403)
             alice.send("ACK")
-            house.town.resolve = _emergency  # type: ignore[method-assign]
+            house.town.resolve = emergency  # type: ignore[method-assign]
             again = house.phone(ALICE, registered=False)
             again.call(f"sip:112@{DOMAIN}")
             invite = await far.request("INVITE")
@@ -167,7 +167,7 @@ async def test_help_is_called_whatever_is_locked() -> None:
             assert guard.asked == []
 
 
-def _emergency(address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
+def emergency(address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
     return Resolution(ForeignRoute(Address("112", GATEWAY), emergency=True))
 
 

@@ -122,6 +122,26 @@ async def test_a_party_that_nobody_takes_back_is_hung_up() -> None:
         assert not house.board.live()
 
 
+@pytest.mark.parametrize("as_the_telephone_names_it", [False, True])
+async def test_nobody_is_led_into_the_call_of_others(as_the_telephone_names_it: bool) -> None:
+    """Who watches a line knows the tags of its calls (RFC 4235); they give him no right to them."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        friend = house.phone(ALICE, registered=False)
+        await connected(house, friend, carol)  # a call of alice's and carol's
+        await connected(house, alice, bob)
+        tags = (friend.remote_to.partition(";tag=")[2], friend.tag)
+        ours, theirs = reversed(tags) if as_the_telephone_names_it else tags
+        replaces = f"{friend.call_id}%3Bto-tag%3D{ours}%3Bfrom-tag%3D{theirs}"
+        bob.send("REFER", Refer_To=f"<sip:alice@{DOMAIN}?Replaces={replaces}>")
+        await bob.response(202, "REFER")
+        while not (notify := await bob.request("NOTIFY")).body.startswith(b"SIP/2.0 403"):
+            bob.answer(notify, 200)
+        bob.answer(notify, 200)
+        assert not [each for each in (*friend.inbox, *carol.inbox) if each.is_request]
+        assert house.metrics.value("calls.replaces.denied") == 1
+
+
 async def test_no_news_for_who_wants_none() -> None:
     """RFC 4488 §4."""
     async with House() as house:

@@ -127,7 +127,8 @@ def sine(frequency: float, seconds: float, law: Law = Law.ULAW) -> bytes:
 
 
 def settings(remote: tuple[str, int], codec: int = 0, **more: object) -> StreamSettings:
-    return StreamSettings(remote, codec, dict(NAMES), dtmf=101, **more)  # type: ignore[arg-type]
+    chosen = {"payload_types": dict(NAMES), "dtmf": 101, **more}
+    return StreamSettings(remote, codec, **chosen)  # type: ignore[arg-type]
 
 
 def clip(path: Path) -> Clip:

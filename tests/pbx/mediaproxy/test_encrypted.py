@@ -209,6 +209,43 @@ async def test_rtp_and_rtcp_on_two_ports_have_a_handshake_each() -> None:
     assert figures.far_lost == 3
 
 
+async def test_who_has_another_certificate_than_was_said_is_never_heard() -> None:
+    """RFC 5763 §5: the handshake fails, no keys come of it, and what he sends under any keys or none is dropped."""
+    honest, forger = Identity(), Identity()
+    async with engine() as media:
+        stream, other = await media.open(Ear()), await media.open(Ear())
+        thief, phone = await FakePhone.make(), await FakePhone.make()
+        named = DtlsPeer((tuple(honest.fingerprint.split()),), client=False)  # type: ignore[arg-type]
+        stream.configure(settings(thief.address, dtls=named, mux=True))
+        other.configure(settings(phone.address))
+        stream.connect(other)
+        shaking = Handshake(forger, DtlsPeer((tuple(stream.fingerprint.split()),), client=True))  # type: ignore[arg-type]
+        waiting, taken = shaking.begin(), 0
+        while waiting and shaking.keys is None:
+            for datagram in waiting:
+                thief.transport.sendto(datagram, stream.local)
+            taken += 1
+            waiting = shaking.receive((await thief.wait(taken))[-1])
+        for datagram in waiting:  # his last flight, with the certificate
+            thief.transport.sendto(datagram, stream.local)
+        keys = shaking.keys
+        sealer = None if keys is None else Sealer(keys.suite, keys.send)
+        for number in range(10):
+            packet = rtp.build(0, number, number * 160, 7, sine(440, 0.02))
+            thief.transport.sendto(packet, stream.local)
+            if sealer is not None and (sealed := sealer.seal(packet)) is not None:
+                thief.transport.sendto(sealed, stream.local)
+        for _ in range(10):
+            phone.send(other.local, sine(620, 0.02))
+        other.tone(440, 5)
+        await phone.wait(5)  # the worker has come past all of that
+        assert not any(0x80 <= data[0] <= 0xBF for data in thief.got)  # RFC 7983 §7: RTP, encrypted or not
+        figures = await stream.close()
+        assert figures.packets_received == 0
+        thief.close()
+        phone.close()
+
+
 async def shake_hands(phone: FakePhone, to: tuple[str, int], identity: Identity, fingerprint: str) -> SrtpKeys:
     """As the client of one handshake; returns its keys."""
     handshake = Handshake(identity, DtlsPeer((tuple(fingerprint.split()),), client=True))  # type: ignore[arg-type]

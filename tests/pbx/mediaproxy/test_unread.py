@@ -35,6 +35,29 @@ async def test_datagrams_go_both_ways_unchanged_and_strangers_nowhere(carriage: 
             each.close()
 
 
+@pytest.mark.parametrize("carriage", ["rtp", "raw"])
+async def test_both_behind_routers_are_found_by_what_they_send(carriage: str) -> None:
+    """They name private addresses; the guess is the host of their signalling, and their routers change the ports."""
+    async with engine() as media:
+        phones = await FakePhone.make(), await FakePhone.make()
+        streams = await media.open(Ear()), await media.open(Ear())
+        for stream in streams:
+            said = StreamSettings(("10.255.255.1", 4000), 0, {}, carriage=carriage, guess=(ADDRESS, 4000))  # type: ignore[arg-type]
+            stream.configure(said)
+        streams[0].connect(streams[1])
+        head = rtp.build(97, 5, 90000, 77, b"") if carriage == "rtp" else b"\x00\x07fax"
+        async with asyncio.timeout(5):
+            while not (phones[0].got and phones[1].got):
+                for phone, stream, word in zip(phones, streams, (b"there", b"back"), strict=True):
+                    phone.transport.sendto(head + word, stream.local)
+                await asyncio.sleep(0.01)
+        assert set(phones[0].got) == {head + b"back"}
+        assert set(phones[1].got) == {head + b"there"}
+        assert set(phones[0].sources) == {streams[0].local}
+        for each in phones:
+            each.close()
+
+
 async def test_octets_over_tcp_go_through_the_ports_that_were_named() -> None:
     async with engine() as media:
         heard: list[bytes] = []

@@ -42,7 +42,7 @@ def test_subscribe_gets_200_and_a_notify_at_once(target: str) -> None:
         assert (response.status, response.get("Expires")) == (200, "3600")
         notify = await phone.next_request(1)
         assert lamp(notify) == ("active", "Voice-Message: 2/5 (0/0)")
-        assert notify.body.startswith(b"Messages-Waiting: yes\r\nMessage-Account: sip:*97@")
+        assert notify.body.startswith(b"Messages-Waiting: yes\r\nMessage-Account: sip:*98@")
         assert notify.to_tag == (response.from_tag)
         assert notify.from_tag == response.to_tag
 

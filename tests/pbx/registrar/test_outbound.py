@@ -160,5 +160,22 @@ def test_who_does_not_come_back_is_given_up() -> None:
     simulate(scene())
 
 
+def test_phones_that_come_and_go_leave_nothing_to_expire() -> None:
+    """Each registers a contact of its own for a long time, and takes it back at once."""
+    clock = ManualClock()
+    bindings = Bindings(clock)
+    stays = replace(register(outbound(1), flow(1)).put[0], key="stays", expires_at=clock.wall() + 9000)
+    bindings.put(stays)
+    for number in range(20_000):
+        bindings.put(replace(stays, key=f"goes {number}", flow=flow(2 + number), expires_at=clock.wall() + 7200))
+        bindings.drop(7, f"goes {number}")
+    assert len(bindings._heap) < 1100
+    assert len(bindings._due) == 1
+    clock.advance(7300)
+    assert [each.key for each in bindings.contacts(7)] == ["stays"]
+    clock.advance(1800)
+    assert len(bindings) == len(bindings._heap) == 0
+
+
 def _lasting(binding: Binding) -> Binding:
     return replace(binding, expires_at=9e12)

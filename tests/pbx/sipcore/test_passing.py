@@ -13,7 +13,7 @@ from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.passing import Outlet, numbers_of, passed_answer, passed_offer, relayable
 from pbx.sipcore.sdp import Origin, SessionDescription
 from pbx.sipcore.sdp_security import Crypto, browserly, cryptos
-from pbx.sipcore.section_guard import Circumstances, MediaSecurity, SectionGuard
+from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, SectionGuard
 
 US = Origin("-", 7, 1, "198.51.100.1")
 PRINT = "sha-256 " + ":".join(["AB"] * 32)
@@ -196,7 +196,48 @@ def test_a_session_that_is_encrypted_never_becomes_plain() -> None:
 )
 def test_what_is_offered_follows_the_setting(security: MediaSecurity, private: bool, protocol: str, keys: int) -> None:
     said = guard(security, private=private).offer(PLACE)
-    assert (said.protocol, len(said.lines)) == (protocol, keys)
+    assert (said.protocol, sum(line.startswith("a=crypto:") for line in said.lines)) == (protocol, keys)
+    assert said.lines[keys:] == ((f"a=fingerprint:{PRINT}", "a=setup:actpass") if keys else ())
+
+
+@pytest.mark.parametrize("security", [MediaSecurity.OPTIONAL, MediaSecurity.REQUIRED])
+def test_an_offer_of_keys_may_be_answered_with_a_fingerprint(security: MediaSecurity) -> None:
+    """RFC 8643 §3.1: more than one kind of keying is offered; the answer's profile stays."""
+    mine = guard(security, private=True)
+    protocol = mine.offer(PLACE).protocol
+    theirs = audio(protocol, f"a=fingerprint:{PRINT}", "a=setup:active")
+    found = mine.settle(theirs, theirs.media[0])
+    assert (found.srtp, found.dtls) == (None, ((("sha-256", PRINT.split()[1]),), False))
+    again = mine.offer(PLACE)
+    assert again.protocol == protocol
+    assert again.lines == (f"a=fingerprint:{PRINT}", "a=setup:passive", "a=rtcp-mux")
+    mine.answer(theirs, theirs.media[0], PLACE)  # a re-INVITE of theirs, whatever its profile
+    assert mine.settle(theirs, theirs.media[0]).dtls == found.dtls
+
+
+def test_keys_in_the_answer_go_before_a_fingerprint() -> None:
+    mine = guard(MediaSecurity.REQUIRED)
+    mine.offer(PLACE)
+    key = KEY.format(1, "AES_CM_128_HMAC_SHA1_80")
+    theirs = audio("RTP/SAVP", key, f"a=fingerprint:{PRINT}", "a=setup:active")
+    found = mine.settle(theirs, theirs.media[0])
+    assert found.srtp is not None
+    assert found.dtls is None
+    assert not any("fingerprint" in line for line in mine.offer(PLACE).lines)
+
+
+def test_a_telephone_that_has_refused_the_rest_is_offered_a_handshake_alone() -> None:
+    mine = SectionGuard(Circumstances(SeededEntropy(3), MediaSecurity.OPTIONAL, False, False, lambda: PRINT, dtls=True))
+    said = mine.offer(PLACE)
+    assert said == Guarded("UDP/TLS/RTP/SAVP", (f"a=fingerprint:{PRINT}", "a=setup:actpass", "a=rtcp-mux"))
+    bare = audio("UDP/TLS/RTP/SAVP")
+    with pytest.raises(NotAcceptable):
+        mine.settle(bare, bare.media[0])
+    theirs = audio("UDP/TLS/RTP/SAVP", f"a=fingerprint:{PRINT}", "a=setup:passive")
+    found = mine.settle(theirs, theirs.media[0])
+    assert found.dtls is not None
+    assert found.dtls[1]
+    assert found.ice is None
 
 
 @pytest.mark.parametrize("security", [MediaSecurity.OFF, MediaSecurity.OPTIONAL])

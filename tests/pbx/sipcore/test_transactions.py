@@ -13,6 +13,7 @@ from base.metrics import Metrics
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse
+from pbx.sipcore.spent_answers import SpentAnswers
 from pbx.sipcore.transactions import (
     Cause,
     ClientState,
@@ -75,8 +76,9 @@ class World:
         return [_short(message) for message in self.taken()]
 
     def is_empty(self) -> bool:
-        counts = (self.layer.server_count, self.layer.client_count, self.layer.spent_count, self.clock.pending)
-        return not any(counts)
+        layer = self.layer
+        counts = (layer.server_count, layer.client_count, layer.spent_count, self.clock.pending)
+        return not any((*counts, len(layer._servers_by_flow), len(layer._clients_by_flow)))
 
 
 class User:
@@ -300,6 +302,34 @@ def test_a_lost_flow_fails_what_waits_on_it() -> None:
     world.layer.transport_error(TCP)
     assert (user.heard, other.heard) == (["transport"], [])
     assert (world.layer.client_count, world.layer.server_count) == (1, 0)
+
+
+def test_a_lost_flow_is_told_only_to_who_goes_by_it_now() -> None:
+    """A router moves the sender while the telephone rings (RFC 3581 §4): the former flow concerns nobody any more."""
+    world, moved = World(), Flow("udp", UDP.local, ("192.0.2.7", 6060))
+    ringing = server(world)
+    world.receive(request("INVITE"), moved)
+    assert len(world.requests) == 1
+    world.layer.transport_error(UDP)
+    assert (world.layer.server_count, ringing.flow) == (1, moved)
+    world.layer.transport_error(moved)
+    assert world.is_empty()
+
+
+def test_answers_that_are_kept_are_bounded_in_number_and_in_octets() -> None:
+    clock = ManualClock()
+    kept = SpentAnswers(clock, 32.0, 10, octets=1000)
+    for number in range(30):
+        kept.put((f"small {number}",), UDP, bytes(10))
+    assert len(kept) == 10
+    for number in range(30):
+        kept.put((f"large {number}",), UDP, bytes(300))
+    assert len(kept) == 3
+    assert kept.get(("large 29",)) is not None
+    kept.put(("small again",), UDP, bytes(100))
+    assert len(kept) == 4
+    clock.advance(40.0)
+    assert (len(kept), clock.pending) == (0, 0)
 
 
 def test_a_response_to_another_method_of_the_branch_is_a_stray() -> None:

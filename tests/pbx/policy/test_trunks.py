@@ -1,0 +1,90 @@
+"""Which calls are a trunk's, and what of it is shown to others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from base.clock import ManualClock
+from base.entropy import SeededEntropy
+from base.metrics import Metrics
+from base.storage.inline import InlineDatabases
+from directory.secrets import Keyring
+from pbx.policy.inbound import concealed
+from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request
+from pbx.sipcore.transaction_ports import ClientUser
+from pbx.sipcore.uri import Uri
+from pbx.trunk.line import Line
+from pbx.trunk.model import Trunk
+from pbx.trunk.trunks import Trunks
+from tests.directory.fixtures import DOMAIN, demo_directory
+
+SERVER = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.7", 5060))
+BEHIND_IT = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
+
+
+@dataclass
+class Stack:
+    """A provider that is found and never answers."""
+
+    async def flow_to(self, uri: Uri) -> Flow:
+        return SERVER
+
+    def request(self, request: Request, flow: Flow, user: ClientUser) -> object:
+        return None
+
+    def contact_for(self, flow: Flow, user: str = "") -> Uri:
+        return Uri(host="192.0.2.1", port=5060)
+
+
+def invite(uri: str) -> Request:
+    request = Request("INVITE", uri)
+    request.add("To", f"<{uri}>")
+    return request
+
+
+async def a_line(trunks: Trunks) -> Line:
+    await trunks.start()
+    await trunks.put(Trunk("home", "provider.example", user="4930", registers=False, target="alice"), "x")
+    line = trunks.line("home")
+    line.connect()
+    assert line._way is not None
+    await line._way
+    return line
+
+
+@pytest.fixture
+def databases() -> InlineDatabases:
+    return InlineDatabases()
+
+
+async def test_only_the_provider_s_server_is_the_provider(databases: InlineDatabases) -> None:
+    """A telephone behind the provider's address must prove who it is."""
+    database = await databases.main()
+    trunks = Trunks(ManualClock(), SeededEntropy(1), Metrics(), Stack(), database, Keyring(b"k" * 32, SeededEntropy(2)))
+    line = await a_line(trunks)
+    assert trunks.sending(invite(f"sip:201@{DOMAIN}"), SERVER) is line
+    assert trunks.sending(invite(f"sip:201@{DOMAIN}"), BEHIND_IT) is None
+    assert trunks.sending(invite(f"sip:{line.contact_user}@192.0.2.1"), BEHIND_IT) is line
+    databases.discard()
+
+
+async def test_nobody_else_is_shown_the_secret_contact(databases: InlineDatabases) -> None:
+    """History-Info, dialog packages and programs tell the Request-URI."""
+    database = await databases.main()
+    trunks = Trunks(ManualClock(), SeededEntropy(1), Metrics(), Stack(), database, Keyring(b"k" * 32, SeededEntropy(2)))
+    line = await a_line(trunks)
+    async with demo_directory() as directory:
+        request = invite(f"sip:{line.contact_user}@192.0.2.1")
+        concealed(directory, line, request)
+        assert request.uri == f"sip:alice@{DOMAIN}"
+        request = invite(f"sip:{line.contact_user}@192.0.2.1")
+        request.set("To", "<sip:4930123@provider.example>")
+        concealed(directory, line, request)
+        assert request.uri == f"sip:4930123@{DOMAIN}"
+        request = invite("sip:4930123@192.0.2.1")
+        concealed(directory, line, request)
+        assert request.uri == "sip:4930123@192.0.2.1"
+    databases.discard()
