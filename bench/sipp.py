@@ -29,6 +29,10 @@ _TIMES = '<ResponseTimeRepartition value="5, 10, 20, 50, 100, 500"/>\n'
 
 
 _OK = "SIP/2.0 200 OK\n"
+_REFUSED = (
+    '<recv response="503" optional="true" next="1" counter="2"><action>'
+    '<ereg regexp="[0-9]+" search_in="hdr" header="Retry-After:" check_it="true" assign_to="1"/></action></recv>\n'
+)
 
 
 def _send(text: str, *, again: bool = False) -> str:
@@ -77,8 +81,8 @@ def registration(account: str, contact: str, password: str) -> str:
     return f"{account};{contact};[authentication username={account} password={password}]"
 
 
-def calling() -> str:
-    """INVITE to the number of `-s`, ACK, a pause (`-d`), BYE."""
+def calling(*, refusals: bool = False) -> str:
+    """INVITE to the number of `-s`, ACK, a pause (`-d`), BYE. With `refusals` a 503 with Retry-After is no failure."""
     sender, to = "sip:bench@[local_ip]:[local_port]", "<sip:[service]@[remote_ip]:[remote_port]>"
     contact = "Contact: <sip:bench@[local_ip]:[local_port]>\n"
     whom = "sip:[service]@[remote_ip]:[remote_port]"
@@ -87,14 +91,26 @@ def calling() -> str:
     ack = _request("ACK", "[next_url]", 1, inside, sender=sender, to=f"{to}[peer_tag_param]")
     bye = _request("BYE", "[next_url]", 2, inside, sender=sender, to=f"{to}[peer_tag_param]")
     maybe = 'optional="true"'
+    refused = _request("ACK", whom, 1, _EMPTY, sender=sender, to=f"{to}[peer_tag_param]")
     return _scenario(
         _send(invite, again=True),
         *(_status(number, maybe) for number in (100, 180, 183)),
+        _REFUSED if refusals else "",
         _status(200, 'rrs="true"'),
         _send(ack),
         "<pause/>\n",
         _send(bye, again=True),
-        _status(200),
+        *(_after_refusal(refused) if refusals else (_status(200),)),
+    )
+
+
+def _after_refusal(ack: str) -> Sequence[str]:
+    """The end of a call that came about, and of one that was refused."""
+    return (
+        _status(200, 'counter="1"', 'next="2"'),
+        '<label id="1"/>\n',
+        _send(ack.replace("[branch]", "[branch-2]")),  # RFC 3261 §17.1.1.3
+        '<label id="2"/>\n<Reference variables="1"/>\n',
     )
 
 
@@ -128,12 +144,17 @@ def installed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run went. `rate` is calls a second as it really was."""
+    """How a run went. `rate` is calls a second as it really was; `completed` and `refused` are what `successful` is
+    made of; `window` is how long in seconds calls were begun, `pace` how many were completed a second meanwhile."""
 
     successful: int
     failed: int
     retransmissions: int
     rate: float
+    completed: int
+    refused: int
+    window: float
+    pace: float
 
 
 class Sipp:
@@ -176,9 +197,30 @@ class Sipp:
         path = Path(self._folder.name) / "statistics.csv"
         if not path.exists():
             raise RuntimeError((Path(self._folder.name) / "errors").read_text(errors="replace")[-1000:])
-        last = list(csv.DictReader(path.open(), delimiter=";"))[-1]
+        rows = list(csv.DictReader(path.read_text().splitlines(), delimiter=";"))
+        last = rows[-1]
         successful = int(last["SuccessfulCall(C)"])
-        return Outcome(successful, int(last["FailedCall(C)"]), int(last["Retransmissions(C)"]), successful / seconds)
+        return Outcome(
+            successful,
+            int(last["FailedCall(C)"]),
+            int(last["Retransmissions(C)"]),
+            successful / seconds,
+            int(last.get("GenericCounter1(C)", successful)),
+            int(last.get("GenericCounter2(C)", 0)),
+            *_begun(rows),
+        )
+
+
+def _begun(rows: Sequence[dict[str, str]]) -> tuple[float, float]:
+    """Seconds in which the calls were begun, and how many were completed in each: as of the last look at which some
+    were still to come, for what is completed after that is no measure of the load."""
+    wanted = int(rows[-1]["TotalCallCreated"])
+    for row in reversed(rows):
+        created = int(row["TotalCallCreated"])
+        if 0 < created < wanted:
+            begun, now = (float(row[name].split("\t")[-1]) for name in ("StartTime", "CurrentTime"))
+            return (now - begun) * wanted / created, int(row.get("GenericCounter1(C)", 0)) / (now - begun)
+    return 0.0, 0.0
 
 
 def free_port(host: str) -> int:

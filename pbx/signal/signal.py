@@ -41,7 +41,7 @@ from pbx.signal.node import Node, NodeState
 class Limits:
     """Bounds of one Signal, in seconds and in numbers."""
 
-    ring: float = 180.0  # Limit: RFC 3261 §16.6 step 11, Timer C is more than three minutes for a proxy
+    ring: float = 185.0  # Limit: RFC 3261 §16.6 step 11, Timer C is more than three minutes for a proxy
     drain: float = 2.0  # Limit: how long a timed redirect waits for the finals of what it cancelled
     redirects: int = 10
     branches: int = 50

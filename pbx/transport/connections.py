@@ -65,9 +65,12 @@ class Connection:
         self.opened = self.heard = now
         self.partial_since: float | None = None
         self.spoken = False
+        self._garbled = False
         self._framer = WholeMessages() if flow.transport in ("ws", "wss") else StreamFramer()
 
     def received(self, data: bytes) -> None:
+        if self._garbled:
+            return
         now = self._owner.now()
         events = self._framer.feed(data)
         self.heard = now
@@ -76,24 +79,33 @@ class Connection:
         elif self.partial_since is None:
             self.partial_since = now
         for event in events:
-            self._handle(event)
+            if not self._garbled:
+                self._handle(event)
 
     def _handle(self, event: Request | Response | SipSyntaxError | Ping | Broken) -> None:
         match event:
             case Ping():
                 self._owner.pong(self.flow)
             case Broken():
-                self._owner.refused(event.error, self.flow)
-                self.stream.close()
+                self._refuse(event.error)
             case SipSyntaxError():
                 # RFC 4475 §3.1.2: the end of the message was known, yet who sends garbage is not kept
-                self._owner.refused(event, self.flow)
-                self.stream.close()
+                self._refuse(event)
             case _:
                 if not self.spoken:
                     self.spoken = True
                     self._owner.alias(self, event)
                 self._owner.received(event, self.flow)
+
+    def _refuse(self, error: SipSyntaxError) -> None:
+        """Hear no more, and hang up once what came before is answered."""
+        self._garbled = True
+
+        def hang_up() -> None:
+            self._owner.refused(error, self.flow)
+            self.stream.close()
+
+        self._owner.soon(hang_up)
 
     def ended(self) -> None:
         self._owner.drop(self)
@@ -228,7 +240,11 @@ class Connections:
         def answer() -> None:
             self.send(flow, PONG)
 
-        self._clock.call_later(0.0, answer)
+        self.soon(answer)
+
+    def soon(self, act: Callable[[], None]) -> None:
+        """Do it after what has come so far was handed on."""
+        self._clock.call_later(0.0, act)
 
     async def close(self) -> None:
         """Let what is written leave; who does not take it within `LINGER` seconds is cut off."""

@@ -70,7 +70,7 @@ async def test_accounts(terminal: Terminal) -> None:
     listed = json.loads(await terminal.type("account", "list", "--json"))
     assert [row["name"] for row in listed] == ["alice", "bob", "carol", "pbx", "postmaster"]
     assert listed[2]["aliases"] == ["203"]
-    assert ["carol", "tandem.test", "203", "no"] in [
+    assert ["carol", "tandem.test", "203", "no", "no"] in [
         line.split() for line in (await terminal.type("account", "list")).splitlines()
     ]
     await terminal.type("account", "password", "carol", "pw-10")
