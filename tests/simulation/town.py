@@ -40,7 +40,7 @@ STUCK = 200.0
 LONGEST = 12_600.0
 """Seconds after which whoever is still in a call has been forgotten there by the server."""
 PATIENT = 14_400.0
-"""Seconds that somebody who is called talks at most; more than `LONGEST`, so that he does not hide a BYE that never came."""
+"""Seconds that somebody who is called talks at most: over `LONGEST`, so as not to hide a BYE that never came."""
 AFTERMATH = 40.0
 """Seconds after something has befallen the town in which calls are still shaped by it (64*T1 and a little)."""
 
