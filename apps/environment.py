@@ -69,7 +69,7 @@ class Folders:
                 names = sorted(entry.name for entry in entries if _NAME.fullmatch(entry.name) and entry.is_file())
             listing.files = {name.lower(): folder / name for name in names[:MAX_FILES]}
             listing.changed = changed
-            self._forget_gone(folder, set(entries))
+            self._forget_gone(folder, {folder / name for name in names})
         return listing.files
 
     def _forget_gone(self, folder: Path, present: set[Path]) -> None:
