@@ -117,12 +117,12 @@ class ProxyBranch:
 
     def discard(self) -> None:
         """RFC 3261 §16.7 step 5: a proxy passes on every 2xx; the caller ends the one too many. A caller who has had a
-        refusal takes none any more: then we end it."""
+        refusal takes none any more: then we end it. Its audio has no place here from now on."""
         if self._transaction.takes_success:
             self.pass_back()
         else:
-            self._drop_anchor()
             self._hang_up()
+        self._drop_anchor()
 
     def _hang_up(self) -> None:
         """Accept the answer in the caller's place, and end the call (RFC 3261 §13.2.2.4)."""

@@ -118,7 +118,7 @@ class ProxyOrigin:
         watch = SilenceWatch(
             exchange.clock,
             patience,
-            lambda: None if anchors is None else anchors.heard(call_id),
+            lambda: None if anchors is None else anchors.heard(call_id, tag),
             lambda: over("", "no RTP"),
         )
         watch.start()

@@ -212,10 +212,11 @@ class Anchors:
             self._table.pop(call_id, None)
         await anchor.close()
 
-    def heard(self, call_id: str) -> tuple[int, ...] | None:
-        """What has come from the parties of an answered call; None where nothing has to, or none of it through us."""
-        counts = [anchor.heard() for anchor in self._table.get(call_id, ())]
-        return next((each for each in counts if each is not None), None)
+    def heard(self, call_id: str, tag: str) -> tuple[int, ...] | None:
+        """What has come from the parties of an answered call, whose callee has that tag; None where nothing has to, or
+        none of it through us. Other telephones that rang may still have places here."""
+        winner = next((anchor for anchor in self._table.get(call_id, ()) if tag in anchor.callee_tags), None)
+        return None if winner is None else winner.heard()
 
     async def release(self, call_id: str) -> None:
         """The call is over."""

@@ -15,6 +15,8 @@ STAY = {
     1014: "a proxied phone answered a caller who had been refused: nobody hung up on it, and its ports stayed taken",
     20042: "a server that stopped broke off the closing of streams that an answer to its last CANCEL had begun",
     1302: "a call through the proxy could not be ended when one phone had lost its connection and made another",
+    3000072: "a proxied call was taken for silent by the place of a phone that had lost the fork",
+    3000166: "a phone that answered after the voicemail kept its place for audio for ever",
     1000028: "our telephone hung up before the ACK (RFC 3261 §15), and the BYE overtook the 200",
 }
 """Seeds that have found a fault, whosever it was. They stay, though what a seed means moves with what is drawn."""
