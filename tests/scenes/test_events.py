@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.scenes.site import DOMAIN, Site
@@ -50,6 +52,9 @@ async def test_a_message_goes_at_once_or_waits_for_a_phone_and_for_a_restart(sit
         async with bob:
             await bob.wait("message", where=lambda e: e["text"] == "drei ü")
             assert [e["text"] for e in bob.events if e["event"] == "message"] == ["one", "two", "drei ü"]
+            async with asyncio.timeout(10):  # until the last one is known to have arrived, a new one waits behind it
+                while (await site.listing("status"))["pbx.messages.accounts_waited_for"]:
+                    await asyncio.sleep(0.1)
             assert (await alice.message(target, "four"))["status"] == 200
             got = await bob.wait("message", where=lambda e: e["text"] == "four")
             assert f"alice@{DOMAIN}" in got["sender"]
