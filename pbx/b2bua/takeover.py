@@ -1,7 +1,7 @@
 """A newcomer takes the place of one party of a call: by attended transfer, or by an INVITE with Replaces.
 
-Nothing is lost when it fails: the one who is to be replaced is hung up only when the newcomer and whoever stays, a party
-or a program, have agreed on their audio. Who may is decided before. RFC 3891 §3, RFC 5589 §7.
+Nothing is lost when it fails: the one who is to be replaced is hung up only when the newcomer and whoever stays, be it
+a program, have agreed on their audio. Who may is decided before. RFC 3891 §3, RFC 5589 §7.
 
     connected newcomer    re-INVITE ──> newcomer, then re-INVITE ──> who stays
     his INVITE            re-INVITE ──> who stays, then 200 ──> newcomer; without an offer the other way round
