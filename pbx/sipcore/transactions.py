@@ -218,7 +218,7 @@ class TransactionLayer:
 
 
 def _key(request: Request) -> Key:
-    """What RFC 3261 §17.2.3 compares, and the Call-ID and the tag of From; an ACK has the key of its INVITE, a CANCEL but
+    """What RFC 3261 §17.2.3 compares, Call-ID and the tag of From; an ACK has the key of its INVITE, a CANCEL too but
     for the method, which comes last.
 
     Deviation: RFC 3261 §17.2.3 compares only branch, sent-by and method. Some telephones draw the same branches after
