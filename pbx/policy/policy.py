@@ -268,7 +268,7 @@ class Policy:
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal) -> None:
         self._metrics.count(f"sip.refused.{refusal.status}")
-        transaction.reply(refusal.status, refusal.reason, refusal.headers)
+        transaction.refuse(refusal.status, refusal.reason, refusal.headers)
 
     def _challenge(self, transaction: ServerTransaction, realm: str, proof: Unproven, *, proxy: bool) -> None:
         self._watch.challenged(transaction.flow)

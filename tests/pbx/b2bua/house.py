@@ -206,6 +206,8 @@ class Book:
     def __init__(self) -> None:
         self.records: list[CallRecord] = []
 
+    def opened(self, record: CallRecord) -> None: ...
+
     def write(self, record: CallRecord) -> None:
         self.records.append(record)
 
