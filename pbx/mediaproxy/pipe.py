@@ -69,7 +69,8 @@ class Pipe:
         if other is self or self._peer is other:
             return
         for side in (self, other):
-            side.disconnect()
+            if side._peer is not None:  # who has connected already stays
+                side.disconnect()
         self._peer, other._peer = other, self
         self._go_on()
         other._go_on()

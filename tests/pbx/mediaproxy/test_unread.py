@@ -114,6 +114,23 @@ async def test_two_that_connect_to_us_meet_also_when_one_is_quicker_than_its_ans
             writer.close()
 
 
+async def test_who_connects_before_we_have_joined_the_two_stays() -> None:
+    async with engine() as media:
+        near, far = await media.open(Ear(), tcp=True), await media.open(Ear(), tcp=True)
+        for each in (near, far):
+            each.configure(StreamSettings((ADDRESS, 9), 0, {}, carriage="raw"))
+        ways = [await asyncio.open_connection(*each.local, local_addr=(ADDRESS, 0)) for each in (near, far)]
+        for each in (near, far):  # a second one is turned away when the first has been let in
+            reader, writer = await asyncio.open_connection(*each.local, local_addr=(ADDRESS, 0))
+            assert await reader.read() == b""
+            writer.close()
+        near.connect(far)
+        ways[0][1].write(b"there")
+        await reads(far, ways[1][0], b"there")
+        for _, writer in ways:
+            writer.close()
+
+
 async def test_two_that_wait_for_us_are_both_reached() -> None:
     """Each is passive: we connect to both; a private address named from outside is looked for where it comes from."""
     async with engine() as media:
