@@ -182,7 +182,7 @@ class House:
                 lambda host: self.directory.local_domain(host) is not None,
             ),
         )
-        self.book = CallBook(self.database, metrics)
+        self.book = CallBook(self.database, clock, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)

@@ -210,6 +210,8 @@ class Book:
     def __init__(self) -> None:
         self.records: list[CallRecord] = []
 
+    def opened(self, record: CallRecord) -> None: ...
+
     def write(self, record: CallRecord) -> None:
         self.records.append(record)
 
@@ -229,8 +231,9 @@ class Core:
         elif request.method == "INVITE":
             uri = Uri.parse(request.uri)
             account = PEOPLE.get(request.from_.uri.user)
-            trusted = request.from_.uri.host == "carrier.test"
-            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted)
+            trunk = self._house.trunks.get(request.from_.uri.host, "")
+            trusted = request.from_.uri.host == "carrier.test" or bool(trunk)
+            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted, trunk=trunk)
             services = uri.params.get("services") != "no"
             where = self._house.town.resolve(Address(uri.user, uri.host), caller=caller, services=services)
             board.invite(transaction, caller, where)
@@ -291,6 +294,8 @@ class House:
         self.board.attach_proxy(self.proxy)
         self.stack.attach(Core(self))
         self._phones = 0
+        self.trunks: dict[str, str] = {}
+        """The trunks that calls are of, by the host of their From."""
 
     async def __aenter__(self) -> House:
         await self.stack.start()
