@@ -1,7 +1,7 @@
 """A party on its way to new company: the call that is placed for it, and what becomes of it when nobody answers.
 
-Who asked for it and how he is told is `referral`'s business. The party stays with its holder until somebody answers, and
-hears ringing instead of him while telephones ring.
+Who asked for it and how he is told is `referral`'s business. The party stays with its holder until somebody answers,
+and hears ringing instead of him while telephones ring.
 
     answered                   the two are joined, the holder lets go
     refused                    nothing changes

@@ -84,7 +84,7 @@ async def test_the_party_hears_ringing_until_the_target_answers(status: int) -> 
 
 
 async def held_and_sent_to_carol(house: House) -> tuple[Phone, Phone, Phone, Request, Request]:
-    """Bob holds Alice so that she may hear nothing; Carol's telephone rings; with her INVITE, and the offer to Alice."""
+    """Bob holds Alice so that she may hear nothing; Carol's telephone rings. Her INVITE, and the offer to Alice."""
     house.exchange.sound = lambda name, account: Clip(Path(name), name)
     alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
     await connected(house, alice, bob)
@@ -101,7 +101,7 @@ async def held_and_sent_to_carol(house: House) -> tuple[Phone, Phone, Phone, Req
 
 async def test_a_party_on_hold_is_offered_our_audio_and_put_back_on_hold() -> None:
     async with House() as house:
-        alice, bob, carol, rung, offer = await held_and_sent_to_carol(house)
+        alice, _, carol, rung, offer = await held_and_sent_to_carol(house)
         assert b"a=sendrecv" in offer.body
         alice.answer(offer, 200, alice.sdp())
         await alice.request("ACK")
