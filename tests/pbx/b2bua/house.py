@@ -334,6 +334,9 @@ class House:
 class Phone:
     """A phone in the hands of the test: it sends what it is told, and shows what came, each message once."""
 
+    patience = 3.0
+    """Seconds that it waits for a message."""
+
     def __init__(self, network: MemoryNetwork, account: Account, host: str) -> None:
         self.account = account
         self.local = (host, 5060)
@@ -361,7 +364,7 @@ class Phone:
 
     async def _wait(self, wanted: Callable[[Message], bool], what: str) -> Message:
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(self.patience):
                 while True:
                     for message in self._inbox:
                         if wanted(message):
