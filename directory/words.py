@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from directory.model import AccountRoute, Address, ForeignRoute, GroupRoute, ProgramRoute, Route, UnknownRoute
+from directory.model import (
+    AccountRoute,
+    Address,
+    ForeignRoute,
+    GroupRoute,
+    NullRoute,
+    ProgramRoute,
+    Route,
+    UnknownRoute,
+)
 
 
 def describe(route: Route) -> tuple[str, str]:
@@ -19,3 +28,5 @@ def describe(route: Route) -> tuple[str, str]:
             return "foreign", str(address)
         case UnknownRoute(Address() as address):
             return "unknown", str(address)
+        case NullRoute(Address() as address):
+            return "null", f"{address} (taken, and thrown away)"
