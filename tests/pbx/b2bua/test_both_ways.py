@@ -336,7 +336,7 @@ async def test_a_strict_router_behind_us(way: str) -> None:
 
 @pytest.mark.parametrize("web", [True, False])
 async def test_a_telephone_that_calls_a_browser_among_others_goes_through_us(web: bool) -> None:
-    """With call features off the INVITE is passed on, unless a browser could not take what it offers (RFC 8827 §6.5)."""
+    """With call features off the INVITE is passed on, unless a browser could not take its offer (RFC 8827 §6.5)."""
     async with House() as house:
         alice = house.phone(ALICE)
         desk, other = bobs(house, "proxy", 2)
