@@ -1,7 +1,7 @@
 """A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back.
 
-Deviation: a call to a `sips:` address rings telephones that did not register by TLS as well (RFC 5630 §5.3), since a
-refusal would only take from the caller what he reaches by `sip:`.
+Deviation: a call to a `sips:` address that leaves by a trunk goes by whatever transport the trunk has (RFC 5630 §5.3),
+since there the telephone network begins.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class PhoneBranch:
         target = self._branch.target
         if self._tried and isinstance(target, Device):
             other = self._exchange.phones.other_flow(target.account.id, self._tried, self._instance)
-            if other is None:
+            if other is None or not other.fits(self._call.record.dialled):
                 raise Failure("unavailable", "No other flow")
             return device(target.account, other)
         place = await where(self._exchange, target, self._call.record.dialled)
@@ -270,7 +270,7 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
     match target:
         case Device(account, contact):
             binding = await exchange.phones.reach(account.id, contact)
-            if binding is None:
+            if binding is None or not binding.fits(dialled):
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
         case Foreign(route) if (line := exchange.trunks.leading_to(route.address.domain)) is not None:

@@ -22,3 +22,8 @@ class Flow:
     def reliable(self) -> bool:
         """True where the transport itself retransmits (RFC 3261 §17)."""
         return self.transport != "udp"
+
+    @property
+    def secure(self) -> bool:
+        """True where TLS is between us and the peer: what a `sips:` address asks for (RFC 3261 §26.2.2)."""
+        return self.transport in ("tls", "wss")
