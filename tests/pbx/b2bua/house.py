@@ -227,8 +227,9 @@ class Core:
         elif request.method == "INVITE":
             uri = Uri.parse(request.uri)
             account = PEOPLE.get(request.from_.uri.user)
-            trusted = request.from_.uri.host == "carrier.test"
-            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted)
+            trunk = self._house.trunks.get(request.from_.uri.host, "")
+            trusted = request.from_.uri.host == "carrier.test" or bool(trunk)
+            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted, trunk=trunk)
             services = uri.params.get("services") != "no"
             where = self._house.town.resolve(Address(uri.user, uri.host), caller=caller, services=services)
             board.invite(transaction, caller, where)
@@ -289,6 +290,8 @@ class House:
         self.board.attach_proxy(self.proxy)
         self.stack.attach(Core(self))
         self._phones = 0
+        self.trunks: dict[str, str] = {}
+        """The trunks that calls are of, by the host of their From."""
 
     async def __aenter__(self) -> House:
         await self.stack.start()
@@ -327,6 +330,9 @@ class House:
 class Phone:
     """A phone in the hands of the test: it sends what it is told, and shows what came, each message once."""
 
+    patience = 3.0
+    """Seconds that it waits for a message."""
+
     def __init__(self, network: MemoryNetwork, account: Account, host: str) -> None:
         self.account = account
         self.local = (host, 5060)
@@ -354,7 +360,7 @@ class Phone:
 
     async def _wait(self, wanted: Callable[[Message], bool], what: str) -> Message:
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(self.patience):
                 while True:
                     for message in self._inbox:
                         if wanted(message):
