@@ -16,7 +16,16 @@ from typing import Any, Protocol, assert_never
 from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
-from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, ProgramRoute, Resolution, UnknownRoute
+from directory.model import (
+    AccountRoute,
+    Caller,
+    ForeignRoute,
+    GroupRoute,
+    NullRoute,
+    ProgramRoute,
+    Resolution,
+    UnknownRoute,
+)
 from pbx.proxy.anchors import Anchor, Anchors
 from pbx.proxy.concealed import conceal, is_concealed, reveal
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
@@ -107,7 +116,7 @@ class Proxy:
                 self.fork(transaction, targets)
             case ForeignRoute(address):
                 self._spawn(self._relay(transaction, foreign_uri(address, transaction.request.uri)))
-            case ProgramRoute() | GroupRoute():
+            case ProgramRoute() | GroupRoute() | NullRoute():
                 transaction.reply(480)
             case UnknownRoute():
                 transaction.reply(404)
