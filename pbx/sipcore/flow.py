@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Flow:
     """Where a message came from, and so the way back.
 
-    `transport` is `udp` or `tcp` (later `tls`, `ws`, `wss`); `local` and `remote` are (address, port);
+    `transport` is `udp`, `tcp`, `tls`, `ws` or `wss`; `local` and `remote` are (address, port);
     `connection` numbers a stream connection and is 0 for datagrams.
     """
 
@@ -27,3 +27,8 @@ class Flow:
     def secure(self) -> bool:
         """True where TLS is between us and the peer: what a `sips:` address asks for (RFC 3261 §26.2.2)."""
         return self.transport in ("tls", "wss")
+
+    @property
+    def web(self) -> bool:
+        """A browser's (RFC 7118): it takes no media but DTLS-SRTP with ICE."""
+        return self.transport in ("ws", "wss")
