@@ -16,6 +16,7 @@ from directory.model import (
     Caller,
     ForeignRoute,
     GroupRoute,
+    NullRoute,
     ProgramRoute,
     Route,
     UnknownRoute,
@@ -104,6 +105,8 @@ def describe(route: Route) -> tuple[str, str]:
             return "foreign", str(address)
         case UnknownRoute(Address() as address):
             return "unknown", str(address)
+        case NullRoute(Address() as address):
+            return "null", f"{address} (taken, and thrown away)"
 
 
 ACTS = (

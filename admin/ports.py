@@ -63,6 +63,7 @@ class CallRow:
     duration: int = 0  # seconds
     ended_by: str = ""  # caller, callee, server
     codec: str = ""
+    cause: str = ""  # of its end, in words
 
 
 @dataclass(frozen=True, slots=True)

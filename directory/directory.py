@@ -15,7 +15,7 @@ from base.values.text import format_value, parse_value
 from directory import names, settings
 from directory.groups import Groups, member_list
 from directory.image import Owner
-from directory.model import Account, Address, Caller, CallRule, Resolution, Use
+from directory.model import Account, AccountRoute, Address, Caller, CallRule, Resolution, Use
 from directory.network import Fixed, Network, NetworkSettings
 from directory.resolver import Resolver
 from directory.router.lint import Surroundings, Warning_, lint
@@ -162,6 +162,12 @@ class Directory:
         """By name or alias, whatever the case; `domain` as `local_domain` gave it."""
         name = self._image.names.get((domain, local.lower()))
         return None if name is None else self.account(name.object_id)
+
+    def login(self, local: str, host: str) -> Account | None:
+        """Whose login `local@host` is: the Router leads it as it does calls and mail."""
+        stranger = Caller("")
+        route = self.resolve(Address(local, host.lower()), caller=stranger, services=False, use=Use.ACCESS).route
+        return route.account if isinstance(route, AccountRoute) else None
 
     def accounts(self, domain: str | None = None) -> tuple[Account, ...]:
         """All accounts, of one domain or of all, in the order of their names."""

@@ -128,8 +128,7 @@ class Passwords:
 
     async def authenticate(self, user: str, password: str) -> Account | None:
         local, _, host = user.rpartition("@") if "@" in user else (user, "", self._directory.main_domain)
-        domain = self._directory.local_domain(host)
-        account = self._directory.find_account(domain, local) if domain is not None else None
+        account = self._directory.login(local, host)
         right = self._directory.check_password(NOBODY if account is None else account.id, password)
         return account if right else None
 

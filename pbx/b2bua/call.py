@@ -191,6 +191,7 @@ class Call:
             case Foreign(route=abroad):
                 record.callee = str(abroad.address)
                 self.outside.connected(branch, abroad)
+        self.exchange.records.opened(record.close(record.answered))
         _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
         if not isinstance(branch.target, Program):
             self.origin.connect(self, self._runners[branch])

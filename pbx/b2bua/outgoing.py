@@ -13,11 +13,12 @@ from pbx.b2bua.leg import Leg, LegOwner
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.proving import Prover
 from pbx.sipcore.reliable import EXTENSION, is_reliable
 from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import ALLOW, SUPPORTED
-from pbx.sipcore.session_uac import OutgoingInvite, Prover
+from pbx.sipcore.session_uac import OutgoingInvite
 from pbx.sipcore.uri import NameAddress
 from pbx.workarounds.kinds import Workaround
 

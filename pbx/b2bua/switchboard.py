@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, AccountRoute, Address, Caller, ForeignRoute, Resolution, Route, UnknownRoute
+from directory.model import (
+    Account,
+    AccountRoute,
+    Address,
+    Caller,
+    ForeignRoute,
+    NullRoute,
+    Resolution,
+    Route,
+    UnknownRoute,
+)
 from pbx.b2bua.asserted import complete, recorded
 from pbx.b2bua.bodies import unreadable
 from pbx.b2bua.call import Call, new_call
@@ -172,7 +182,7 @@ class Switchboard:
 
     def _crowded(self, route: Route) -> bool:
         """The media worker has no room for a call that needs a stream; emergency calls are let in always."""
-        if isinstance(route, UnknownRoute) or (isinstance(route, ForeignRoute) and route.emergency):
+        if isinstance(route, UnknownRoute | NullRoute) or (isinstance(route, ForeignRoute) and route.emergency):
             return False
         return not self.exchange.media.room()
 
@@ -187,7 +197,7 @@ class Switchboard:
             await self._open_and_begin(call, leg, route)
 
     async def _open_and_begin(self, call: Call, leg: IncomingLeg, route: Route) -> None:
-        if not isinstance(route, UnknownRoute):
+        if not isinstance(route, UnknownRoute | NullRoute):
             try:
                 await leg.open()
                 await leg.prepare(leg.theirs)

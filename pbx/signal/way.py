@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, ProgramRoute, Route, UnknownRoute
+from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, NullRoute, ProgramRoute, Route, UnknownRoute
 
 
 class WayKind(enum.Enum):
@@ -33,7 +33,7 @@ def choose(method: str, caller: Caller, route: Route, features: bool, trunk: boo
     match route:
         case ProgramRoute():
             return Way(WayKind.B2BUA, "a program answers")
-        case GroupRoute() | UnknownRoute():
+        case GroupRoute() | UnknownRoute() | NullRoute():
             return Way(WayKind.B2BUA, "served here")
         case AccountRoute() if features:
             return Way(WayKind.B2BUA, "call features are on")

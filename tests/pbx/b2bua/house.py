@@ -62,6 +62,7 @@ class Stream:
         self.closed = False
         self.heard = 0
         self.played: list[str] = []
+        self.playing = ""
 
     fingerprint = "sha-256 " + ":".join(["AB"] * 32)
 
@@ -72,6 +73,7 @@ class Stream:
         self.disconnect()
         other.disconnect()
         self.other, other.other = other, self
+        self.playing = other.playing = ""
 
     def disconnect(self) -> None:
         if self.other is not None:
@@ -83,6 +85,7 @@ class Stream:
 
     def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
         self.played.append(clip.digest)
+        self.playing = clip.digest
         return len(self.played)
 
     def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
@@ -90,6 +93,7 @@ class Stream:
         return len(self.played)
 
     def stop(self) -> float:
+        self.playing = ""
         return 0.0
 
     def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
@@ -206,6 +210,8 @@ class Book:
     def __init__(self) -> None:
         self.records: list[CallRecord] = []
 
+    def opened(self, record: CallRecord) -> None: ...
+
     def write(self, record: CallRecord) -> None:
         self.records.append(record)
 
@@ -225,8 +231,9 @@ class Core:
         elif request.method == "INVITE":
             uri = Uri.parse(request.uri)
             account = PEOPLE.get(request.from_.uri.user)
-            trusted = request.from_.uri.host == "carrier.test"
-            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted)
+            trunk = self._house.trunks.get(request.from_.uri.host, "")
+            trusted = request.from_.uri.host == "carrier.test" or bool(trunk)
+            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted, trunk=trunk)
             services = uri.params.get("services") != "no"
             where = self._house.town.resolve(Address(uri.user, uri.host), caller=caller, services=services)
             board.invite(transaction, caller, where)
@@ -288,6 +295,8 @@ class House:
         self.board.attach_proxy(self.proxy)
         self.stack.attach(Core(self))
         self._phones = 0
+        self.trunks: dict[str, str] = {}
+        """The trunks that calls are of, by the host of their From."""
 
     async def __aenter__(self) -> House:
         await self.stack.start()
@@ -326,6 +335,9 @@ class House:
 class Phone:
     """A phone in the hands of the test: it sends what it is told, and shows what came, each message once."""
 
+    patience = 20.0
+    """Seconds that it waits for a message."""
+
     def __init__(self, network: MemoryNetwork, account: Account, host: str) -> None:
         self.account = account
         self.local = (host, 5060)
@@ -353,7 +365,7 @@ class Phone:
 
     async def _wait(self, wanted: Callable[[Message], bool], what: str) -> Message:
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(self.patience):
                 while True:
                     for message in self._inbox:
                         if wanted(message):
