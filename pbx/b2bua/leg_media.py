@@ -30,6 +30,7 @@ from pbx.sipcore.passing import (
     Outlet,
     bundled,
     guarded,
+    in_place,
     is_datagrams,
     numbers_of,
     passed_answer,
@@ -204,11 +205,12 @@ class LegMedia:
     def studio_offer(self) -> SessionDescription:
         """An offer for a program's own voice."""
         place = self.place(self.stream)
-        made = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
-        said = self._guard(0).offer(place)
+        alone = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
+        made, at = in_place(alone, self.ours, self._numbers)
+        said = self._guard(at).offer(place)
         if self.web:
-            said = Guarded(said.protocol, ("a=mid:0", *said.lines))
-        self.ours = bundled(self._guarded(made, 0, said))
+            said = Guarded(said.protocol, (f"a=mid:{at}", *said.lines))
+        self.ours = bundled(self._guarded(made, at, said))
         self._remember()
         return self.ours
 
@@ -243,7 +245,7 @@ class LegMedia:
     @property
     def web(self) -> bool:
         """A browser: it reached us by WebSocket (RFC 7118), and takes nothing but DTLS-SRTP."""
-        return self._party.flow.transport in ("ws", "wss")
+        return self._party.flow.web
 
     def _guard(self, at: int) -> SectionGuard:
         guard = self._guards.get(at)

@@ -303,6 +303,20 @@ def guarded(description: SessionDescription, at: int, protocol: str, lines: Sequ
     return SessionDescription((*description.lines, *lite), tuple(media))
 
 
+def in_place(
+    made: SessionDescription, before: SessionDescription | None, used: Mapping[int, str]
+) -> tuple[SessionDescription, int]:
+    """An offer of ours with one section, in the place of the audio that was, and that place; what else there was is
+    refused. `used` as in `passed_offer`. RFC 3264 §8, §8.3.2."""
+    section = _renumbered(made.media[0], used)
+    if before is None:
+        return SessionDescription(made.lines, (section,)), 0
+    audio = before.audio
+    at = len(before.media) if audio is None else before.media.index(audio)
+    media = [each.rejected() for each in before.media]
+    return SessionDescription(made.lines, (*media[:at], section, *media[at + 1 :])), at
+
+
 def numbers_of(description: SessionDescription) -> dict[int, str]:
     """What the payload numbers of the audio sections mean."""
     found: dict[int, str] = {}

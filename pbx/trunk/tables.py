@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pbx.trunk.model import Trunk
 
 COMPONENT = "trunks"
+TABLES = ("trunk",)
 MIGRATIONS = (
     """
     CREATE TABLE trunk (

@@ -110,6 +110,24 @@ class Trunks:
         if self._awake:
             self._lines[row.trunk.name].start()
 
+    async def rehearsal(self, copy: Database) -> Trunks:
+        """The same trunks over a copy of the table. They are never woken: nothing is sent."""
+        rehearsed = Trunks(self._clock, self._entropy, Metrics(), self._stack, copy, self._keyring)
+        await rehearsed.start()
+        return rehearsed
+
+    def adopt(self, rows: Sequence[tables.Row]) -> None:
+        """The table was written to by way of a rehearsal, and holds these rows."""
+        names = {row.trunk.name for row in rows}
+        for name in [name for name in self._lines if name not in names]:
+            self._lines.pop(name).registration.stop()
+        for row in rows:
+            before = self._lines.get(row.trunk.name)
+            if before is not None and before.contact_user == row.contact:
+                before.trunk = row.trunk
+            else:
+                self._replace(before, row)
+
     async def remove(self, name: str) -> None:
         """Take its registration back and forget it. Raises Failure("not-found")."""
         line = self.line(name)

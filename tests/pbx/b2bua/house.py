@@ -62,6 +62,7 @@ class Stream:
         self.closed = False
         self.heard = 0
         self.played: list[str] = []
+        self.playing = ""
 
     fingerprint = "sha-256 " + ":".join(["AB"] * 32)
 
@@ -72,6 +73,7 @@ class Stream:
         self.disconnect()
         other.disconnect()
         self.other, other.other = other, self
+        self.playing = other.playing = ""
 
     def disconnect(self) -> None:
         if self.other is not None:
@@ -83,6 +85,7 @@ class Stream:
 
     def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
         self.played.append(clip.digest)
+        self.playing = clip.digest
         return len(self.played)
 
     def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
@@ -90,6 +93,7 @@ class Stream:
         return len(self.played)
 
     def stop(self) -> float:
+        self.playing = ""
         return 0.0
 
     def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
