@@ -163,7 +163,7 @@ class SipOrigin:
 
     def refuse(self, call: Call, answer: Answer) -> None:
         if not self.leg.ended:
-            self.leg.refuse(answer.status, answer.reason)
+            self.leg.refuse(answer.status, answer.reason, call.warning(answer))
 
     # --- told by the caller's leg while nobody has answered
 
