@@ -245,7 +245,7 @@ class LegMedia:
     @property
     def web(self) -> bool:
         """A browser: it reached us by WebSocket (RFC 7118), and takes nothing but DTLS-SRTP."""
-        return self._party.flow.transport in ("ws", "wss")
+        return self._party.flow.web
 
     def _guard(self, at: int) -> SectionGuard:
         guard = self._guards.get(at)

@@ -163,7 +163,7 @@ class SipOrigin:
 
     def refuse(self, call: Call, answer: Answer) -> None:
         if not self.leg.ended:
-            self.leg.refuse(answer.status, answer.reason)
+            self.leg.refuse(answer.status, answer.reason, call.warning(answer))
 
     def step_aside(self) -> Call | None:
         """The call rings on for somebody else, and its caller is refused; None when it cannot: without an offer of his

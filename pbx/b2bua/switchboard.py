@@ -107,7 +107,7 @@ class Switchboard:
         if found is not None:
             replace(exchange, transaction, caller, found)
             return
-        way = self._way(caller, resolution.route, request)
+        way = self._way(caller, resolution.route, transaction)
         if request.has("Replaces") and way.kind is WayKind.B2BUA and not isinstance(resolution.route, ForeignRoute):
             transaction.reply(481)  # RFC 3891 §3
             return
@@ -141,12 +141,19 @@ class Switchboard:
             else:
                 self._take(call, origin, transaction, resolution.route)
 
-    def _way(self, caller: Caller, route: Route, request: Request) -> Way:
-        if proxied_dialog(self.exchange, request):
+    def _way(self, caller: Caller, route: Route, transaction: ServerTransaction) -> Way:
+        if proxied_dialog(self.exchange, transaction.request):
             return Way(WayKind.PROXY, "replaces a proxied dialog")
         trunks = self.exchange.trunks
         trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
-        return choose("INVITE", caller, route, self._features(caller, route), trunk)
+        unlike = self._unlike(transaction.flow, route)
+        return choose("INVITE", caller, route, self._features(caller, route), trunk=trunk, unlike=unlike)
+
+    def _unlike(self, flow: Flow, route: Route) -> bool:
+        """A browser calls something else, or the other way round; of other servers nobody knows better."""
+        if not isinstance(route, AccountRoute):
+            return flow.web
+        return any(each.flow.web != flow.web for each in self.exchange.phones.contacts(route.account.id))
 
     def _owns(self, account: Account | None, uri: Uri) -> bool:
         """Whether an address is a name of that account."""

@@ -268,7 +268,8 @@ class House:
         self.town = Town()
         self.studio = Studio()
         self.book = Book()
-        timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
+        # programs of others have their own pace, and this machine may be busy
+        timers = Timers(trying=0.0) if network else Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
         self.stack = SipStack(
             self.network,
             clock,
@@ -325,7 +326,7 @@ class House:
 
     async def record(self) -> CallRecord:
         """The one record, when it is written."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not self.book.records:
                 await asyncio.sleep(0.005)
         assert len(self.book.records) == 1
@@ -335,7 +336,7 @@ class House:
 class Phone:
     """A phone in the hands of the test: it sends what it is told, and shows what came, each message once."""
 
-    patience = 3.0
+    patience = 20.0
     """Seconds that it waits for a message."""
 
     def __init__(self, network: MemoryNetwork, account: Account, host: str) -> None:
