@@ -184,7 +184,7 @@ class House:
                 lambda host: self.directory.local_domain(host) is not None,
             ),
         )
-        self.book = CallBook(self.database, metrics)
+        self.book = CallBook(self.database, clock, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
@@ -256,6 +256,7 @@ class House:
             programs=ground.programs,
         )
         self.switchboard.attach(self.host)
+        self.switchboard.exchange.sound = self.host.sound
         postmaster = Postmaster(ground.clock, self.metrics, self.directory, self.delivery)
         self._closing.push_async_callback(postmaster.close)
         guard = TollGuard(ground.clock, self.metrics, self.directory, postmaster)

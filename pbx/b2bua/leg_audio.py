@@ -23,6 +23,7 @@ class LegAudio:
         self._mode = LegMode.DISCONNECTED
         self._party: Leg | None = None
         self._plays = 0
+        self._echoes = False
 
     def attach(self, listener: LegListener) -> None:
         self._listener = listener
@@ -40,6 +41,15 @@ class LegAudio:
     def _stream(self) -> MediaStream | None:
         """The stream, when there is an audio channel with the party."""
         return None if self._party is None or self._mode is LegMode.INCOMING else self._party.stream
+
+    def _turn_to(self, newcomer: Leg) -> None:
+        """Another party from here on: what is played to the one before ends, an echo goes on."""
+        if (stream := self._stream) is not None:
+            stream.disconnect()
+            stream.stop()
+        self._party = newcomer
+        if self._echoes:
+            self.echo(True)
 
     def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
         stream = self._stream
@@ -78,5 +88,6 @@ class LegAudio:
             self._stream.send_digit(digit, milliseconds)
 
     def echo(self, on: bool) -> None:
+        self._echoes = on
         if self._stream is not None:
             self._stream.echo(on)

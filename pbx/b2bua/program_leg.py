@@ -15,12 +15,13 @@ from directory.model import Account, Caller, ForeignRoute
 from pbx.b2bua.bodies import info_digit
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
-from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
 from pbx.b2bua.pending import Outcome, Pending, Placed
 from pbx.b2bua.relay_request import pass_on
 from pbx.b2bua.silence import SilenceWatch, heard_of
+from pbx.b2bua.takeover import ProgramTakeover
+from pbx.b2bua.watching import tell_lines
 from pbx.programs import LegMode, RequestData
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.sipcore.failures import NotAcceptable
@@ -264,26 +265,28 @@ class ProgramLeg(LegAudio):
             ended("callee", "transferred")
             self._tell(lambda listener: listener.leg_disconnected())
 
+    def take_back(self, leg: Leg) -> None:
+        """Our audio is what it has with a program anyway."""
+
     def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
-        """`newcomer` takes the place of the party; the program goes on with him. `done` is told 200, or why not."""
-        pending = isinstance(newcomer, IncomingLeg) and newcomer.pending
-        try:
-            description = newcomer.studio_answer() if pending else newcomer.studio_offer()
-        except NotAcceptable:
-            done(488)
-            return
-        done(200)
-        self._party = newcomer
+        """`newcomer` is to take the place of the party `leg`; `done` is told 200, or why not."""
+        ProgramTakeover(self, leg, newcomer, done).start()
+
+    def talks_to(self, leg: Leg) -> bool:
+        return leg is self._party and self._mode is LegMode.CONNECTED and not leg.ended
+
+    def seat(self, leg: Leg, newcomer: Leg) -> None:
+        """`newcomer` has the place of `leg`, which is hung up; the program goes on with him."""
         newcomer.owner = self
-        if leg.stream is not None:
-            leg.stream.disconnect()
-            leg.stream.stop()
+        newcomer.media.part()
+        self._turn_to(newcomer)
         leg.hang_up()
-        for call in self._exchange.calls.values():
+        for call in [each for each in self._exchange.calls.values() if leg in each.parties]:
             call.parties = [newcomer if party is leg else party for party in call.parties]
-        newcomer.accept(description)
+            tell_lines(call)
         if self._bridged is not None and newcomer.stream is not None and self._bridged._stream is not None:
             newcomer.stream.connect(self._bridged._stream)
+        self._watch.start()
         self._tell(lambda listener: listener.leg_transferred())
 
     def _watched(self) -> Sequence[Leg]:

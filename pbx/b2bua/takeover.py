@@ -1,7 +1,7 @@
 """A newcomer takes the place of one party of a call: by attended transfer, or by an INVITE with Replaces.
 
-Nothing is lost when it fails: the one who is to be replaced is hung up only when the newcomer and the party that stays
-have agreed on their audio. Who may is decided before. RFC 3891 §3, RFC 5589 §7.
+Nothing is lost when it fails: the one who is to be replaced is hung up only when the newcomer and whoever stays, be it
+a program, have agreed on their audio. Who may is decided before. RFC 3891 §3, RFC 5589 §7.
 
     connected newcomer    re-INVITE ──> newcomer, then re-INVITE ──> who stays
     his INVITE            re-INVITE ──> who stays, then 200 ──> newcomer; without an offer the other way round
@@ -25,6 +25,7 @@ from pbx.sipcore.transactions import ServerTransaction
 if TYPE_CHECKING:
     from pbx.b2bua.media_bridge import Bridge
     from pbx.b2bua.phone_branch import PhoneBranch
+    from pbx.b2bua.program_leg import ProgramLeg
 
 
 class Waiting:
@@ -47,6 +48,17 @@ class Waiting:
     def leg_played(self, leg: Leg, play: int) -> None: ...
 
     def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
+
+
+def takes_answer(leg: Leg, ack: Request) -> bool:
+    """Whether an ACK answers our offer so that the two can talk."""
+    try:
+        leg.theirs = read_description(ack)
+        if leg.theirs is not None:
+            leg.settle()
+    except (NotAcceptable, SipSyntaxError):
+        return False
+    return leg.theirs is not None
 
 
 class Takeover(Waiting):
@@ -111,24 +123,55 @@ class Takeover(Waiting):
 
     def _answered_in_ack(self, ack: Request) -> None:
         newcomer = self._newcomer
-        try:
-            newcomer.theirs = theirs = read_description(ack)
-            if theirs is None:
-                raise NotAcceptable("ACK without an answer")
-            newcomer.settle()
-        except (NotAcceptable, SipSyntaxError):
-            self._done(488)
-            return
-        if self._possible(True):
+        if self._possible(takes_answer(newcomer, ack)) and newcomer.theirs is not None:
             self._done(200)
             self._bridge.seat(self._leg, newcomer)
-            self._renew(theirs)
+            self._renew(newcomer.theirs)
 
     def _renew(self, theirs: SessionDescription) -> None:
         """The newcomer is seated: the party that stays gets his audio."""
         stays, bridge = self._stays, self._bridge
         headers = introduce(stays, self._newcomer)
         Reoffer(stays, lambda _done: bridge.start(), headers).send(stays.relay(theirs.with_direction("sendrecv")))
+
+
+class ProgramTakeover(Waiting):
+    """Of the place of `leg` before a program. `done` is told once: 200, or why it came to nothing."""
+
+    def __init__(self, program: ProgramLeg, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
+        self._program = program
+        self._leg = leg
+        self._newcomer = newcomer
+        self._done = done
+
+    def start(self) -> None:
+        newcomer = self._newcomer
+        if not (isinstance(newcomer, IncomingLeg) and newcomer.pending):
+            Reoffer(newcomer, self._agreed).send(newcomer.studio_offer())
+            return
+        newcomer.owner = self
+        try:
+            description = newcomer.studio_answer()
+        except NotAcceptable:
+            self._done(488)
+            return
+        if newcomer.theirs is None:
+            newcomer.answer_in_ack = self._answered_in_ack
+        else:
+            self._agreed(True)
+        newcomer.accept(description)
+
+    def _answered_in_ack(self, ack: Request) -> None:
+        self._agreed(takes_answer(self._newcomer, ack))
+
+    def _agreed(self, agreed: bool) -> None:
+        if not agreed:
+            self._done(488)
+        elif self._newcomer.ended or not self._program.talks_to(self._leg):
+            self._done(481)
+        else:
+            self._done(200)
+            self._program.seat(self._leg, self._newcomer)
 
 
 class Pickup(Waiting):

@@ -110,6 +110,11 @@ class Message:
         return tuple(self._lines)
 
     @property
+    def head_octets(self) -> int:
+        """About how much the header lines hold."""
+        return sum(map(len, self._lines))
+
+    @property
     def call_id(self) -> str:
         return self.get("Call-ID") or ""
 

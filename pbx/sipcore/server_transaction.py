@@ -2,11 +2,12 @@
 
 They retransmit what is theirs to retransmit; the 2xx of an INVITE is the session's (RFC 6026 §7.1).
 
-RFC 3261 §17.2, RFC 6026 §7.1, RFC 4320 (no late answers and no 408 to other methods).
+RFC 3261 §17.2, §26.3.2.4, RFC 6026 §7.1, RFC 4320 (no late answers and no 408 to other methods).
 
     INVITE       PROCEEDING -2xx-> ACCEPTED  -L-> TERMINATED
                             -3xx+> COMPLETED -ACK-> CONFIRMED -I-> TERMINATED   (-H-> TERMINATED)
     others       TRYING -1xx-> PROCEEDING -2xx+> TERMINATED   (the layer repeats the answer until Timer J)
+    strangers    as others, also with an INVITE (`refuse`)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class ServerState(Enum):
 
 
 class ServerTransaction:
-    """One request to answer.
+    """One request to answer; `weight` octets are counted for it by the layer.
 
     `flow` is the way back, which may differ from where the request came from (RFC 3261 §18.2.2); set `on_cancel` to
     hear of a CANCEL (already answered; the INVITE then wants its 487 from the user) and `on_end` of the end, which for
@@ -44,6 +45,7 @@ class ServerTransaction:
         "_last",
         "_limit",
         "_local_tag",
+        "_once",
         "_retransmit",
         "cancelled",
         "flow",
@@ -52,12 +54,14 @@ class ServerTransaction:
         "on_end",
         "request",
         "state",
+        "weight",
     )
 
-    def __init__(self, host: Host, key: tuple[str, ...], request: Request, flow: Flow) -> None:
+    def __init__(self, host: Host, key: tuple[str, ...], request: Request, flow: Flow, weight: int = 0) -> None:
         self.key = key
         self.request = request
         self.flow = flow
+        self.weight = weight
         self.state = ServerState.PROCEEDING if request.method == "INVITE" else ServerState.TRYING
         self.on_cancel: Callable[[Request], None] | None = None
         self.on_end: Callable[[], None] | None = None
@@ -68,6 +72,7 @@ class ServerTransaction:
         self._interval = host.timers.t1
         self._retransmit: Timer | None = None
         self._limit: Timer | None = None
+        self._once = False
 
     @property
     def is_invite(self) -> bool:
@@ -104,6 +109,15 @@ class ServerTransaction:
     def reply(self, status: int, reason: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Answer without a body."""
         self.respond(response_to(self.request, status, reason, headers=headers))
+
+    def refuse(self, status: int, reason: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Answer one who has proved nothing: once, and forget his request but for the answer.
+
+        Nobody can have us repeat an answer to an address that is not his (RFC 3261 §26.3.2.4). Who did not get it
+        repeats his INVITE, unless a 100 has told him not to: then it is repeated as always.
+        """
+        self._once = self._last is None and not self.flow.reliable
+        self.reply(status, reason, headers)
 
     def respond(self, response: Response) -> None:
         """Send a response; our tag is put on its To when it has none.
@@ -180,7 +194,7 @@ class ServerTransaction:
         self._stop()
         timers = self._host.timers
         self._last = response.encode()
-        if not self.is_invite:
+        if not self.is_invite or self._once:
             self._host.server_answered(self, self._last)
             self._host.send(self.flow, self._last)
             self._end()

@@ -23,6 +23,10 @@ from pbx.sipcore.spent_answers import Key, SpentAnswers
 from pbx.sipcore.timers import Timers
 from pbx.sipcore.transaction_ports import Cause, ClientUser, CorePort, TransportPort
 
+MOST_OCTETS = 256 * 1024 * 1024
+"""Limit: octets of all requests that wait for the end of their transactions, with their answers. Usual ones are bounded
+by their number long before."""
+_OVERHEAD = 1024
 RETRY_AFTER = "10"
 """Seconds that a refused sender is asked to wait when the table is full."""
 
@@ -30,8 +34,8 @@ RETRY_AFTER = "10"
 class TransactionLayer:
     """All transactions of one SIP stack.
 
-    Limit: server transactions `limit`, and four times as many answers kept; so much can strangers fill, at 16 KB of
-    header each. Beyond, a request gets 503 with Retry-After.
+    Limit: server transactions `limit`, or `octets` of them in all, and four times as many answers kept. Beyond, a
+    request gets 503 with Retry-After.
 
     `mark` stands behind the magic cookie of our branches, so that policy can see our own Via below the top one and tell
     a loop (RFC 3261 §16.3 step 4).
@@ -47,6 +51,7 @@ class TransactionLayer:
         timers: Timers | None = None,
         *,
         limit: int = 50_000,
+        octets: int = MOST_OCTETS,
         mark: str = "",
     ) -> None:
         self.clock = clock
@@ -56,6 +61,8 @@ class TransactionLayer:
         self._transport = transport
         self._core = core
         self._limit = limit
+        self._most_octets = octets
+        self._octets = 0
         self._cookie = MAGIC + mark
         self._servers: dict[Key, ServerTransaction] = {}
         self._spent = SpentAnswers(clock, self.timers.give_up, 4 * limit)
@@ -144,6 +151,7 @@ class TransactionLayer:
 
     def server_ended(self, transaction: ServerTransaction) -> None:
         del self._servers[transaction.key]
+        self._octets -= transaction.weight
         self._servers_by_flow.remove(transaction.flow, transaction)
 
     # --- requests ----------------------------------------------------------------------------------------------------
@@ -154,7 +162,7 @@ class TransactionLayer:
             server = self._servers.get(key)
             if server is not None:
                 server.receive_ack(request)
-            else:
+            elif self._spent.get(key) is None:
                 self._core.on_ack(request, flow)
             return
         self._stamp(request, flow)
@@ -170,13 +178,15 @@ class TransactionLayer:
             self.metrics.count("sip.requests.repeated")
             self._transport.send(back, spent[1])
             return
-        if len(self._servers) >= self._limit:
+        weight = _weight(request)
+        if len(self._servers) >= self._limit or self._octets + weight > self._most_octets:
             self.metrics.count("sip.transactions.refused")
             busy = response_to(request, 503, to_tag=self.entropy.token(8), headers=[("Retry-After", RETRY_AFTER)])
             self._transport.send(back, busy.encode())
             return
-        server = ServerTransaction(self, key, request, back)
+        server = ServerTransaction(self, key, request, back, weight)
         self._servers[key] = server
+        self._octets += weight
         self._servers_by_flow.add(back, server)
         server.start()
         if request.method == "CANCEL":
@@ -195,7 +205,7 @@ class TransactionLayer:
         """RFC 3261 §9.2: answered here, whatever becomes of the INVITE."""
         invite = self._servers.get((*key[:-1], "INVITE"))
         if invite is None:
-            cancel.reply(481)
+            cancel.reply(481 if self._spent.get((*key[:-1], "INVITE")) is None else 200)
             return
         cancel.respond(response_to(cancel.request, 200, to_tag=invite.local_tag))
         invite.receive_cancel(cancel.request)
@@ -208,15 +218,23 @@ class TransactionLayer:
 
 
 def _key(request: Request) -> Key:
-    """What RFC 3261 §17.2.3 compares; an ACK has the key of its INVITE. The method comes last."""
+    """What RFC 3261 §17.2.3 compares, Call-ID and the tag of From; an ACK has the key of its INVITE, a CANCEL too but
+    for the method, which comes last.
+
+    Deviation: RFC 3261 §17.2.3 compares only branch, sent-by and method. Some telephones draw the same branches after
+    each start, and who has guessed a branch shall not cancel a call, nor move its answers to himself.
+    """
     via = request.top_via
     method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.branch
-    if branch.startswith(MAGIC) and len(branch) > len(MAGIC):
-        return branch, via.sent_by, method
-    # A peer of RFC 2543: all that stays the same between a request, its ACK and its CANCEL
-    number = str(request.cseq.number)
-    return request.uri, request.from_tag, request.call_id, number, branch, via.sent_by, method
+    common = (via.branch, via.sent_by, request.call_id, request.from_tag)
+    if via.branch.startswith(MAGIC) and len(via.branch) > len(MAGIC):
+        return *common, method
+    return *common, request.uri, str(request.cseq.number), method  # a peer of RFC 2543
+
+
+def _weight(request: Request) -> int:
+    """Octets of a request and its answer, which repeats its header."""
+    return _OVERHEAD + 2 * request.head_octets + len(request.body)
 
 
 def _way_back(request: Request, flow: Flow) -> Flow:

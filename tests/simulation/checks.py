@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.recovery import SHORTEST
+from pbx.records.book import CUT, PULSE
 from pbx.records.record import CallRecord
 from tests.simulation.calling import Placed
 from tests.simulation.clock import EPOCH
+from tests.simulation.server import LATENCY
 from tests.simulation.studio import VirtualStream
 from tests.simulation.town import Town
 
@@ -80,6 +82,7 @@ def _check_records(town: Town, all_records: Sequence[CallRecord]) -> list[str]:
             most = 2 if placed.transferred else 1
             if len(records) > most:
                 found.append(f"{len(records)} records of call {placed.call_id[:8]}, more than {most}")
+            found += _check_cut(town, placed, records)
             continue
         expected = 1 if placed.call_id in town.watch.proved and placed.status != 401 else 0
         if len(records) != expected:
@@ -90,6 +93,26 @@ def _check_records(town: Town, all_records: Sequence[CallRecord]) -> list[str]:
         if not _placed_by_program(town, record) and not _transferred(town, record):
             found.append(f"record of nobody's call: {record}")
     return found
+
+
+def _check_cut(town: Town, placed: Placed, records: list[CallRecord]) -> list[str]:
+    """A call that a kill of the server has cut has its record, too, and it ends about then."""
+    cut = next((when for when in town.kills if _talked_at(placed, when)), None)
+    if cut is None:
+        return []
+    if not records:
+        return [f"no record of call {placed.call_id[:8]}, which was answered when the server was killed"]
+    return [
+        f"record of {placed.call_id[:8]}: {record.outcome}, cut at {record.ended - EPOCH:.1f}, not at {cut:.1f}"
+        for record in records
+        if record.cause == CUT and (record.outcome != "answered" or not 0 <= cut - (record.ended - EPOCH) <= PULSE + 1)
+    ]
+
+
+def _talked_at(placed: Placed, when: float) -> bool:
+    """His answer was there, and had been for long enough to be written down."""
+    answered = placed.answered_at is not None and placed.answered_at < when - 4 * LATENCY
+    return answered and (placed.ended_at is None or placed.ended_at > when)
 
 
 def rough(town: Town, placed: Placed) -> bool:

@@ -59,6 +59,8 @@ class Town:
         self.phones: list[SimPhone] = []
         self.rough: list[tuple[float, float]] = []
         """From when until when something befell the town."""
+        self.kills: list[float] = []
+        """When the server was killed."""
         self.stopped = False
         self.calls_placed = 0
         self._rng = chance(seed, "happenings")
@@ -230,6 +232,7 @@ class Town:
             return
         self.watch.note("the server is killed")
         self.server.kill()
+        self.kills.append(self.clock.now())
         self.watch.server_gone(float("inf"))
         self.watch.crashed()
         self._lines_go_dead()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
 from directory.model import Account
@@ -122,6 +125,81 @@ async def test_a_pickup_that_comes_too_late() -> None:
         await mobile.request("BYE")
         alice.send("INFO", b"x", "text/plain")
         await bob.request("INFO")
+
+
+async def echoed(house: House, phone: Phone) -> None:
+    """A telephone talks to the echo."""
+    phone.call(f"sip:echo@{DOMAIN}")
+    await phone.response(200)
+    phone.send("ACK")
+    await until(lambda: house.studio.streams[-1].echoing)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(3):
+        while not true():
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("offers", [True, False])
+async def test_a_newcomer_takes_a_call_with_a_program_over(offers: bool) -> None:
+    async with House() as house:
+        bob, mobile = house.phone(BOB), house.phone(BOB, registered=False)
+        await echoed(house, bob)
+        mobile.call(f"sip:echo@{DOMAIN}", mobile.sdp(7000) if offers else b"", Replaces=replaces(bob))
+        await mobile.response(200)
+        mobile.send("ACK", b"" if offers else mobile.sdp(7000))
+        bob.answer(await bob.request("BYE"), 200)
+        await until(lambda: house.studio.loaded() == 1)
+        (stream,) = [stream for stream in house.studio.streams if not stream.closed]
+        assert stream.echoing, "the program goes on with him"
+        assert stream.settings is not None
+        assert stream.settings.remote == (mobile.local[0], 7000)
+        mobile.send("BYE")
+        await mobile.response(200, "BYE")
+        assert (await house.record()).ended_by == "caller"
+
+
+@pytest.mark.parametrize("offers", [True, False])
+async def test_a_newcomer_whose_audio_does_not_fit_leaves_the_program_its_party(offers: bool) -> None:
+    async with House() as house:
+        bob, mobile = house.phone(BOB), house.phone(BOB, registered=False)
+        await echoed(house, bob)
+        unfit = mobile.sdp(7000, codecs="33").replace(b"a=rtpmap:101 telephone-event", b"a=rtpmap:33 MP2T")
+        mobile.call(f"sip:echo@{DOMAIN}", unfit if offers else b"", Replaces=replaces(bob))
+        if offers:
+            await mobile.response(488)
+            mobile.send("ACK")
+        else:
+            await mobile.response(200)
+            mobile.send("ACK", unfit)
+            mobile.answer(await mobile.request("BYE"), 200)
+        await goes_on(house, bob)
+
+
+async def test_a_party_that_refuses_the_audio_of_a_program_stays_where_it_was() -> None:
+    """Attended transfer to a program: Bob has asked the echo, and sends Alice there."""
+    async with House() as house:
+        alice, bob, second = house.phone(ALICE), house.phone(BOB), house.phone(BOB, registered=False)
+        await connected(house, alice, bob)
+        await echoed(house, second)
+        value = replaces(second).replace(";", "%3B").replace("=", "%3D")
+        bob.send("REFER", Refer_To=f"<sip:echo@{DOMAIN}?Replaces={value}>")
+        alice.answer(await alice.request("INVITE"), 488)
+        while not (notify := await bob.request("NOTIFY")).body.startswith(b"SIP/2.0 488"):
+            bob.answer(notify, 200)
+        bob.answer(notify, 200)
+        await goes_on(house, second)
+        alice.send("INFO", b"x", "text/plain")
+        bob.answer(await bob.request("INFO"), 200)
+
+
+async def goes_on(house: House, phone: Phone) -> None:
+    """The call with the program is as it was."""
+    phone.send("INFO", b"x", "text/plain")
+    await phone.response(200, "INFO")
+    assert not [message for message in phone.inbox if message.is_request]
+    assert [stream.echoing for stream in house.studio.streams if not stream.closed and stream.other is None] == [True]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ class World:
 
     timers: Timers = field(default_factory=lambda: Timers(trying=0.2))
     limit: int = 1000
+    octets: int = 10_000_000
 
     def __post_init__(self) -> None:
         self.clock = ManualClock()
@@ -43,7 +44,7 @@ class World:
         self.acks: list[Request] = []
         self.strays: list[Response] = []
         self.layer = TransactionLayer(
-            self.clock, SeededEntropy(), self, self, self.metrics, self.timers, limit=self.limit
+            self.clock, SeededEntropy(), self, self, self.metrics, self.timers, limit=self.limit, octets=self.octets
         )  # fmt: skip
 
     def send(self, flow: Flow, data: bytes) -> None:
@@ -404,6 +405,45 @@ def test_a_refusal_is_repeated_until_its_ack() -> None:
     assert (ended, world.is_empty()) == ([1], True), "§17.2.1: Timer I is T4"
 
 
+def test_a_stranger_is_refused_once_for_each_time_that_he_asks() -> None:
+    """RFC 3261 §26.3.2.4: with a borrowed address nobody has more sent there than he sends himself."""
+    world = World()
+    server(world).refuse(401)
+    world.clock.advance(20)
+    assert world.times == [0]
+    tag = world.taken()[0].to_tag
+    assert (world.layer.server_count, world.layer.spent_count) == (0, 1)
+    world.receive(request("INVITE"))
+    assert [(_short(each), each.to_tag) for each in world.taken()] == [("401", tag)]
+    world.receive(request("ACK", to_tag=f";tag={tag}"))
+    assert world.acks == [], "the ACK of a refusal is not passed up"
+    world.receive(request("CANCEL"))
+    assert world.lines() == ["200"], "§9.2: the INVITE is known, and answered already"
+    assert len(world.requests) == 1
+    world.clock.advance(33)
+    assert world.is_empty()
+
+
+def test_a_refusal_after_a_trying_is_repeated() -> None:
+    """The 100 has told the client not to repeat its INVITE."""
+    world = World()
+    transaction = server(world)
+    world.clock.advance(1)
+    transaction.refuse(403)
+    world.clock.advance(2)
+    assert world.lines() == ["100", "403", "403", "403"]
+
+
+def test_a_refusal_over_a_connection_waits_for_its_ack() -> None:
+    world = World()
+    transaction = server(world, flow=TCP)
+    transaction.refuse(401)
+    assert world.layer.server_count == 1
+    world.receive(request("ACK", to_tag=";tag=x"), TCP)
+    world.clock.advance(0)
+    assert world.is_empty()
+
+
 def test_a_refusal_without_ack_ends_with_timer_h() -> None:
     world, ended = World(), []
     transaction = server(world)
@@ -545,6 +585,20 @@ def test_branches_differ_by_sent_by_and_method() -> None:
     assert len(world.requests) == 3
 
 
+def test_a_guessed_branch_matches_nothing() -> None:
+    """It neither cancels a call, nor moves its answers elsewhere."""
+    world, elsewhere = World(), Flow("udp", ("127.0.0.1", 5060), ("203.0.113.66", 5060))
+    call, cancels = server(world), list[Request]()
+    call.on_cancel = cancels.append
+    for name, value in (("Call-ID", "other"), ("From", "<sip:alice@house.example>;tag=other")):
+        for method in ("CANCEL", "INVITE"):
+            forged = request(method)
+            forged.set(name, value)
+            world.receive(forged, elsewhere)
+    assert world.lines() == ["481", "481"]
+    assert (cancels, len(world.requests), call.flow) == ([], 3, UDP)
+
+
 @pytest.mark.parametrize("branch", ["", "z9hG4bK", "1"])
 def test_a_peer_of_rfc_2543_is_matched_by_everything_else(branch: str) -> None:
     """RFC 3261 §17.2.3, second half."""
@@ -587,3 +641,20 @@ def test_a_full_table_refuses_and_forgets() -> None:
     assert [_short(each) for each in refused] == ["503", "503"]
     assert refused[0].get("Retry-After") is not None
     assert (world.layer.server_count, world.metrics.value("sip.transactions.refused")) == (2, 2)
+
+
+def test_large_requests_are_bounded_by_their_octets() -> None:
+    world = World(octets=200_000)
+    large = request("INVITE")
+    large.set_body(b"x" * 60_000, "application/sdp")
+    for number in range(5):
+        large.set("Via", f"SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK{number};rport")
+        world.receive(large)
+    assert [world.layer.server_count, *world.lines()] == [3, "503", "503"]
+    for transaction in world.requests:
+        transaction.reply(486)
+    world.clock.advance(33)
+    for number in range(5, 8):
+        large.set("Via", f"SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK{number};rport")
+        world.receive(large)
+    assert world.layer.server_count == 3, "what has ended makes room"
