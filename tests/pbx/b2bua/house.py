@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -406,6 +407,13 @@ class Phone:
             f"v=0\r\no=- 1 1 IN IP4 {self.local[0]}\r\ns=-\r\nc=IN IP4 {self.local[0]}\r\nt=0 0\r\n"
             f"m=audio {port} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
         ).encode()
+
+    def line(self) -> Phone:
+        """The same telephone's next call."""
+        line = copy.copy(self)
+        line.tag, line.call_id = f"{self.tag}-2", f"{self.call_id}-2"
+        line._number, line.routes, line.remote_to = self._number + 1000, [], ""
+        return line
 
     # --- as a caller
 
