@@ -85,6 +85,8 @@ class Leg:
         """The way to new company that the peer is on."""
         self.news = ReferNews(self)
         """What the peer is told of whom it sends elsewhere."""
+        self.makes_way_for: frozenset[int] = frozenset()
+        """Accounts that the peer itself has sent to take its place."""
         self.replacing = False
         """Somebody is about to take the peer's place."""
         self.answer_in_ack: Callable[[Request], None] | None = None

@@ -1,4 +1,4 @@
-"""What becomes of a REFER, told to who sent it: a subscription that nobody has asked for, inside the dialog of the call.
+"""What becomes of a REFER, told to who sent it: a subscription that nobody asked for, inside the dialog of the call.
 
 Each NOTIFY goes out at once, for the BYE that follows a transfer does not wait. RFC 3515 §2.4.4 (NOTIFY, and SUBSCRIBE
 that refreshes or ends it), §2.4.6 (several of one dialog), RFC 4488 (none at all), RFC 6665 §4.2.1, §4.2.2.

@@ -37,7 +37,7 @@ _log = get_logger("pbx.calls")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class Wish:
     """What a REFER asks for. `replaces`: the dialog at the target whose place is to be taken."""
 
     target: Uri
@@ -45,7 +45,7 @@ class _Wish:
     silent: bool
 
     @classmethod
-    def of(cls, request: Request) -> _Wish:
+    def of(cls, request: Request) -> Wish:
         """Raises SipSyntaxError."""
         values = request.get_all("Refer-To")
         if len(values) != 1:
@@ -80,7 +80,7 @@ def _refer(
 ) -> None:
     request, session = transaction.request, referrer.session
     try:
-        wish = _Wish.of(request)
+        wish = Wish.of(request)
     except SipSyntaxError as error:
         transaction.reply(400, error.reason)
         return
