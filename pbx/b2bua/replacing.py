@@ -25,8 +25,8 @@ from pbx.b2bua.referral import Wish
 from pbx.b2bua.takeover import Pickup, Waiting
 from pbx.records.record import LiveRecord
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
-from pbx.sipcore.headers import Replaces
 from pbx.sipcore.flow import Flow
+from pbx.sipcore.headers import Replaces
 from pbx.sipcore.message import Request
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import SessionState
