@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from admin.domains import describe
 from base.failures import Failure
 from directory.directory import Directory
 from directory.model import Address, Caller, ForeignRoute, Resolution, Use
+from directory.words import describe
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 TABLE = f"""\
