@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -292,6 +293,7 @@ class House:
         bindings = Bindings(clock)
         self.proxy = Proxy(self.stack, self.metrics, bindings, bytes(32))
         self.proxy.on_bye = self.board.bye_passed
+        self.proxy.on_refer = self.board.refer_passed
         self.board.attach_proxy(self.proxy)
         self.stack.attach(Core(self))
         self._phones = 0
@@ -406,6 +408,13 @@ class Phone:
             f"v=0\r\no=- 1 1 IN IP4 {self.local[0]}\r\ns=-\r\nc=IN IP4 {self.local[0]}\r\nt=0 0\r\n"
             f"m=audio {port} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
         ).encode()
+
+    def line(self) -> Phone:
+        """The same telephone's next call."""
+        line = copy.copy(self)
+        line.tag, line.call_id = f"{self.tag}-2", f"{self.call_id}-2"
+        line._number, line.routes, line.remote_to = self._number + 1000, [], ""
+        return line
 
     # --- as a caller
 
