@@ -22,7 +22,7 @@ async def fetch(*words: str) -> tuple[int, str]:
 async def test_a_telephone_sets_itself_up(tmp_path: Path) -> None:
     ways = '[provisioning]\naddress = "127.0.0.1"\nhttp = 0\nhttps = 0\ntftp = 0\n'
     async with Site(tmp_path / "site", settings=ways) as site:
-        ports = dict(re.findall(r"(https?|tftp) 127\.0\.0\.1:(\d+)", site.log()))
+        ports = dict(re.findall(r"(https?|tftp)\s+127\.0\.0\.1:(\d+)", site.log()))
         file = f"http://127.0.0.1:{ports['http']}/{MAC}.cfg"
         assert (await fetch(file))[0] == 22  # curl: the answer was 404
         assert (await site.listing("device", "list"))[0]["mac"] == "00:15:65:12:34:56"
