@@ -28,6 +28,8 @@ class IncomingLeg(Leg):
         agent = request.get("User-Agent") or ""
         super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security, agent)
         self.person = caller
+        self.believed = caller.trusted
+        self.trusted = caller.trusted and not caller.trunk
         self.knows_from_change = "from-change" in request.tokens("Supported")
         self.introduced: tuple[tuple[str, str], ...] = ()
         """What the 200 says of who has answered."""

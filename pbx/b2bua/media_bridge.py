@@ -45,6 +45,7 @@ class Bridge:
             call.exchange.clock, call.exchange.settings.silence, lambda: heard_of((self._near, self._far)), self._silent
         )
         near.owner = far.owner = self
+        near.renamed = far.renamed = self._renamed
         call.parties = [near, far]
         call.hang_up_all = self.hang_up
 
@@ -139,7 +140,18 @@ class Bridge:
         self._finish(leg, 0, by, cause)
 
     def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
-        Renegotiation(leg, self.other(leg), transaction).start()
+        other = self.other(leg)
+        headers = introduce(other, leg) if leg.learns(transaction.request) else ()
+        Renegotiation(leg, other, transaction, headers).start()
+        if headers:
+            tell_lines(self.call)
+
+    def _renamed(self, leg: Leg) -> None:
+        """The peer of `leg` is somebody else now."""
+        if not self._ended:
+            other = self.other(leg)
+            other.refresh(introduce(other, leg))
+            tell_lines(self.call)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         if transaction.request.method == "REFER":
@@ -196,6 +208,7 @@ class Bridge:
         else:
             self._far = newcomer
         newcomer.owner = self
+        newcomer.renamed = self._renamed
         self.call.parties = [self._near, self._far]
         self.other(newcomer).media.part()
         leg.hang_up()

@@ -103,13 +103,13 @@ class PhoneBranch:
         return from_value(caller) if place.line is None else from_by_trunk(caller, place.line.trunk.identity)
 
     def _history(self, place: Place) -> tuple[tuple[str, str], ...]:
-        call, trusted = self._call, self._exchange.trusts(place.flow)
+        call, trusted = self._call, self._exchange.trusts(place.flow, place.person.account)
         return diversion.headers_for(self._branch, place.uri, call.record.dialled, call.origin.earlier, trusted=trusted)
 
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
         if place.line is not None:
             return by_trunk(caller, place.line.trunk.identity)
-        return headers_for(caller, trusted=self._exchange.trusts(place.flow))
+        return headers_for(caller, trusted=self._exchange.trusts(place.flow, place.person.account))
 
     def _other_asking(self, leg: OutgoingLeg, status: int) -> Asking | None:
         """How to ask a telephone again that has refused the media (RFC 3261 §21.4.26)."""
