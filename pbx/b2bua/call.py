@@ -167,6 +167,11 @@ class Call:
         """What carries a branch, once it has started."""
         return self._runners.get(branch)
 
+    @property
+    def branches(self) -> Sequence[Branch]:
+        """All that were tried, in their order."""
+        return list(self._runners)
+
     def cancel_branch(self, branch: Branch, reason: str | None) -> None:
         if (runner := self._runners.get(branch)) is not None:  # none when starting it was what failed
             runner.cancel(reason)

@@ -104,7 +104,8 @@ class PhoneBranch:
 
     def _history(self, place: Place) -> tuple[tuple[str, str], ...]:
         call, trusted = self._call, self._exchange.trusts(place.flow, place.person.account)
-        return diversion.headers_for(self._branch, place.uri, call.record.dialled, call.origin.earlier, trusted=trusted)
+        dialled, earlier = call.record.dialled, call.origin.earlier
+        return diversion.headers_for(self._branch, place.uri, dialled, earlier, call.branches, trusted=trusted)
 
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
         if place.line is not None:

@@ -84,7 +84,7 @@ class ProxyBranch:
     def _tell_history(self, outgoing: Outgoing, uri: str, *, trusted: bool) -> None:
         call = self._call
         said = call.origin.earlier
-        headers = diversion.headers_for(self._branch, uri, call.record.dialled, said, trusted=trusted)
+        headers = diversion.headers_for(self._branch, uri, call.record.dialled, said, call.branches, trusted=trusted)
         diversion.put(outgoing.request, tuple((name, value) for name, value in headers if name != "Privacy"))
 
     def _given_up(self) -> bool:

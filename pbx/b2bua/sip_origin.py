@@ -46,6 +46,14 @@ class SipOrigin:
     def attach(self, call: Call, leg: IncomingLeg) -> None:
         self._call, self._leg = call, leg
         call.parties = [leg]
+        if "histinfo" in leg.request.tokens("Supported") and (leg.trusted or self._caller.account is not None):
+            leg.history = lambda: self._history(call)
+
+    def _history(self, call: Call) -> diversion.Headers:
+        """Nothing of who has answered and hides himself."""
+        if any(party.person.private for party in call.parties[1:]):
+            return ()
+        return diversion.for_caller(call.branches, call.record.dialled, self.earlier)
 
     @property
     def leg(self) -> IncomingLeg:
