@@ -78,6 +78,8 @@ class Leg:
         self.user_agent = user_agent
         self.person = NOBODY
         """Who is at the other end, as far as it was proved."""
+        self.exempt = False
+        """A call for help: its media may be as they come."""
         self.trusted = False
         """The peer is in our trust domain (RFC 3325 §2.3): he is told what was proved of others."""
         self.believed = False

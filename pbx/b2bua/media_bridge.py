@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from base.log import get_logger
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.connected import introduce
+from pbx.b2bua.guards import kept, pair
 from pbx.b2bua.hold import Renegotiation
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
@@ -47,6 +48,7 @@ class Bridge:
         near.owner = far.owner = self
         near.renamed = far.renamed = self._renamed
         call.parties = [near, far]
+        pair(near, far)
         call.hang_up_all = self.hang_up
 
     def other(self, leg: Leg) -> Leg:
@@ -97,7 +99,9 @@ class Bridge:
 
     def start(self) -> None:
         """Both are set up: relay, and watch for silence."""
-        if not self._ended:
+        if not self._ended and not kept(self._near, self._far):
+            self._fail(488, "media not encrypted")
+        elif not self._ended:
             self._near.media.join(self._far.media)
             self._watch.start()
 
