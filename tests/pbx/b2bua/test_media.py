@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, PEOPLE, House, Phone, Stream
+from tests.pbx.b2bua.test_toll import emergency, gateway
 
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\r\n"
 
@@ -273,3 +276,15 @@ async def test_a_telephone_that_does_not_do_what_was_asked_is_left() -> None:
         await alice.response(488)
         await bob.request("ACK")
         bob.answer(await bob.request("BYE"), 200)
+
+
+async def test_a_call_for_help_is_as_it_comes() -> None:
+    async with House() as house:
+        house.exchange.settings = replace(house.exchange.settings, security=MediaSecurity.REQUIRED)
+        house.town.settings[ALICE.id, "MediaSecurity"] = "off"
+        house.town.resolve = emergency  # type: ignore[method-assign]
+        alice, far = house.phone(ALICE), gateway(house)
+        alice.call(f"sip:112@{DOMAIN}")
+        invite = await far.request("INVITE")
+        far.answer(invite, 486)
+        await alice.response(486)
