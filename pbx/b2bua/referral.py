@@ -6,9 +6,6 @@ The call itself is `transfer`, taking somebody's place `takeover`. RFC 3515 (REF
     referrer ──REFER──> us ──202, NOTIFY 100──> referrer
                         us ──INVITE──> target            (a Signal, with its own rules)
     answered:           us ──re-INVITE──> transferee,  NOTIFY 200, BYE ──> referrer
-
-Missing: a SUBSCRIBE that refreshes or ends the news of a REFER (RFC 3515 §2.4.4), as they end with the outcome
-of its call.
 """
 
 from __future__ import annotations
@@ -23,22 +20,24 @@ from pbx.b2bua.asserted import from_value, sent_by
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.refer_news import Report
 from pbx.b2bua.transfer import Holder, Transfer
 from pbx.policy.relaying import account_lets_out
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.headers import Replaces
-from pbx.sipcore.message import REASONS, Request, Response
+from pbx.sipcore.message import REASONS, Request
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import NameAddress, Uri
 
 if TYPE_CHECKING:
+    from pbx.b2bua.call import Call
     from pbx.b2bua.program_leg import ProgramLeg
 
 _log = get_logger("pbx.calls")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class Wish:
     """What a REFER asks for. `replaces`: the dialog at the target whose place is to be taken."""
 
     target: Uri
@@ -46,7 +45,7 @@ class _Wish:
     silent: bool
 
     @classmethod
-    def of(cls, request: Request) -> _Wish:
+    def of(cls, request: Request) -> Wish:
         """Raises SipSyntaxError."""
         values = request.get_all("Refer-To")
         if len(values) != 1:
@@ -59,32 +58,6 @@ class _Wish:
         named = next((value for name, value in target.headers.items() if name.lower() == "replaces"), None)
         silent = (request.get("Refer-Sub") or "").strip().lower() == "false"  # RFC 4488 §4
         return cls(target, None if named is None else Replaces.parse(named), silent)
-
-
-class _Report:
-    """NOTIFYs to the referrer (RFC 3515 §2.4.4), or none."""
-
-    def __init__(self, leg: Leg, number: int, *, silent: bool) -> None:
-        self._leg = leg
-        self._done = silent
-        # RFC 3515 §2.4.6: a second REFER of a dialog is told apart by its CSeq
-        self._event = f"refer;id={number}" if leg.referred else "refer"
-        leg.referred = True
-
-    def __call__(self, status: int, final: bool) -> None:
-        session = self._leg.session
-        if self._done or session is None or self._leg.ended:
-            return
-        self._done = final
-        body = f"SIP/2.0 {status} {REASONS.get(status, 'Failure')}\r\n".encode()
-        notify = session.new_request("NOTIFY", body, "message/sipfrag;version=2.0")
-        notify.set("Event", self._event)
-        notify.set("Subscription-State", "terminated;reason=noresource" if final else "active;expires=180")
-        session.request(notify, self)
-
-    def on_response(self, response: Response) -> None: ...
-
-    def on_failure(self, cause: str) -> None: ...
 
 
 def refer(exchange: Exchange, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction) -> None:
@@ -107,14 +80,14 @@ def _refer(
 ) -> None:
     request, session = transaction.request, referrer.session
     try:
-        wish = _Wish.of(request)
+        wish = Wish.of(request)
     except SipSyntaxError as error:
         transaction.reply(400, error.reason)
         return
     if party.transfer is not None or session is None:
         transaction.reply(491)
         return
-    report = _Report(referrer, request.cseq.number, silent=wish.silent)
+    report = referrer.news.begin(request.cseq.number, silent=wish.silent)
     session.answer(transaction, 202, **({"Refer_Sub": "false"} if wish.silent else {}))
     report(100, False)
     if wish.replaces is not None and _others(exchange, wish.replaces, referrer):
@@ -132,7 +105,12 @@ def _refer(
     headers = (*said, *_referred_by(referrer))
     caller = sent_by(party.person, speaker)
     transfer = Transfer(party, holder, caller, report, referrer.person.account, headers)
-    transfer.begin(route, str(target.replace(headers={})))
+    ringing = _question(exchange, referrer, route, speaker) if consulted is None and not said else consulted
+    call = _freed(ringing)
+    if call is None:
+        transfer.begin(route, str(target.replace(headers={})))
+    else:
+        transfer.take(call)
 
 
 def _route(exchange: Exchange, target: Uri, speaker: Caller) -> Route:
@@ -183,11 +161,35 @@ def _same(leg: Leg, referrer: Leg) -> bool:
 
 
 def _rings(consulted: Leg) -> bool:
-    """He has not waited for the answer: the party is led to the same target, as if there had been no question."""
+    """He has not waited for the answer: the call that rings becomes the party's."""
     return isinstance(consulted, IncomingLeg) and consulted.pending
 
 
-def _join(consulted: Leg, party: Leg, holder: Holder, report: _Report) -> None:
+def _question(exchange: Exchange, referrer: Leg, route: Route, speaker: Caller) -> Leg | None:
+    """A call of the referrer's telephone that rings at that target: he has asked, and sends the party there blindly.
+    Behind a gateway there are others, whose calls are not his."""
+    if referrer.person.account is None or referrer.person.trusted:
+        return None
+    for call in exchange.calls.values():
+        asking = call.parties[0] if len(call.parties) == 1 else None
+        if asking is None or not _rings(asking) or not _same(asking, referrer):
+            continue
+        if (
+            asking.flow.remote == referrer.flow.remote
+            and _route(exchange, Uri.parse(call.record.dialled), speaker) == route
+        ):
+            return asking
+    return None
+
+
+def _freed(ringing: Leg | None) -> Call | None:
+    """The call of a caller who steps aside. None: there is none, or a program is about to answer him."""
+    from pbx.b2bua.sip_origin import SipOrigin
+
+    return ringing.owner.step_aside() if ringing is not None and isinstance(ringing.owner, SipOrigin) else None
+
+
+def _join(consulted: Leg, party: Leg, holder: Holder, report: Report) -> None:
     """Attended transfer: the party takes the place of the referrer in his other call."""
     from pbx.b2bua.media_bridge import Bridge
     from pbx.b2bua.program_leg import ProgramLeg
