@@ -268,6 +268,7 @@ class House:
         anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
         self.proxy.on_bye = self.switchboard.bye_passed
+        self.proxy.on_refer = self.switchboard.refer_passed
 
     # --- what meets across floors
 
