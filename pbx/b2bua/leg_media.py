@@ -6,11 +6,13 @@ It knows one party only; who is joined with whom is the business of the leg's ow
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from base.failures import Failure
 from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.guards import Guards
 from pbx.b2bua.translations import TRANSLATED, favourite, translations
 from pbx.mediaproxy.engine import (
     Carriage,
@@ -23,12 +25,12 @@ from pbx.mediaproxy.engine import (
     StreamStatistics,
 )
 from pbx.nat.surroundings import media_host
+from pbx.sipcore.bundle import bundled, riders
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.offer_answer import AgreedAudio, agree, answer, make_offer, section_at
 from pbx.sipcore.passing import (
     Outlet,
-    bundled,
     guarded,
     in_place,
     is_datagrams,
@@ -38,7 +40,7 @@ from pbx.sipcore.passing import (
     relayable,
 )
 from pbx.sipcore.sdp import Media, Origin, SessionDescription, is_numeric
-from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection, SectionGuard
+from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection
 from pbx.sipcore.tcp_media import Section, connects, is_tcp, setup_to_answer, setup_to_offer
 from pbx.workarounds.audio import narrowed
 from pbx.workarounds.kinds import Workaround
@@ -63,10 +65,10 @@ class LegMedia:
     def __init__(self, exchange: Exchange, party: Party, security: MediaSecurity) -> None:
         self._exchange = exchange
         self._party = party
-        self._security = security
+        self.guards = Guards(security, self._circumstances)
         self.stream: MediaStream | None = None
         self._more: dict[int, tuple[MediaStream, bool]] = {}  # by place; whether it is TCP
-        self._guards: dict[int, SectionGuard] = {}
+        self._riding: frozenset[int] = frozenset()  # the places of those that share the port of the audio
         self._numbers: dict[int, str] = {}
         self._origin = Origin("-", exchange.entropy.number(1, 2**31), 0, "127.0.0.1")
         self.theirs: SessionDescription | None = None
@@ -113,7 +115,7 @@ class LegMedia:
             for at, section in enumerate(description.media)
             if section is not audio
             and section.kind != "audio"
-            and relayable(section)
+            and (relayable(section) or at in riders(description))
             and (at not in self._more or self._more[at][1] != is_tcp(section))
         ]
 
@@ -169,10 +171,10 @@ class LegMedia:
 
         def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
             if section.is_rtp:
-                return self._guard(at).offer(place)
+                return self.guards.at(at).offer(place)
             return self._unguarded(section, setup_to_offer((description, section)))
 
-        outlets = self._outlets(description, said)
+        outlets = self._outlets(description, said, self._riding)
         self.ours = passed_offer(
             description,
             self._next_origin(),
@@ -193,11 +195,11 @@ class LegMedia:
 
         def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
             if section.is_rtp:
-                return self._guard(at).answer(offer, section, place)
+                return self.guards.at(at).answer(offer, section, place)
             theirs = section_at(description, at) or section
             return self._unguarded(section, setup_to_answer((offer, section), (description, theirs)))
 
-        outlets = self._outlets(offer, said)
+        outlets = self._outlets(offer, said, riders(offer) if self.web else frozenset())
         self.ours = passed_answer(offer, description, self._next_origin(), outlets, speaks=TRANSLATED)
         self._remember()
         return self.ours
@@ -207,7 +209,7 @@ class LegMedia:
         place = self.place(self.stream)
         alone = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
         made, at = in_place(alone, self.ours, self._numbers)
-        said = self._guard(at).offer(place)
+        said = self.guards.at(at).offer(place)
         if self.web:
             said = Guarded(said.protocol, (f"a=mid:{at}", *said.lines))
         self.ours = bundled(self._guarded(made, at, said))
@@ -227,7 +229,7 @@ class LegMedia:
         made, _ = answer(offer, self._next_origin(), *place, codecs=favourite(offer))
         at = next(at for at, section in enumerate(made.media) if section.port)
         asked = offer.media[at]
-        said = self._guard(at).answer(offer, asked, place)
+        said = self.guards.at(at).answer(offer, asked, place)
         mid = tuple(f"a=mid:{value}" for value in asked.attributes("mid")[:1])
         self.ours = bundled(self._guarded(made, at, Guarded(said.protocol, (*mid, *said.lines))), offer)
         self._remember()
@@ -247,30 +249,40 @@ class LegMedia:
         """A browser: it reached us by WebSocket (RFC 7118), and takes nothing but DTLS-SRTP."""
         return self._party.flow.web
 
-    def _guard(self, at: int) -> SectionGuard:
-        guard = self._guards.get(at)
-        if guard is None:
-            guard = self._guards[at] = SectionGuard(
-                Circumstances(
-                    self._exchange.entropy,
-                    self._security,
-                    self._party.flow.transport in ("tls", "wss"),
-                    self.web,
-                    lambda: "" if self.stream is None else self.stream.fingerprint,
-                    self.asking.dtls,
-                )
-            )
-        return guard
+    @property
+    def encrypted(self) -> bool:
+        """The audio that was agreed on is encrypted; true where no audio is."""
+        ours = self.ours
+        if self.agreed is None or ours is None or ours.audio is None:
+            return True
+        return self.guards.at(ours.media.index(ours.audio)).encrypted
+
+    def _circumstances(self, security: MediaSecurity) -> Circumstances:
+        return Circumstances(
+            self._exchange.entropy,
+            security,
+            self._party.flow.transport in ("tls", "wss"),
+            self.web,
+            lambda: "" if self.stream is None else self.stream.fingerprint,
+            self.asking.dtls,
+            self.asking.keys,
+        )
 
     def _outlets(
-        self, description: SessionDescription, what: Callable[[int, Media, tuple[str, int]], Guarded]
+        self,
+        description: SessionDescription,
+        what: Callable[[int, Media, tuple[str, int]], Guarded],
+        riding: frozenset[int],
     ) -> dict[int, Outlet]:
         """Where each section is that we relay. Raises NotAcceptable when the audio may not be as it is wanted."""
         outlets: dict[int, Outlet] = {}
         audio = description.audio
         for at, section in enumerate(description.media):
-            stream = self.stream if section is audio else self._fitting(at, section)
+            stream = self.stream if section is audio else self._fitting(at, description)
             if stream is None and section is not audio:
+                continue
+            if at in riding and audio is not None:  # RFC 9143 §7.1.3: what the port needs is said with the audio
+                outlets[at] = replace(outlets[description.media.index(audio)], lines=("a=rtcp-mux",))
                 continue
             place = self.place(stream)
             try:
@@ -282,15 +294,15 @@ class LegMedia:
             outlets[at] = Outlet(*place, said.protocol, said.lines)
         return outlets
 
-    def _fitting(self, at: int, section: Media) -> MediaStream | None:
-        found = self._more.get(at)
-        if found is None or section.kind == "audio" or not relayable(section) or found[1] != is_tcp(section):
+    def _fitting(self, at: int, description: SessionDescription) -> MediaStream | None:
+        found, section = self._more.get(at), description.media[at]
+        if found is None or section.kind == "audio" or found[1] != is_tcp(section):
             return None
-        return found[0]
+        return found[0] if relayable(section) or at in riders(description) else None
 
     def _unguarded(self, section: Media, setup: str) -> Guarded:
         """T.38 and streams over TCP have no encryption that we end; over TCP it matters who connects."""
-        if self._security is MediaSecurity.REQUIRED:
+        if self.guards.security is MediaSecurity.REQUIRED:
             raise NotAcceptable("Unencrypted media are not taken")
         return Guarded(section.protocol, (f"a=setup:{setup}",) if is_tcp(section) else ())
 
@@ -303,6 +315,7 @@ class LegMedia:
         if ours is None or theirs is None:
             raise ValueError("an offer or an answer is missing")
         audio, others = ours.audio, False
+        self._riding = riders(ours) & riders(theirs) if self.web else frozenset()
         for at, mine in enumerate(ours.media):
             section = section_at(theirs, at)
             if mine is not audio and mine.port and section is not None and section.port and at in self._more:
@@ -313,7 +326,7 @@ class LegMedia:
         self.agreed = agreed
         if agreed is not None and audio is not None:
             at = ours.media.index(audio)
-            self._configure(agreed, self._guard(at).settle(theirs, theirs.media[at]))
+            self._configure(agreed, self.guards.at(at).settle(theirs, theirs.media[at]))
         self._standing = ours, theirs
         return agreed
 
@@ -346,9 +359,13 @@ class LegMedia:
         if address is None or not is_numeric(address):
             return False
         remote, protection = (address, section.port), Protection()
+        if at in self._riding and self.stream is not None:
+            settings = _settings(remote, protection, "rtp", payload_types=mine.payload_types, carrier=self.stream.id)
+            self._more[at][0].configure(settings)
+            return True
         if mine.is_rtp:
             try:
-                protection = self._guard(at).settle(theirs, section)
+                protection = self.guards.at(at).settle(theirs, section)
             except NotAcceptable:
                 self._exchange.metrics.count("calls.media-refused")
                 return False
@@ -376,6 +393,7 @@ def _settings(
     receive: bool = True,
     guess: tuple[str, int] | None = None,
     active: bool = False,
+    carrier: int = 0,
 ) -> StreamSettings:
     srtp, dtls, ice = protection.srtp, protection.dtls, protection.ice
     return StreamSettings(
@@ -394,4 +412,5 @@ def _settings(
         None if dtls is None else DtlsPeer(*dtls),
         None if ice is None else IceKeys(*ice),
         active,
+        carrier,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.connected import introduce
+from pbx.b2bua.guards import pair
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.reoffer import Reoffer
@@ -83,6 +84,8 @@ class Takeover(Waiting):
         newcomer, theirs = self._newcomer, self._stays.theirs
         if theirs is None:
             self._done(480)
+        elif not pair(newcomer, self._stays):
+            self._done(488)
         elif not (isinstance(newcomer, IncomingLeg) and newcomer.pending):
             offer = newcomer.relay(theirs.with_direction("sendrecv"))
             Reoffer(newcomer, self._newcomer_renewed, introduce(newcomer, self._stays)).send(offer)
