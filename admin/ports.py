@@ -110,6 +110,12 @@ class Monitor(Protocol):
     async def calls(self, limit: int) -> Sequence[CallRow]:
         """Calls in progress, then the last `limit` that ended, the newest first."""
 
+    async def records(
+        self, since: float, until: float, *, account: int | None, after: int, limit: int
+    ) -> tuple[Sequence[Mapping[str, Json]], str, int]:
+        """A page of call records that began in that time (seconds since 1970): as objects and as lines of CSV, and
+        where the next page begins; 0: nowhere."""
+
     def registrations(self) -> Sequence[RegistrationRow]: ...
 
     def status(self) -> Mapping[str, Json]:

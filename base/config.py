@@ -105,6 +105,17 @@ class ProvisioningConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsConfig:
+    """`[records]`: where call records go besides the database; empty: not there."""
+
+    folder: str = ""
+    format: str = "csv"  # of the files in the folder: csv, json
+    helper: str = ""  # a program that takes them (CommuniGate's External CDR Processor)
+    url: str = ""  # an address that takes them by POST
+    days: int = 0  # how long the database keeps them; 0: for ever
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """`[log]`"""
 
@@ -121,6 +132,7 @@ class Config:
     nat: NatConfig = field(default_factory=NatConfig)
     imap: ImapConfig = field(default_factory=ImapConfig)
     provisioning: ProvisioningConfig = field(default_factory=ProvisioningConfig)
+    records: RecordsConfig = field(default_factory=RecordsConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
@@ -248,6 +260,13 @@ def _one_of(*words: str) -> Callable[[object], str]:
     return word
 
 
+def _url(value: object) -> str:
+    text = _text(value)
+    if text and not re.match(r"https?://[^/\s]+", text):
+        raise _Wrong(f"{text!r} is no address of a web server")
+    return text
+
+
 def _port_range(value: object) -> tuple[int, int]:
     ends = _list(value)
     if isinstance(value, str) and "-" in value:
@@ -296,6 +315,13 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
     },
     "imap": {"address": _address, "port": _within(0, 65535), "tls_port": _within(0, 65535)},
     "provisioning": {"address": _address, "http": _port_or_off, "https": _port_or_off, "tftp": _port_or_off},
+    "records": {
+        "folder": _text,
+        "format": _one_of("csv", "json"),
+        "helper": _text,
+        "url": _url,
+        "days": _within(0, 36_500),
+    },
     "log": {"level": _level, "json": _flag},
 }
 
@@ -333,6 +359,7 @@ def parse(text: str, name: str = "configuration") -> Config:
         NatConfig(**sections["nat"]),  # type: ignore[arg-type]
         ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
         ProvisioningConfig(**sections["provisioning"]),  # type: ignore[arg-type]
+        RecordsConfig(**sections["records"]),  # type: ignore[arg-type]
         LogConfig(**sections["log"]),  # type: ignore[arg-type]
     )
 

@@ -22,7 +22,7 @@ from server.command_router import route, router
 from server.command_rules import rules
 from server.command_serve import serve
 from server.command_trunk import trunks
-from server.command_watch import calls, registrations, status, stop
+from server.command_watch import calls, records, registrations, status, stop
 from server.command_workarounds import workarounds
 
 
@@ -63,6 +63,7 @@ app.command("serve")(serve)
 app.command("stop")(stop)
 app.command("status")(status)
 app.command("calls")(calls)
+app.command("records")(records)
 app.command("registrations")(registrations)
 app.command("route")(route)
 app.command("export")(export)

@@ -23,6 +23,7 @@ from base.certificates import Certificates
 from base.clock import Clock
 from base.config import Config
 from base.entropy import Entropy
+from base.helper import HelperProgram
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Databases
@@ -46,6 +47,7 @@ from pbx.presence.watchers import Watchers
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
+from pbx.records.outlets import FolderOutlet, HelperOutlet, Outlet, RecordKeeper, WebOutlet
 from pbx.registrar.bindings import Bindings
 from pbx.registrar.gruu import Gruus
 from pbx.registrar.qualify import Qualifier, Qualifying
@@ -187,6 +189,7 @@ class House:
         self.book = CallBook(self.database, clock, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
+        await self._record_outlets()
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
         self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
@@ -229,6 +232,23 @@ class House:
                 may_pick_up=Watchers(self.directory).may_watch,
             )
         )
+
+    async def _record_outlets(self) -> None:
+        config, ground = self.config.records, self.ground
+        outlets: list[Outlet] = []
+        if config.folder:
+            outlets.append(FolderOutlet(ground.data / config.folder, config.format))
+        if config.helper:
+            helper = HelperProgram("records", config.helper)
+            await helper.start()
+            self._closing.push_async_callback(helper.close)
+            outlets.append(HelperOutlet(helper, config.helper))
+        if config.url:
+            outlets.append(WebOutlet(config.url))
+        if outlets or config.days:
+            keeper = RecordKeeper(self.database, ground.clock, self.metrics, outlets, config.days)
+            keeper.start()
+            self._closing.push_async_callback(keeper.close)
 
     def _phones_allowed(self, account_id: int) -> int:
         allowed = self.directory.setting(account_id, "MaxSignalContacts")

@@ -105,6 +105,16 @@ class CallBook:
         found = {record.id: record for record in [*mine, *stored]}
         return sorted(found.values(), key=lambda record: -record.started)[:limit]
 
+    async def between(
+        self, since: float, until: float, *, account: int | None, after: int, limit: int
+    ) -> tuple[list[CallRecord], int]:
+        """A page of records that began in that time, in the order of their ends, and where the next page begins (0:
+        there is none)."""
+        work = partial(
+            tables.between, since=since, until=until, account=account, after_row=after, limit=min(limit, 1_000)
+        )
+        return await self._database.read(work)
+
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):
             await self._wake.wait()
