@@ -43,6 +43,11 @@ def admission(directory: Directory, bindings: Bindings, stack: SipStack) -> None
     stack.preferences.registered = bindings.has_flow
 
 
+def peers(directory: Directory, stack: SipStack) -> None:
+    """Which addresses on this machine or link may be called: those that the administrator has named."""
+    stack.know_peers(lambda host: host in directory.network.clients or host in directory.network.trusted)
+
+
 def locks(directory: Directory, forget: Callable[[int], None]) -> Callable[[], None]:
     """Tell the toll guard when an account's lock was set or lifted, or the account is gone. Returns what ends it."""
 

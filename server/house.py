@@ -289,6 +289,7 @@ class House:
         self.blocks = policy.blocks
         self.stack.shut_out = policy.blocks.shut_out
         self._closing.callback(bridges.surroundings(self.directory, self.stack))
+        bridges.peers(self.directory, self.stack)
         bridges.admission(self.directory, self.bindings, self.stack)
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.stack.way = self.bindings.way
