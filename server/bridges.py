@@ -59,6 +59,16 @@ def locks(directory: Directory, forget: Callable[[int], None]) -> Callable[[], N
     return directory.subscribe(take_note)
 
 
+def passwords(directory: Directory, changed: Callable[[int], None]) -> Callable[[], None]:
+    """Tell of each account that gets another password. Returns what ends it."""
+
+    def take_note(change: DirectoryChange) -> None:
+        if change.what == "secret" and change.key == "password" and change.account_id is not None:
+            changed(change.account_id)
+
+    return directory.subscribe(take_note)
+
+
 def watchers(
     directory: Directory,
     review: Callable[[int | None], None],
