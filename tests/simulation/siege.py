@@ -9,7 +9,7 @@ import asyncio
 import re
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -27,6 +27,7 @@ from tests.simulation.draft import CHANGES, Change, Draft
 from tests.simulation.network import SERVER, TownNetwork, Weather
 from tests.simulation.phones import DOMAIN
 from tests.simulation.server import Server, founded
+from tests.simulation.story import MEMORY
 from tests.simulation.studio import VirtualStudio
 from tests.simulation.virtual import VirtualLoop, simulate
 
@@ -47,8 +48,8 @@ STATUSES = (
     100, 180, 183, 199, 200, 200, 200, 202, 204, 300, 302, 305, 380, 400, 401, 407, 408, 415, 420, 422, 480, 486, 487,
     488, 491, 500, 503, 504, 513, 600, 603, 699,
 )  # fmt: skip
-QUIET = 13_000.0
-"""Seconds after which the server has noticed that everybody has gone (as in `town.LONGEST`)."""
+QUIET = 44_000.0
+"""Seconds after which a proxied call of which no BYE came by is over for the server too (12 hours)."""
 
 _REASON = re.compile(rb"SIP/2\.0 (\d{3})")
 
@@ -123,6 +124,8 @@ class Peer:
     network: TownNetwork
     replies: deque[Reply]
     dialogs: list[Known] = field(default_factory=list)
+    answers: list[Draft] = field(default_factory=list)
+    requests: list[Draft] = field(default_factory=list)
     deaf: bool = False
     socket: Any = None
     nonce: str = ""
@@ -149,11 +152,11 @@ class Peer:
 
     def act(self, step: Step) -> None:
         if step.within and self.dialogs:
-            self.send(self._inside(step.method, self.dialogs[-1]), step.changes)
+            self.send(self.inside(step.method, self.dialogs[-1]), step.changes)
         else:
-            self.send(self._outside(step.method, step.target), step.changes)
+            self.send(self.outside(step.method, step.target), step.changes)
 
-    def _outside(self, method: str, target: str) -> Draft:
+    def outside(self, method: str, target: str) -> Draft:
         self.number += 1
         local = f"<{self.address}>;tag={self.name}{self.number}"
         known = Known(f"{self.name}-{self.number}", local, f"<{target}>", target, self.number)
@@ -162,7 +165,7 @@ class Peer:
         to = f"<{self.address}>" if method == "REGISTER" else known.remote
         return self._request(method, f"sip:{DOMAIN}" if method == "REGISTER" else target, known, to)
 
-    def _inside(self, method: str, known: Known) -> Draft:
+    def inside(self, method: str, known: Known) -> Draft:
         if method not in ("ACK", "CANCEL"):
             known.cseq += 1
         return self._request(method, known.target, known, known.remote)
@@ -172,7 +175,7 @@ class Peer:
         branch = f"z9hG4bK{self.name}{self.number}"
         if method == "INVITE":
             known.branch = branch
-        branch = known.branch if method == "CANCEL" else branch
+        branch = known.branch if method == "CANCEL" and known.branch else branch
         headers = [
             ("Via", f"SIP/2.0/UDP {self.home}:5060;branch={branch};rport"),
             ("Max-Forwards", "70"),
@@ -257,9 +260,12 @@ class Peer:
         headers = tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
         heard = Draft(start, headers, body)
         if start.startswith("SIP/2.0 "):
+            self.answers.append(heard)
             self._answered(heard)
-        elif not start.startswith("ACK "):
-            self._asked(heard)
+        else:
+            self.requests.append(heard)
+            if not start.startswith("ACK "):
+                self._asked(heard)
 
     def _answered(self, heard: Draft) -> None:
         status, method = int(heard.start[8:11]), heard.get("CSeq").partition(" ")[2]
@@ -333,65 +339,102 @@ class Finals:
         return [f"several finals {sorted(told)} to {key}" for key, told in doubles]
 
 
-def run(siege: Siege) -> list[str]:
-    """Play it; what does not hold after it, in words."""
-    with tempfile.TemporaryDirectory() as folder, capture_logs(processors=(format_exc_info,)) as logs:
+class Stage:
+    """A server, and the four peers. `wire` is all that was sent: from where, to where, what."""
+
+    def __init__(self, folder: Path, contents: Mapping[str, bytes]) -> None:
+        self.clock = VirtualClock()
+        self.network = TownNetwork(self.clock, Random(0), Weather(), self._see)
+        self.network.add_names({"far.example": (HOMES["far"],)})
+        self.studio = VirtualStudio(self.clock, self.network, lambda *heard: None)
+        self.server = Server(0, folder, self.clock, self.network, self.studio, contents)
+        self.replies: deque[Reply] = deque()
+        self.peers = {name: Peer(name, self.network, self.replies) for name in HOMES}
+        self.finals = Finals()
+        self.wire: list[tuple[Endpoint, Endpoint, bytes]] = []
+
+    def _see(self, data: bytes, source: Endpoint, destination: Endpoint, copies: int) -> None:
+        self.wire.append((source, destination, data))
+        self.finals.see(data, source, destination, copies)
+
+    def sent_to(self, host: str) -> list[bytes]:
+        """What the server has sent there."""
+        return [data for source, destination, data in self.wire if destination[0] == host and source[0] == SERVER[0]]
+
+    async def open(self, *, proxied: bool) -> None:
+        """Alice and bob register. All may watch each other, and bob takes strangers."""
+        await self.server.start()
+        directory = self.server.house.directory
+        for name in ("alice", "bob"):
+            account = directory.find_account(DOMAIN, name)
+            assert account is not None
+            wanted = {"WatchedBy": "server", "CallFeatures": "NO" if proxied else "YES"}
+            if name == "bob":
+                wanted["AcceptStrangers"] = "YES"
+            await asyncio.gather(*(directory.set_setting(account.id, key, value) for key, value in wanted.items()))
+        for peer in self.peers.values():
+            peer.open()
+        for _ in range(2):
+            for name in ("alice", "bob"):
+                self.peers[name].act(Step(name, "REGISTER"))
+            await asyncio.sleep(0.2)
+        assert len(self.server.house.bindings) == 2
+
+    async def ask(self, who: str, draft: Draft) -> int:
+        """The status of the final answer to a request; 0 when none comes within three seconds."""
+        peer = self.peers[who]
+        before = len(peer.answers)
+        peer.send(draft)
+        await asyncio.sleep(3.0)
+        wanted = (draft.get("Call-ID"), draft.get("CSeq"))
+        answers = [each for each in peer.answers[before:] if (each.get("Call-ID"), each.get("CSeq")) == wanted]
+        return next((status for each in answers if (status := int(each.start[8:11])) >= 200), 0)
+
+
+def play(act: Callable[[Stage], Awaitable[None]], *, proxied: bool = False) -> list[str]:
+    """Play something on a stage; what does not hold after it, in words."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, capture_logs(processors=(format_exc_info,)) as logs:
         contents = founded()
         logs.clear()
-        return simulate(_play(siege, Path(folder), logs, contents))
+        return simulate(_play(act, proxied, Path(folder), logs, contents))
 
 
-async def _play(siege: Siege, folder: Path, logs: list[Any], contents: Mapping[str, bytes]) -> list[str]:
-    clock, finals = VirtualClock(), Finals()
-    network = TownNetwork(clock, Random(0), Weather(), finals.see)
-    network._names = {"far.example": ("10.0.0.4",)}
-    studio = VirtualStudio(clock, network, lambda *heard: None)
-    server = Server(0, folder, clock, network, studio, contents)
-    replies = deque(siege.replies)
-    peers = {name: Peer(name, network, replies) for name in HOMES}
+async def _play(
+    act: Callable[[Stage], Awaitable[None]], proxied: bool, folder: Path, logs: list[Any], contents: Mapping[str, bytes]
+) -> list[str]:
+    stage = Stage(folder, contents)
     try:
-        await server.start()
-        await _settle(server, peers, siege)
-        for step in siege.steps:
-            peers[step.who].act(step)
-            await asyncio.sleep(step.pause)
-        await asyncio.sleep(5.0)
-        replies.clear()
-        await _leave(peers)
-        found = [*_left(server, studio), *finals.faults()]
-        await server.stop()
+        await stage.open(proxied=proxied)
+        await act(stage)
+        stage.replies.clear()
+        await _leave(stage.peers)
+        found = [*_left(stage.server, stage.studio), *stage.finals.faults()]
+        await stage.server.stop()
         loop = asyncio.get_running_loop()
         uncaught = loop.faults if isinstance(loop, VirtualLoop) else []
         return [*_logged(logs), *uncaught, *found]
     finally:
-        server.discard()
+        stage.server.discard()
 
 
-async def _settle(server: Server, peers: Mapping[str, Peer], siege: Siege) -> None:
-    """Alice and bob register. All may watch each other, and bob takes strangers."""
-    directory = server.house.directory
-    for name in ("alice", "bob"):
-        account = directory.find_account(DOMAIN, name)
-        assert account is not None
-        wanted = {"WatchedBy": "server", "AcceptStrangers": "YES", "CallFeatures": "NO" if siege.proxied else "YES"}
-        await asyncio.gather(*(directory.set_setting(account.id, key, value) for key, value in wanted.items()))
-    replies = peers["bob"].replies
-    kept = list(replies)
-    replies.clear()
-    for peer in peers.values():
-        peer.open()
-    for _ in range(2):
-        for name in ("alice", "bob"):
-            peers[name].act(Step(name, "REGISTER"))
-        await asyncio.sleep(0.2)
-    replies.extend(kept)
+def run(siege: Siege) -> list[str]:
+    """What does not hold after a siege."""
+
+    async def act(stage: Stage) -> None:
+        stage.replies.extend(siege.replies)
+        for step in siege.steps:
+            stage.peers[step.who].act(step)
+            await asyncio.sleep(step.pause)
+        await asyncio.sleep(5.0)
+
+    return play(act, proxied=siege.proxied)
 
 
 async def _leave(peers: Mapping[str, Peer]) -> None:
     """Everybody hangs up whatever he believes to have, and hears no more."""
     for peer in peers.values():
         for known in list(peer.dialogs):
-            peer.send(peer._inside("BYE", known))
+            peer.send(peer.inside("BYE", known))
     await asyncio.sleep(5.0)
     for peer in peers.values():
         peer.deaf = True
