@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from base.failures import Failure
@@ -106,11 +107,14 @@ class _Level:
 class Environment:
     """The levels of all domains. `stock` folders are read only; `uploads` holds `server/` and `domains/NAME/`."""
 
-    def __init__(self, stock: Sequence[Path], stock_prompts: Path, uploads: Path | None) -> None:
+    def __init__(
+        self, stock: Sequence[Path], stock_prompts: Path, uploads: Path | None, folders: Folders | None = None
+    ) -> None:
+        """`folders`: what has been read already, when that is to outlive this environment."""
         self._stock = tuple(stock)
         self._prompts = stock_prompts
         self._uploads = uploads
-        self._folders = Folders()
+        self._folders = folders or Folders()
 
     def find(self, name: str, *, domain: str = "", language: str = "") -> EnvironmentFile | None:
         """The file that this name means, or None."""
@@ -151,6 +155,18 @@ class Environment:
                 ):
                     seen[name] = found
         return [seen[name] for name in sorted(seen)]
+
+    def own(self) -> Iterator[tuple[str, str, EnvironmentFile]]:
+        """All own files with their domain and language, each empty for the server's and the default."""
+        if self._uploads is None:
+            return
+        domains = self._uploads / "domains"
+        roots = [("", self._uploads / "server"), *((folder.name, folder) for folder in _subfolders(domains))]
+        for domain, root in roots:
+            for language, folder in (("", root), *((inner.name, inner) for inner in _subfolders(root))):
+                for path in self._folders.files(folder).values():
+                    if (found := self._folders.describe(path, self._level_name(domain))) is not None:
+                        yield domain, language, found
 
     def put(self, name: str, content: bytes, *, domain: str = "", language: str = "") -> EnvironmentFile:
         """Store an own file of the domain (empty: of the server). Whole or not at all, and there after a power cut.
@@ -215,6 +231,13 @@ class Environment:
         return root if spoken in ("", DEFAULT_LANGUAGE) else root / spoken
 
 
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_dir() and _PLACE.fullmatch(each.name))
+    except OSError:
+        return []
+
+
 def replace_file(target: Path, content: bytes) -> None:
     """Write beside the target, make it durable, then let it take the target's place in one step."""
     beside = target.with_name(f".{target.name}.new")
@@ -234,11 +257,15 @@ def replace_file(target: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def stock_environment(uploads: Path | None) -> Environment:
+def stock_environment(uploads: Path | None, folders: Folders | None = None) -> Environment:
     """The environment with the programs and prompts that come with Tandem."""
+    return Environment(_stock_programs(), Path(__file__).parent.parent / "prompts", uploads, folders)
+
+
+@cache
+def _stock_programs() -> Sequence[Path]:
     here = Path(__file__).parent
-    programs = sorted(folder for folder in here.iterdir() if any(folder.glob("*.spp[ri]")))
-    return Environment(programs, here.parent / "prompts", uploads)
+    return sorted(folder for folder in here.iterdir() if any(folder.glob("*.spp[ri]")))
 
 
 def _checked(name: str) -> str:

@@ -91,7 +91,14 @@ class UnknownRoute:
     address: Address
 
 
-Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute
+@dataclass(frozen=True, slots=True)
+class NullRoute:
+    """The Router takes what is sent to the address, and throws it away."""
+
+    address: Address
+
+
+Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute | NullRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,7 @@ class Caller:
     From header says, whoever he is; `asserted` is what a trusted peer asserts of him beyond it, or which of his own
     names an account prefers to be called by; `private`: he wants to be shown to nobody who is told of him.
     `rights`: the account on whose rights he calls, where it is not his own: a gateway's, a program's, that of who
-    transferred him.
+    transferred him. `trunk`: the name of the trunk that the call came by.
     """
 
     uri: str
@@ -166,6 +173,7 @@ class Caller:
     private: bool = False
     client: bool = False
     rights: Account | None = None
+    trunk: str = ""
 
     @property
     def payer(self) -> Account | None:

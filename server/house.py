@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.clips import Clips
-from apps.environment import stock_environment
+from apps.environment import Folders, stock_environment
 from apps.files import AccountFiles
 from apps.host import ApplicationHost
 from apps.letters import StoredLetters
@@ -88,7 +88,9 @@ class Ground:
     tls: bool = False
     """Whether there are certificates, in the data folder (a simulation has none)."""
     programs: ProgramCache | None = None
-    """Compiled programs that outlive the house (a simulation makes many houses)."""
+    """Compiled programs that outlive the house (a simulation makes many houses); then none is compiled beforehand."""
+    folders: Folders | None = None
+    """What has been read of the folders of programs and prompts, likewise."""
 
 
 class House:
@@ -182,7 +184,7 @@ class House:
                 lambda host: self.directory.local_domain(host) is not None,
             ),
         )
-        self.book = CallBook(self.database, metrics)
+        self.book = CallBook(self.database, clock, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
@@ -235,7 +237,7 @@ class House:
     def _floor_programs(self) -> None:
         ground = self.ground
         run = ground.run
-        self.environment = stock_environment(ground.data / "environment")
+        self.environment = stock_environment(ground.data / "environment", ground.folders)
         self.host = ApplicationHost(
             Services(
                 environment=self.environment,
@@ -254,6 +256,7 @@ class House:
             programs=ground.programs,
         )
         self.switchboard.attach(self.host)
+        self.switchboard.exchange.sound = self.host.sound
         postmaster = Postmaster(ground.clock, self.metrics, self.directory, self.delivery)
         self._closing.push_async_callback(postmaster.close)
         guard = TollGuard(ground.clock, self.metrics, self.directory, postmaster)
@@ -294,7 +297,8 @@ class House:
         bridges.admission(self.directory, self.bindings, self.stack)
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.stack.way = self.bindings.way
-        await self.host.warm()
+        if self.ground.programs is None:
+            await self.host.warm()
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)

@@ -90,7 +90,7 @@ class HouseMonitor:
 def _ended(record: CallRecord) -> CallRow:
     return CallRow(
         record.id, "ended", _time(record.started), record.caller, record.dialled, record.callee, record.program,
-        record.outcome, record.status, round(record.duration), record.ended_by, record.codec,
+        record.outcome, record.status, round(record.duration), record.ended_by, record.codec, record.cause,
     )  # fmt: skip
 
 

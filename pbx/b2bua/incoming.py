@@ -12,7 +12,7 @@ from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import SUPPORTED
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ServerTransaction
-from pbx.sipcore.uri import Uri
+from pbx.sipcore.uri import Uri, wants_tls
 from pbx.workarounds.kinds import Workaround
 
 NO_PRACK = "no PRACK"
@@ -40,6 +40,8 @@ class IncomingLeg(Leg):
         if Workaround.NO_100REL in done:
             self.invite.reliable = False
         self.session = self.invite.session
+        line = exchange.trunks.leading_to(caller.trunk) if caller.trunk else None
+        self.session.prover = None if line is None else line.credentials()
         self.told: SessionDescription | None = None
         """What we have described while it rang."""
         self.heard: SessionDescription | None = None
@@ -119,7 +121,7 @@ def _asks_for_security(request: Request) -> bool:
     """RFC 3261 §12.1.1: by its Request-URI, its topmost Record-Route, or its Contact."""
     routes = request.get_all("Record-Route")
     said = (request.uri, routes[0] if routes else "", "" if routes else request.get("Contact") or "")
-    return any(value.partition("<")[2][:5].lower() == "sips:" or value[:5].lower() == "sips:" for value in said)
+    return any(wants_tls(value.partition("<")[2] or value) for value in said)
 
 
 def _reason(status: int, text: str) -> str | None:

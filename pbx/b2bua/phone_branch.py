@@ -1,30 +1,27 @@
 """A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back.
 
-Deviation: a call to a `sips:` address rings telephones that did not register by TLS as well (RFC 5630 §5.3), since a
-refusal would only take from the caller what he reaches by `sip:`.
+Deviation: a call to a `sips:` address that leaves by a trunk goes by whatever transport the trunk has (RFC 5630 §5.3),
+since there the telephone network begins.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
-from directory.model import Account, Caller
+from directory.model import Caller
 from pbx.b2bua import diversion
 from pbx.b2bua.asking import Asking
-from pbx.b2bua.asserted import NOBODY, by_trunk, from_by_trunk, from_value, headers_for, recorded
-from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.asserted import by_trunk, from_by_trunk, from_value, headers_for, recorded
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
-from pbx.b2bua.trunk_line import TrunkLine
-from pbx.registrar.bindings import Binding
+from pbx.b2bua.places import Place, Places
 from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer
-from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
-from pbx.signal.foreign import foreign_uri
+from pbx.signal.branch import Branch, BranchState
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
@@ -32,14 +29,9 @@ from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
-from pbx.sipcore.uri import Uri
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
-
-
-MOST_FLOWS = 4
-"""Limit: places that one branch tries, one after another."""
 
 
 class PhoneBranch:
@@ -50,9 +42,7 @@ class PhoneBranch:
         self._branch = branch
         self._exchange = call.exchange
         self._cancelled = False
-        self._tried: list[Flow] = []
-        self._instance = ""
-        self._heard = False
+        self._places = Places(call.exchange, branch.target, call.record.dialled)
         self._asking = Asking()
         self._looking: asyncio.Task[None] | None = None
         self.leg: OutgoingLeg | None = None
@@ -94,9 +84,7 @@ class PhoneBranch:
 
     async def _place(self) -> tuple[Flow, Invitation]:
         origin = self._call.origin
-        place = await self._somewhere()
-        self._tried.append(place.flow)
-        self._instance = place.instance
+        place = await self._places.next()
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
             place.uri,
@@ -122,25 +110,6 @@ class PhoneBranch:
         if place.line is not None:
             return by_trunk(caller, place.line.trunk.identity)
         return headers_for(caller, trusted=self._exchange.trusts(place.flow))
-
-    async def _somewhere(self) -> Place:
-        """Where the branch goes; after a failure, another flow to the same phone. Raises as `where` does."""
-        target = self._branch.target
-        if self._tried and isinstance(target, Device):
-            other = self._exchange.phones.other_flow(target.account.id, self._tried, self._instance)
-            if other is None:
-                raise Failure("unavailable", "No other flow")
-            return device(target.account, other)
-        place = await where(self._exchange, target, self._call.record.dialled)
-        if place.flow in self._tried:
-            raise Failure("unavailable", "No other server")
-        return place
-
-    def _may_go_elsewhere(self, status: int, response: Response | None) -> bool:
-        """RFC 3263 §4.3 (no answer, a broken connection, 503), RFC 5626 §5.3 (430); not once it has rung there."""
-        if self._cancelled or self._heard or len(self._tried) > MOST_FLOWS:
-            return False
-        return response is None or status in (430, 503)
 
     def _other_asking(self, leg: OutgoingLeg, status: int) -> Asking | None:
         """How to ask a telephone again that has refused the media (RFC 3261 §21.4.26)."""
@@ -208,14 +177,14 @@ class PhoneBranch:
     # --- told by the leg
 
     def leg_progress(self, leg: OutgoingLeg, response: Response) -> None:
-        self._heard = self._heard or response.status > 100
+        self._places.heard(response)
         self._tell(Answer(response.status, response.reason))
 
     def leg_answered(self, leg: OutgoingLeg, response: Response) -> None:
         self._tell(Answer(response.status, response.reason))
 
     def leg_failed(self, leg: OutgoingLeg, status: int, response: Response | None) -> None:
-        if self._may_go_elsewhere(status, response):
+        if not self._cancelled and self._places.may_go_on(response):
             self._exchange.spawn(self._elsewhere(status, response), f"branch {self._branch.number} elsewhere")
         elif (asking := self._other_asking(leg, status)) is not None:
             self._asking = asking
@@ -248,67 +217,6 @@ class PhoneBranch:
     def leg_played(self, leg: Leg, play: int) -> None: ...
 
     def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a branch goes: its Request-URI as sent, the flow, Route values, and the address that it stands for."""
-
-    uri: str
-    flow: Flow
-    address: str
-    routes: tuple[str, ...] = ()
-    person: Caller = NOBODY
-    instance: str = ""
-    agent: str = ""
-    line: TrunkLine | None = None
-
-
-async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
-    """`dialled`: the Request-URI that the call came with. Raises Failure("unavailable") when it cannot be reached,
-    SipSyntaxError for an address that is none."""
-    match target:
-        case Device(account, contact):
-            binding = await exchange.phones.reach(account.id, contact)
-            if binding is None:
-                raise Failure("unavailable", "The phone has gone", temporary=True)
-            return device(account, binding)
-        case Foreign(route) if (line := exchange.trunks.leading_to(route.address.domain)) is not None:
-            return await _by_trunk(exchange, line, route.address.local)
-        case Foreign(route):
-            uri = foreign_uri(route.address, dialled)
-            flow = await exchange.stack.flow_to(Uri.parse(uri))
-            return Place(uri, flow, str(route.address), person=Caller(f"sip:{route.address}"))
-        case Program():
-            raise Failure("invalid", "A program is no phone")
-
-
-async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
-    """The provider's domain stays in the Request-URI: many tell their customers by it."""
-    if not line.up:
-        raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
-    uri = line.trunk.identity.replace(user=number)
-    flow = await exchange.stack.flow_to(line.trunk.next_hop, configured=True)
-    address = f"{number}@{line.trunk.domain}"
-    return Place(str(uri), flow, address, line.routes, Caller(f"sip:{address}"), line=line)
-
-
-def device(account: Account, binding: Binding) -> Place:
-    """The place of a registered phone."""
-    return Place(
-        binding.contact,
-        binding.flow,
-        account.address,
-        tuple(binding.path),
-        _owner(account),
-        binding.instance,
-        binding.user_agent,
-    )
-
-
-def _owner(account: Account) -> Caller:
-    """Whoever answers a telephone that registered with the account's password."""
-    return Caller(f"sip:{account.address}", account.real_name, account)
 
 
 def leg_of(runner: object) -> OutgoingLeg | None:

@@ -13,7 +13,8 @@ from base.log import get_logger
 from pbx.b2bua import diversion
 from pbx.b2bua.asserted import screen
 from pbx.b2bua.failures import status_of
-from pbx.b2bua.phone_branch import targets_of, where
+from pbx.b2bua.phone_branch import targets_of
+from pbx.b2bua.places import Place, Places
 from pbx.proxy.anchors import Anchor
 from pbx.proxy.context import Outgoing
 from pbx.proxy.proxy import Target
@@ -49,39 +50,36 @@ class ProxyBranch:
         self._sent: ClientTransaction | None = None
         self._cancelled = False
         self._anchor: Anchor | None = None
+        self._places = Places(call.exchange, branch.target, call.record.dialled)
         self.response: Response | None = None
         """The last one that came."""
 
     def start(self) -> None:
         self._call.exchange.spawn(self._run(), f"proxy branch {self._branch.number} of {self._call.id}")
 
-    async def _run(self) -> None:
-        exchange = self._call.exchange
+    async def _run(self, said: Answer | None = None) -> None:
+        """To its first place, or to the next one when the last has failed and `said` so."""
         try:
-            place = await where(exchange, self._branch.target, self._call.record.dialled)
+            outgoing = await self._made_for(await self._places.next())
         except Failure as failure:
-            self._tell(Answer(status_of(failure)))
-            return
+            self._tell(said or Answer(status_of(failure)))
         except SipSyntaxError:
-            self._tell(Answer(480))
-            return
-        if self._given_up():
-            return
+            self._tell(said or Answer(480))
+        else:
+            if not self._given_up():
+                self._sent = self._call.exchange.stack.request(outgoing.request, outgoing.flow, self)
+
+    async def _made_for(self, place: Place) -> Outgoing:
+        """The caller's INVITE as it leaves for that place. Raises Failure when it cannot."""
         if place.line is not None:  # its login is ours, and the INVITE is the caller's own
             _log.warning("a proxied call cannot leave by a trunk", call=self._call.id, trunk=place.line.trunk.name)
-            self._tell(Answer(480))
-            return
+            raise Failure("unavailable", "Only the B2BUA leaves by a trunk")
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
-        screen(outgoing.request, self._call.origin.caller, trusted=exchange.trusts(outgoing.flow))
+        trusted = self._call.exchange.trusts(outgoing.flow)
+        screen(outgoing.request, self._call.origin.caller, trusted=trusted)
         self._tell_history(outgoing, place.uri)
-        try:
-            await self._anchor_media(outgoing, place.uri)
-        except Failure as failure:
-            self._tell(Answer(status_of(failure)))
-            return
-        if self._given_up():
-            return
-        self._sent = exchange.stack.request(outgoing.request, outgoing.flow, self)
+        await self._anchor_media(outgoing, place.uri)
+        return outgoing
 
     def _tell_history(self, outgoing: Outgoing, uri: str) -> None:
         call, trusted = self._call, self._call.exchange.trusts(outgoing.flow)
@@ -153,12 +151,23 @@ class ProxyBranch:
             self._drop_anchor()
         if repeated:
             self.discard()
-        elif response.status > 100:
-            self._tell(Answer(response.status, response.reason, targets_of(response)))
+        elif response.is_provisional:
+            self._places.heard(response)
+            if response.status > 100:
+                self._tell(Answer(response.status, response.reason))
+        else:
+            self._ended(Answer(response.status, response.reason, targets_of(response)), response)
 
     def on_failure(self, cause: str) -> None:
         self._drop_anchor()
-        self._tell(Answer(408 if cause == "timeout" else 503))
+        self._ended(Answer(408 if cause == "timeout" else 503), None)
+
+    def _ended(self, answer: Answer, response: Response | None) -> None:
+        """The last word of this place. Another one is tried where that may help."""
+        if self._cancelled or not self._places.may_go_on(response):
+            self._tell(answer)
+        else:
+            self._call.exchange.spawn(self._run(answer), f"proxy branch {self._branch.number} elsewhere")
 
 
 class _Unheard:

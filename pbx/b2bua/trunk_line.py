@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pbx.sipcore.session_uac import Prover
+from pbx.sipcore.proving import Prover
 from pbx.sipcore.uri import Uri
 
 

@@ -15,6 +15,7 @@ from pbx.policy.ports import Directory
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
+from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
 
 
@@ -53,6 +54,12 @@ class NoLines:
 
     def sending(self, request: Request, flow: Flow) -> Line | None:
         return None
+
+
+def from_trunk(line: Line, transaction: ServerTransaction) -> Caller:
+    """Who calls by it: whom the provider names."""
+    sender, source = transaction.request.from_, transaction.flow.remote
+    return Caller(str(sender.uri), sender.display, trusted=True, source=source, trunk=line.trunk.name)
 
 
 def called(directory: Directory, line: Line, request: Request, caller: Caller) -> Resolution:

@@ -16,7 +16,7 @@ from base.metrics import Metrics
 from directory.model import Account, AccountRoute, Caller, ForeignRoute, Resolution
 from pbx.policy.blocks import Blocks
 from pbx.policy.identity import Authenticator, Unproven, Wrong
-from pbx.policy.inbound import Lines, NoLines, called, concealed
+from pbx.policy.inbound import Lines, NoLines, called, concealed, from_trunk
 from pbx.policy.ports import CallControl, Directory, Forwarding, Messages, Ourselves, Registrations, Subscriptions
 from pbx.policy.relaying import account_lets_out, is_gateway, may_relay
 from pbx.policy.screening import Refusal, screen
@@ -106,7 +106,7 @@ class Policy:
         line = self._lines.sending(request, transaction.flow) if request.method == "INVITE" else None
         if line is not None:
             self._metrics.count("sip.trunk-calls")
-            caller = Caller(str(request.from_.uri), request.from_.display, trusted=True, source=transaction.flow.remote)
+            caller = from_trunk(line, transaction)
             resolution = called(self._directory, line, request, caller)
             concealed(self._directory, line, request)
             self._hand_on(transaction, caller, resolution)
@@ -208,8 +208,7 @@ class Policy:
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
         """A `tel:` number is one of the account's own domain."""
-        domain = self._directory.local_domain(uri.host) if uri.is_sip else account.domain
-        found = self._directory.find_account(domain, uri.user) if domain is not None else None
+        found = self._directory.login(uri.user, uri.host if uri.is_sip else account.domain)
         return found is not None and found.id == account.id
 
     def _register(self, transaction: ServerTransaction) -> None:

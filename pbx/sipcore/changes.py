@@ -130,7 +130,6 @@ class Change:
         self._session = session
         self._user = user
         self._final = False
-        self._number = request.cseq.number
         self.method = request.method
         self.negotiates = request.method == "INVITE" or bool(request.body)
         self.before = before
@@ -140,7 +139,7 @@ class Change:
             return
         if self._final:
             if response.is_success:
-                self._session.repeat_ack(self._number)
+                self._session.repeat_ack(response.cseq.number)
             return
         self._final = True
         if response.is_success:

@@ -99,6 +99,11 @@ class Dialog:
         self.local_cseq += 1
         return self._request(method, self.local_cseq)
 
+    def renumber(self, request: Request) -> None:
+        """Give a request that is sent again the next CSeq (RFC 3261 §22.1)."""
+        self.local_cseq += 1
+        request.set("CSeq", str(CSeq(self.local_cseq, request.method)))
+
     def ack(self, invite_cseq: int | None = None) -> Request:
         """The ACK of a 2xx: the CSeq number of its INVITE, by default our last request's (RFC 3261 §13.2.2.4)."""
         return self._request("ACK", self.local_cseq if invite_cseq is None else invite_cseq)

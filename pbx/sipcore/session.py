@@ -19,6 +19,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import RAck
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.offers import Offers, Turn, describes
+from pbx.sipcore.proving import PROOFS, Proved, Prover
 from pbx.sipcore.reliable import ReliableOrder, ReliableResponses
 from pbx.sipcore.session_ports import (
     ALLOW,
@@ -29,7 +30,7 @@ from pbx.sipcore.session_ports import (
     unknown_extensions,
 )
 from pbx.sipcore.session_timer import SMALLEST, SessionTimer, too_small
-from pbx.sipcore.transactions import ClientTransaction, ClientUser, ServerTransaction
+from pbx.sipcore.transactions import ClientUser, ServerTransaction
 
 _WITH_CONTACT = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
 
@@ -54,6 +55,10 @@ class Session:
         self.flow = flow
         self.contact = contact
         self.user = user
+        self.prover: Prover | None = None
+        """Answers the challenges of the peer, where we have a login."""
+        self.invite: Request | None = None
+        """The last INVITE of ours: its ACK proves the same (RFC 3261 §22.1)."""
         self.state = SessionState.EARLY
         self.offers = Offers()
         self.reliable: ReliableResponses | None = None
@@ -269,9 +274,24 @@ class Session:
             request.set_body(body, content_type)
         return request
 
-    def request(self, request: Request, user: ClientUser) -> ClientTransaction:
-        """Send a request made by `new_request`, other than INVITE, ACK and BYE."""
-        return self._port.request(request, self.flow, user)
+    def request(self, request: Request, user: ClientUser) -> None:
+        """Send a request made by `new_request`, other than ACK; a challenge to it is answered where we can."""
+        if self.prover is not None:
+            user = Proved(request, user, self.prover.prove(request), self._again)
+        self._transmit(request, user)
+
+    def _transmit(self, request: Request, user: ClientUser) -> None:
+        if request.method == "INVITE":
+            self.invite = request
+        self._port.request(request, self.flow, user)
+
+    def _again(self, proved: Proved) -> bool:
+        """RFC 3261 §22.1. Of a dialog that is over nothing but its BYE is sent again."""
+        if self.state is SessionState.ENDED and proved.request.method != "BYE":
+            return False
+        self.dialog.renumber(proved.request)
+        self._transmit(proved.request, proved)
+        return True
 
     @property
     def negotiating(self) -> bool:
@@ -287,6 +307,8 @@ class Session:
     def acknowledge(self, number: int, body: bytes = b"", content_type: str = "") -> None:
         """ACK the 2xx of our INVITE with that CSeq number (RFC 3261 §13.2.2.4)."""
         ack = self.dialog.ack(number)
+        if self.invite is not None:
+            ack.copy_from(self.invite, *PROOFS)
         if body:
             ack.set_body(body, content_type)
             self.offers.ours(ack)
@@ -302,7 +324,7 @@ class Session:
         prack.set("RAck", str(RAck(response.number("RSeq") or 0, response.cseq)))
         self.offers.ours(prack)
         self.changes.described(body, content_type)
-        self._port.request(prack, self.flow, Unheard())
+        self.request(prack, Unheard())
 
     def repeat_ack(self, number: int) -> None:
         """The 2xx came again: so goes the ACK."""
@@ -340,7 +362,7 @@ class Session:
         request = self.new_request("BYE")
         if self._bye_reason:
             request.set("Reason", self._bye_reason)
-        self._port.request(request, self.flow, Unheard())
+        self.request(request, Unheard())
 
     def lost(self, cause: str) -> None:
         """A request of ours was answered with 408 or 481: the dialog is no more (RFC 3261 §12.2.1.2)."""

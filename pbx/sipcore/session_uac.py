@@ -12,6 +12,7 @@ from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.offers import Turn
+from pbx.sipcore.proving import Prover, challenges
 from pbx.sipcore.reliable import is_reliable
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import SessionPort, SessionTimers, SessionUser
@@ -40,13 +41,6 @@ class OutgoingUser(SessionUser, Protocol):
         """A final refusal; 408 when nobody answered, 503 when the way was broken (RFC 3261 §8.1.3.1)."""
 
 
-class Prover(Protocol):
-    """Has a login where the INVITE goes."""
-
-    def answer(self, request: Request, response: Response) -> bool:
-        """Put credentials on the request; False when that is no use."""
-
-
 class OutgoingInvite:
     """Told its responses by the transaction layer (it is a ClientUser)."""
 
@@ -65,6 +59,7 @@ class OutgoingInvite:
         self._port = port
         self._flow = flow
         self._prover = prover
+        self._proof = None if prover is None else prover.prove(request)
         self._contact = contact
         self._user = user
         self._timers = timers
@@ -131,9 +126,9 @@ class OutgoingInvite:
 
     def _asks_for_proof(self, response: Response) -> bool:
         """RFC 3261 §22.2, §22.3: a challenge is answered with a higher CSeq, where we have a login there."""
-        if self._prover is None or response.status not in (401, 407) or self._cancelled:
+        if self._proof is None or not challenges(response) or self._cancelled:
             return False
-        if response.cseq.number != self.number or not self._prover.answer(self.request, response):
+        if response.cseq.number != self.number or not self._proof.answer(self.request, response):
             return False
         self._again()
         return True
@@ -182,6 +177,7 @@ class OutgoingInvite:
             return False
         dialog = Dialog.uac(self.request, response)
         session = Session(self._clock, self._port, dialog, self._flow, self._contact, self._user, self._timers)
+        session.prover, session.invite = self._prover, self.request
         session.offers.ours(self.request)
         session.changes.described(self.request.body, self.request.content_type)
         self._sessions[tag] = session

@@ -2,9 +2,6 @@
 
 A password that was refused is not sent again: a challenge that follows an answered one, without `stale`, means that it
 is wrong. RFC 3261 §22.2 and §22.3, RFC 7616 §3.3, RFC 8760 §2.4 (the strongest that we can).
-
-Missing: an answer to a challenge within a call (RFC 3261 §22.2 for re-INVITE and BYE), as carriers ask at REGISTER
-and INVITE.
 """
 
 from __future__ import annotations
@@ -29,15 +26,55 @@ class Login:
     password: str = field(repr=False)
 
 
+@dataclass(slots=True)
+class _Known:
+    """A challenge and how often it has been answered (the nc of RFC 7616 §3.4)."""
+
+    challenge: Challenge
+    count: int = 0
+
+
 class Credentials:
-    """For one request and those that follow it in its dialog."""
+    """For one registration or one call, with all requests in its dialogs. It is a `pbx.sipcore.proving.Prover`."""
 
     def __init__(self, entropy: Entropy, login: Login) -> None:
         self._entropy = entropy
         self._login = login
+        self._known: dict[str, _Known] = {}
+
+    def prove(self, request: Request) -> Attempt:
+        """Answer the challenges known so far on a new request (RFC 7616 §3.6): most carriers then ask no more; one that
+        does, with a new nonce, is answered."""
+        self._put(request)
+        return Attempt(self)
+
+    def accept(self, request: Request, name: str, challenge: Challenge) -> None:
+        """A new challenge, for the header of that name."""
+        self._known[name] = _Known(challenge)
+        self._put(request)
+
+    def _put(self, request: Request) -> None:
+        """For all challenges: whoever has counted a use of his nonce refuses the same one again."""
+        for name, known in self._known.items():
+            known.count += 1
+            value = digest.respond(
+                known.challenge,
+                username=self._login.username,
+                password=self._login.password,
+                method=request.method,
+                uri=request.uri,
+                cnonce=self._entropy.token(8),
+                count=known.count,
+            )
+            request.set(name, value)
+
+
+class Attempt:
+    """One request that is to be believed, however often it is sent."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
         self._tries = 0
-        self._counts: dict[str, int] = {}
-        self._known: dict[str, Challenge] = {}
         self._answered: set[str] = set()
         self.wrong = False
         """The carrier has refused the login."""
@@ -55,31 +92,8 @@ class Credentials:
         if self._tries > MOST_TRIES:
             return False
         self._answered.add(name)
-        self._known[name] = challenge
-        self._put(request, name, challenge)
+        self._credentials.accept(request, name, challenge)
         return True
-
-    def renew(self, request: Request) -> None:
-        """Put credentials for the challenges known so far on a new request (RFC 7616 §3.6): most carriers then ask no
-        more; one that does, with a new nonce, is answered."""
-        self._tries = 0
-        self._answered.clear()
-        for name, challenge in self._known.items():
-            self._put(request, name, challenge)
-
-    def _put(self, request: Request, name: str, challenge: Challenge) -> None:
-        count = self._counts.get(challenge.nonce, 0) + 1
-        self._counts = {challenge.nonce: count}
-        value = digest.respond(
-            challenge,
-            username=self._login.username,
-            password=self._login.password,
-            method=request.method,
-            uri=request.uri,
-            cnonce=self._entropy.token(8),
-            count=count,
-        )
-        request.set(name, value)
 
 
 def _headers(status: int) -> tuple[str, str]:

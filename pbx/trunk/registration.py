@@ -22,7 +22,7 @@ from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.uri import NameAddress, Uri
 from pbx.trunk import explain
-from pbx.trunk.credentials import Credentials, Login
+from pbx.trunk.credentials import Attempt, Credentials, Login
 from pbx.trunk.model import Trunk
 
 FIRST_WAIT = 30.0
@@ -86,6 +86,7 @@ class Registration:
         self._contact_user = contact_user
         self._port = port
         self._credentials = Credentials(entropy, login)
+        self._attempt = Attempt(self._credentials)
         self._call_id = entropy.token(16)
         self._tag = entropy.token(8)
         self._number = 0
@@ -105,7 +106,6 @@ class Registration:
     def start(self) -> None:
         """Register now; also when it waits (an administrator's "try now")."""
         self._leaving = False
-        self._credentials.wrong = False
         self._try()
 
     def stop(self) -> None:
@@ -139,7 +139,7 @@ class Registration:
         request.add("Contact", f"<{contact.replace(user=self._contact_user)}>;expires={expires}")
         request.add("Expires", str(expires))
         request.add("Supported", "path, outbound")
-        self._credentials.renew(request)
+        self._attempt = self._credentials.prove(request)
         self._request = request
         self._port.send(request)
 
@@ -186,14 +186,14 @@ class Registration:
         self._port.send(again)
 
     def _challenged(self, request: Request, response: Response) -> None:
-        if self._credentials.answer(request, response):
+        if self._attempt.answer(request, response):
             self.steps.append("sent again with the password")
             self._again(request)
         elif self._leaving:
             self._request = None
             self._be(State.IDLE)
         else:
-            self._refused(explain.WRONG_LOGIN if self._credentials.wrong else explain.registering(response))
+            self._refused(explain.WRONG_LOGIN if self._attempt.wrong else explain.registering(response))
 
     def _longer(self, response: Response) -> bool:
         """RFC 3261 §10.2.8. The request is changed for it."""
@@ -265,7 +265,6 @@ class Registration:
 
     def _due(self) -> None:
         self._timer = None
-        self._credentials.wrong = False
         self._try()
 
     def _be(self, state: State, said: str = "", until: float = 0.0) -> None:

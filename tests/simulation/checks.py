@@ -6,12 +6,15 @@ Each fault is told in words.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from apps.recovery import SHORTEST
+from pbx.records.book import CUT, PULSE
 from pbx.records.record import CallRecord
 from tests.simulation.calling import Placed
 from tests.simulation.clock import EPOCH
+from tests.simulation.server import LATENCY
 from tests.simulation.studio import VirtualStream
 from tests.simulation.town import Town
 
@@ -19,14 +22,14 @@ SPREAD = 45.0
 """Seconds that the two ends of a call may differ about its length on a bad network: an answer and a BYE repeated."""
 
 
-async def check(town: Town) -> list[str]:
-    """Everything that does not hold."""
+def check(town: Town, records: Sequence[CallRecord], messages: int) -> list[str]:
+    """Everything that does not hold; `records` and `messages` are those of the whole run."""
     town.watch.check_answered(town.clock.now())
     return [
         *_check_phones(town),
         *_check_rest(town),
-        *await _check_records(town),
-        *await _check_messages(town),
+        *_check_records(town, records),
+        *_check_messages(town, messages),
     ]
 
 
@@ -68,10 +71,10 @@ def _check_rest(town: Town) -> list[str]:
     return found
 
 
-async def _check_records(town: Town) -> list[str]:
+def _check_records(town: Town, all_records: Sequence[CallRecord]) -> list[str]:
     found = []
     by_call: dict[str, list[CallRecord]] = defaultdict(list)
-    for record in await town.records():
+    for record in all_records:
         by_call[record.call_id].append(record)
     for placed in town.placed:
         records = by_call.pop(placed.call_id, [])
@@ -79,6 +82,7 @@ async def _check_records(town: Town) -> list[str]:
             most = 2 if placed.transferred else 1
             if len(records) > most:
                 found.append(f"{len(records)} records of call {placed.call_id[:8]}, more than {most}")
+            found += _check_cut(town, placed, records)
             continue
         expected = 1 if placed.call_id in town.watch.proved and placed.status != 401 else 0
         if len(records) != expected:
@@ -89,6 +93,26 @@ async def _check_records(town: Town) -> list[str]:
         if not _placed_by_program(town, record) and not _transferred(town, record):
             found.append(f"record of nobody's call: {record}")
     return found
+
+
+def _check_cut(town: Town, placed: Placed, records: list[CallRecord]) -> list[str]:
+    """A call that a kill of the server has cut has its record, too, and it ends about then."""
+    cut = next((when for when in town.kills if _talked_at(placed, when)), None)
+    if cut is None:
+        return []
+    if not records:
+        return [f"no record of call {placed.call_id[:8]}, which was answered when the server was killed"]
+    return [
+        f"record of {placed.call_id[:8]}: {record.outcome}, cut at {record.ended - EPOCH:.1f}, not at {cut:.1f}"
+        for record in records
+        if record.cause == CUT and (record.outcome != "answered" or not 0 <= cut - (record.ended - EPOCH) <= PULSE + 1)
+    ]
+
+
+def _talked_at(placed: Placed, when: float) -> bool:
+    """His answer was there, and had been for long enough to be written down."""
+    answered = placed.answered_at is not None and placed.answered_at < when - 4 * LATENCY
+    return answered and (placed.ended_at is None or placed.ended_at > when)
 
 
 def rough(town: Town, placed: Placed) -> bool:
@@ -151,9 +175,8 @@ def _port(stream: VirtualStream) -> int:
     return 0 if stream.settings is None else stream.settings.remote[1]
 
 
-async def _check_messages(town: Town) -> list[str]:
+def _check_messages(town: Town, count: int) -> list[str]:
     """No more messages than recordings that were long enough."""
     takings = [taking for stream in town.studio.streams for taking in stream.takings]
     most = sum(1 for taking in takings if taking.seconds >= (SHORTEST if taking.cause == "cut" else 1.49))
-    count = await town.messages()
     return [f"{count} messages of {most} recordings"] if count > most else []

@@ -11,6 +11,7 @@ from pbx.b2bua.call import Call
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.silence import SilenceWatch
 from pbx.mediaproxy.latch import Address, Latch
+from pbx.records.book import CallBook
 from pbx.registrar import tables
 from pbx.sipcore.session import Session
 from tests.simulation.story import run
@@ -44,12 +45,13 @@ def _nothing(*arguments: Any, **named: Any) -> None: ...
     [
         (Latch, "accept", _believe_anybody, "believes"),
         (tables, "save", _nothing, "was registered until"),
+        (CallBook, "opened", _nothing, "no record of call"),
         (Exchange, "leave", _nothing, "calls left"),
         (Call, "answered", _predate(Call.answered), "the record says"),
         (Session, "bye", _nothing, "open"),
         (SilenceWatch, "_look", _lose_patience, "should have lasted"),
     ],
-    ids=["latch", "store", "table of calls", "record", "BYE", "patience"],
+    ids=["latch", "store", "open records", "table of calls", "record", "BYE", "patience"],
 )
 def test_a_broken_server_is_found_out(
     monkeypatch: pytest.MonkeyPatch, place: object, name: str, broken: object, words: str

@@ -59,6 +59,8 @@ class Town:
         self.phones: list[SimPhone] = []
         self.rough: list[tuple[float, float]] = []
         """From when until when something befell the town."""
+        self.kills: list[float] = []
+        """When the server was killed."""
         self.stopped = False
         self.calls_placed = 0
         self._rng = chance(seed, "happenings")
@@ -76,11 +78,12 @@ class Town:
         return [placed for phone in self.phones for placed in phone.placed]
 
     async def messages(self) -> int:
-        """Voice messages in all mailboxes."""
+        """Voice messages in all mailboxes; what nobody has opened since the founding is as empty as it was."""
         total = 0
         for account in self.house.directory.accounts():
-            new, old = await self.house.store.voice_counts(account.id)
-            total += new + old
+            if self.server.databases.opened(account.id):
+                new, old = await self.house.store.voice_counts(account.id)
+                total += new + old
         return total
 
     async def records(self) -> list[CallRecord]:
@@ -101,7 +104,9 @@ class Town:
                 ("VoicemailOnError", ("YES", "NO")),
                 ("CallFeatures", ("YES", "YES", "YES", "NO")),
             ):
-                wanted.append(directory.set_setting(account.id, key, rng.choice(choice)))
+                value = rng.choice(choice)
+                if value != directory.setting(account.id, key):
+                    wanted.append(directory.set_setting(account.id, key, value))
         await asyncio.gather(*wanted)
         for number, home in enumerate(draws.draw_homes(chance(self.seed, "homes"))):
             self._add_phone(number, home)
@@ -227,6 +232,7 @@ class Town:
             return
         self.watch.note("the server is killed")
         self.server.kill()
+        self.kills.append(self.clock.now())
         self.watch.server_gone(float("inf"))
         self.watch.crashed()
         self._lines_go_dead()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class Stream:
         self.closed = False
         self.heard = 0
         self.played: list[str] = []
+        self.playing = ""
 
     fingerprint = "sha-256 " + ":".join(["AB"] * 32)
 
@@ -72,6 +74,7 @@ class Stream:
         self.disconnect()
         other.disconnect()
         self.other, other.other = other, self
+        self.playing = other.playing = ""
 
     def disconnect(self) -> None:
         if self.other is not None:
@@ -83,6 +86,7 @@ class Stream:
 
     def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
         self.played.append(clip.digest)
+        self.playing = clip.digest
         return len(self.played)
 
     def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
@@ -90,6 +94,7 @@ class Stream:
         return len(self.played)
 
     def stop(self) -> float:
+        self.playing = ""
         return 0.0
 
     def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
@@ -206,6 +211,8 @@ class Book:
     def __init__(self) -> None:
         self.records: list[CallRecord] = []
 
+    def opened(self, record: CallRecord) -> None: ...
+
     def write(self, record: CallRecord) -> None:
         self.records.append(record)
 
@@ -225,8 +232,9 @@ class Core:
         elif request.method == "INVITE":
             uri = Uri.parse(request.uri)
             account = PEOPLE.get(request.from_.uri.user)
-            trusted = request.from_.uri.host == "carrier.test"
-            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted)
+            trunk = self._house.trunks.get(request.from_.uri.host, "")
+            trusted = request.from_.uri.host == "carrier.test" or bool(trunk)
+            caller = Caller(str(request.from_.uri), request.from_.display, account, trusted, trunk=trunk)
             services = uri.params.get("services") != "no"
             where = self._house.town.resolve(Address(uri.user, uri.host), caller=caller, services=services)
             board.invite(transaction, caller, where)
@@ -260,7 +268,8 @@ class House:
         self.town = Town()
         self.studio = Studio()
         self.book = Book()
-        timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
+        # programs of others have their own pace, and this machine may be busy
+        timers = Timers(trying=0.0) if network else Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
         self.stack = SipStack(
             self.network,
             clock,
@@ -287,6 +296,8 @@ class House:
         self.board.attach_proxy(self.proxy)
         self.stack.attach(Core(self))
         self._phones = 0
+        self.trunks: dict[str, str] = {}
+        """The trunks that calls are of, by the host of their From."""
 
     async def __aenter__(self) -> House:
         await self.stack.start()
@@ -315,7 +326,7 @@ class House:
 
     async def record(self) -> CallRecord:
         """The one record, when it is written."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not self.book.records:
                 await asyncio.sleep(0.005)
         assert len(self.book.records) == 1
@@ -324,6 +335,9 @@ class House:
 
 class Phone:
     """A phone in the hands of the test: it sends what it is told, and shows what came, each message once."""
+
+    patience = 20.0
+    """Seconds that it waits for a message."""
 
     def __init__(self, network: MemoryNetwork, account: Account, host: str) -> None:
         self.account = account
@@ -352,7 +366,7 @@ class Phone:
 
     async def _wait(self, wanted: Callable[[Message], bool], what: str) -> Message:
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(self.patience):
                 while True:
                     for message in self._inbox:
                         if wanted(message):
@@ -393,6 +407,13 @@ class Phone:
             f"v=0\r\no=- 1 1 IN IP4 {self.local[0]}\r\ns=-\r\nc=IN IP4 {self.local[0]}\r\nt=0 0\r\n"
             f"m=audio {port} RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
         ).encode()
+
+    def line(self) -> Phone:
+        """The same telephone's next call."""
+        line = copy.copy(self)
+        line.tag, line.call_id = f"{self.tag}-2", f"{self.call_id}-2"
+        line._number, line.routes, line.remote_to = self._number + 1000, [], ""
+        return line
 
     # --- as a caller
 

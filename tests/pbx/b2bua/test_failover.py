@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from base.clock import LoopClock
 from pbx.transport.memory import MemoryNetwork
 from pbx.transport.network import Srv
@@ -23,12 +25,18 @@ class Named(MemoryNetwork):
         return {f"a.{FAR}": ("10.0.1.2",), f"b.{FAR}": ("10.0.1.3",)}.get(host, ())
 
 
-def house() -> House:
-    return House(network=Named(LoopClock(asyncio.get_running_loop())))
+BOTH = pytest.mark.parametrize("features", ["YES", "NO"], ids=["b2bua", "proxy"])
 
 
-async def test_a_server_that_is_too_busy_is_passed_over_and_avoided() -> None:
-    async with house() as made:
+def house(features: str) -> House:
+    made = House(network=Named(LoopClock(asyncio.get_running_loop())))
+    made.town.settings[ALICE.id, "CallFeatures"] = features
+    return made
+
+
+@BOTH
+async def test_a_server_that_is_too_busy_is_passed_over_and_avoided(features: str) -> None:
+    async with house(features) as made:
         alice, first, second = (
             made.phone(ALICE),
             made.phone(CAROL, registered=False),
@@ -42,7 +50,9 @@ async def test_a_server_that_is_too_busy_is_passed_over_and_avoided() -> None:
         await alice.response(200)
         alice.send("ACK")
         alice.send("BYE")
-        await second.request("BYE")
+        second.answer(await second.request("BYE"), 200)
+        await alice.response(200, "BYE")
+        alice.routes = []
 
         alice.call_id = "the-next-call"
         alice.tag = "next"
@@ -53,8 +63,9 @@ async def test_a_server_that_is_too_busy_is_passed_over_and_avoided() -> None:
         assert not [message for message in first.inbox if message.method == "INVITE"]
 
 
-async def test_a_silent_server_is_passed_over() -> None:
-    async with house() as made:
+@BOTH
+async def test_a_silent_server_is_passed_over(features: str) -> None:
+    async with house(features) as made:
         alice, second = made.phone(ALICE), None
         made.phone(CAROL, registered=False)  # it hears, and says nothing
         second = made.phone(CAROL, registered=False)
@@ -65,8 +76,9 @@ async def test_a_silent_server_is_passed_over() -> None:
         alice.send("ACK")
 
 
-async def test_when_all_refuse_the_caller_is_told_once() -> None:
-    async with house() as made:
+@BOTH
+async def test_when_all_refuse_the_caller_is_told_once(features: str) -> None:
+    async with house(features) as made:
         alice, first, second = (
             made.phone(ALICE),
             made.phone(CAROL, registered=False),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from directory.model import AccountRoute, Resolution
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, House, Phone
 
+BOTH = pytest.mark.parametrize("features", ["YES", "NO"], ids=["b2bua", "proxy"])
 INSTANCE = '"<urn:uuid:1>"'
 
 
-def two_flows(house: House) -> tuple[Phone, Phone]:
+def two_flows(house: House, features: str = "YES") -> tuple[Phone, Phone]:
     """Bob's phone, reached in two ways, of which only the first is rung at once."""
+    house.town.settings[BOB.id, "CallFeatures"] = features
     first, second = house.phone(BOB), house.phone(BOB)
     bindings = house.town.bindings[BOB.id]
     bindings[:] = [replace(each, instance=INSTANCE, reg_id=number + 1) for number, each in enumerate(bindings)]
@@ -19,9 +23,10 @@ def two_flows(house: House) -> tuple[Phone, Phone]:
     return first, second
 
 
-async def test_a_failed_flow_is_followed_by_another() -> None:
+@BOTH
+async def test_a_failed_flow_is_followed_by_another(features: str) -> None:
     async with House() as house:
-        first, second = two_flows(house)
+        first, second = two_flows(house, features)
         alice = house.phone(ALICE)
         alice.call(f"sip:bob@{DOMAIN}")
         first.answer(await first.request("INVITE"), 430)
@@ -35,9 +40,10 @@ async def test_a_failed_flow_is_followed_by_another() -> None:
         assert house.studio.loaded() == 0
 
 
-async def test_when_all_flows_have_failed_the_caller_is_told() -> None:
+@BOTH
+async def test_when_all_flows_have_failed_the_caller_is_told(features: str) -> None:
     async with House() as house:
-        first, second = two_flows(house)
+        first, second = two_flows(house, features)
         alice = house.phone(ALICE)
         alice.call(f"sip:bob@{DOMAIN}")
         first.answer(await first.request("INVITE"), 430)
@@ -48,9 +54,10 @@ async def test_when_all_flows_have_failed_the_caller_is_told() -> None:
         assert house.studio.loaded() == 0
 
 
-async def test_what_has_rung_is_not_tried_elsewhere() -> None:
+@BOTH
+async def test_what_has_rung_is_not_tried_elsewhere(features: str) -> None:
     async with House() as house:
-        first, second = two_flows(house)
+        first, second = two_flows(house, features)
         alice = house.phone(ALICE)
         alice.call(f"sip:bob@{DOMAIN}")
         invite = await first.request("INVITE")

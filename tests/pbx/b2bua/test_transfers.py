@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from pbx.mediaproxy.engine import Clip
+from pbx.sipcore.message import Request
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_lines import lines
@@ -62,6 +65,129 @@ async def test_a_transfer_that_fails_changes_nothing() -> None:
         bob.answer(await bob.request("INFO"), 200)
         near, far = [stream for stream in house.studio.streams if not stream.closed]
         assert near.other is far
+
+
+@pytest.mark.parametrize("status", [200, 486])
+async def test_the_party_hears_ringing_until_the_target_answers(status: int) -> None:
+    async with House() as house:
+        house.exchange.sound = lambda name, account: Clip(Path(name), name) if account == ALICE else None
+        _, bob, carol = await sent_to_carol(house)
+        invite = await carol.request("INVITE")
+        carol.answer(invite, 180)
+        await told(bob, 180)
+        hers, his = house.studio.streams[:2]
+        assert (hers.playing, his.playing) == ("ringing", "")
+        carol.answer(invite, status, carol.sdp() if status == 200 else b"")
+        await told(bob, status)
+        assert not hers.playing
+        assert hers.other is (None if status == 200 else his)
+
+
+async def held_and_sent_to_carol(house: House) -> tuple[Phone, Phone, Phone, Request, Request]:
+    """Bob holds Alice so that she may hear nothing; Carol's telephone rings. Her INVITE, and the offer to Alice."""
+    house.exchange.sound = lambda name, account: Clip(Path(name), name)
+    alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+    await connected(house, alice, bob)
+    bob.send("INVITE", bob.sdp(direction="inactive"))
+    alice.answer(await alice.request("INVITE"), 200, alice.sdp(direction="inactive"))
+    await bob.response(200)
+    bob.send("ACK")
+    await alice.request("ACK")
+    bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+    rung = await carol.request("INVITE")
+    carol.answer(rung, 180)
+    return alice, bob, carol, rung, await alice.request("INVITE")
+
+
+async def test_a_party_on_hold_is_offered_our_audio_and_put_back_on_hold() -> None:
+    async with House() as house:
+        alice, _, carol, rung, offer = await held_and_sent_to_carol(house)
+        assert b"a=sendrecv" in offer.body
+        alice.answer(offer, 200, alice.sdp())
+        await alice.request("ACK")
+        hers, his = house.studio.streams[:2]
+        assert (hers.playing, hers.other) == ("ringing", his)
+        carol.answer(rung, 486)
+        again = await alice.request("INVITE")
+        assert b"a=inactive" in again.body
+        alice.answer(again, 200, alice.sdp(direction="inactive"))
+        await alice.request("ACK")
+        assert not hers.playing
+
+
+async def test_who_answers_while_the_party_is_offered_our_audio_comes_next() -> None:
+    async with House() as house:
+        alice, bob, carol, rung, offer = await held_and_sent_to_carol(house)
+        carol.answer(rung, 200, carol.sdp(6000))
+        await told(bob, 200)
+        assert not [each for each in alice.inbox if each.is_request], "one offer after the other"
+        alice.answer(offer, 200, alice.sdp())
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        await alice.request("ACK")
+        await alice.request("ACK")
+        hers, _, third = house.studio.streams
+        assert (hers.playing, hers.other) == ("", third)
+
+
+async def question(house: House, *, named: bool) -> tuple[Phone, Phone, Phone, Phone, Request]:
+    """Bob, who talks to Alice, asks Carol, and sends Alice there while it still rings. With Carol's INVITE."""
+    house.exchange.sound = lambda name, account: Clip(Path(name), name)
+    alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+    await connected(house, alice, bob)
+    asks = bob.line()
+    asks.call(f"sip:carol@{DOMAIN}")
+    rung = await carol.request("INVITE")
+    carol.answer(rung, 180)
+    await asks.response(180)
+    value = f"{asks.call_id}%3Bto-tag%3D{asks.remote_to.partition(';tag=')[2]}%3Bfrom-tag%3D{asks.tag}"
+    bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}?Replaces={value}>" if named else f"<sip:carol@{DOMAIN}>")
+    await bob.response(202, "REFER")
+    await asks.response(487)
+    asks.send("ACK")
+    return alice, bob, asks, carol, rung
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_question_that_still_rings_becomes_the_partys_call(named: bool) -> None:
+    """RFC 5589 §7.6: the telephone that rings is not called again."""
+    async with House() as house:
+        alice, bob, asks, carol, rung = await question(house, named=named)
+        asks.cancel()
+        hers = house.studio.streams[0]
+        assert hers.playing == "ringing"
+        assert lines(house, CAROL) == [("recipient", "early")]
+        carol.answer(rung, 200, carol.sdp(6000))
+        assert (await told(bob, 200)).startswith("terminated")
+        bob.answer(await bob.request("BYE"), 200)
+        offer = await alice.request("INVITE")
+        assert offer.get("P-Asserted-Identity") == f'"Carol" <sip:carol@{DOMAIN}>'
+        alice.answer(offer, 200, alice.sdp())
+        assert (await carol.request("INVITE")).get("P-Asserted-Identity") == f'"Alice" <sip:alice@{DOMAIN}>'
+        assert [len(lines(house, each)) for each in (ALICE, BOB, CAROL)] == [1, 0, 1]
+        one, other = [stream for stream in house.studio.streams if not stream.closed]
+        assert one.other is other
+        assert not [each for each in carol.inbox if each.is_request and each.method != "ACK"]
+
+
+async def test_a_question_that_is_refused_leaves_the_party_where_it_was() -> None:
+    async with House() as house:
+        alice, bob, _, carol, rung = await question(house, named=True)
+        carol.answer(rung, 486)
+        assert (await told(bob, 486)).startswith("terminated")
+        alice.send("INFO", b"x", "text/plain")
+        await bob.request("INFO")
+        assert [len(lines(house, each)) for each in (ALICE, BOB, CAROL)] == [1, 1, 0]
+
+
+async def test_another_telephone_of_the_account_is_not_meant_by_a_blind_transfer() -> None:
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        mobile = house.phone(BOB, registered=False)
+        await connected(house, alice, bob)
+        mobile.call(f"sip:carol@{DOMAIN}")
+        first = await carol.request("INVITE")
+        bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+        assert (await carol.request("INVITE")).call_id != first.call_id
 
 
 async def test_who_hangs_up_early_gets_the_party_back_when_it_fails() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
+from base.clock import ManualClock
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from pbx.mediaproxy.engine import StreamStatistics
-from pbx.records.book import CallBook
+from pbx.records.book import CUT, PULSE, CallBook
 from pbx.records.record import CallRecord, LiveRecord, Side, outcome
 
 
@@ -22,13 +24,13 @@ def a_record(number: int, **changes: object) -> CallRecord:
 async def test_records_are_flushed_at_close_and_read_again() -> None:
     databases = InlineDatabases()
     database = await databases.main()
-    book = CallBook(database, Metrics())
+    book = CallBook(database, ManualClock(), Metrics())
     await book.start()
     for number in range(250):
         book.write(a_record(number))
     assert len(await book.recent(1000)) == 250
     await book.close()
-    again = CallBook(database, Metrics())
+    again = CallBook(database, ManualClock(), Metrics())
     await again.start()
     found = await again.recent(3)
     assert [record.id for record in found] == ["id249", "id248", "id247"]
@@ -42,13 +44,66 @@ async def test_records_are_flushed_at_close_and_read_again() -> None:
 
 async def test_a_record_is_written_once() -> None:
     databases = InlineDatabases()
-    book = CallBook(await databases.main(), Metrics())
+    book = CallBook(await databases.main(), ManualClock(), Metrics())
     await book.start()
     book.write(a_record(1))
     book.write(a_record(1))
     await book.close()
     assert len(await book.recent()) == 1
     databases.discard()
+
+
+async def test_a_call_cut_by_a_kill_is_closed_by_the_next_process() -> None:
+    """At the last moment that the process was seen; a call that was over keeps its own end."""
+    databases = InlineDatabases()
+    database, clock = await databases.main(), ManualClock(wall=1000.0)
+    killed = CallBook(database, clock, Metrics())
+    await killed.start()
+    for number in (1, 2):
+        killed.opened(a_record(number, ended=1005.0 + number, cause=""))
+    killed.write(a_record(2))
+    await _rest()
+    clock.advance(PULSE)
+    await _rest()
+    clock.advance(20.0)
+    assert [record.id for record in await killed.recent()] == ["id2"]
+    databases.crash()
+
+    metrics = Metrics()
+    again = CallBook(database, clock, metrics)
+    await again.start()
+    cut, over = sorted(await again.recent(), key=lambda record: record.id)
+    assert cut == a_record(1, ended=1000.0 + PULSE, ended_by="server", cause=CUT)
+    assert over == a_record(2)
+    assert metrics.value("calls.records.cut") == 1
+    await again.close()
+    await killed.close()
+
+    third = CallBook(database, clock, metrics)
+    await third.start()
+    assert len(await third.recent()) == 2
+    await third.close()
+    assert not clock.pending
+    databases.discard()
+
+
+async def test_the_pulse_ends_with_the_last_call() -> None:
+    databases = InlineDatabases()
+    clock = ManualClock()
+    book = CallBook(await databases.main(), clock, Metrics())
+    await book.start()
+    book.opened(a_record(1))
+    clock.advance(PULSE)
+    book.write(a_record(1))
+    clock.advance(PULSE)
+    assert not clock.pending
+    await book.close()
+    databases.discard()
+
+
+async def _rest() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def test_outcomes() -> None:

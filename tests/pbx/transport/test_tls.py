@@ -75,6 +75,30 @@ async def test_we_connect_and_check_the_name(tmp_path: Path) -> None:
         assert "mismatch" in str(caught.value.private)
 
 
+async def test_the_next_server_of_a_domain_takes_over(tmp_path: Path) -> None:
+    """RFC 3263 §4.3 over TLS: nobody listens, somebody else answers, and the third is who he should be. The name that
+    counts is that of the domain, not of its server (RFC 5922 §4)."""
+    make(tmp_path / "evil", ["evil.example.org"], time.time())
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    theirs.load_cert_chain(tmp_path / "evil" / "certificate.pem", tmp_path / "evil" / "key.pem")
+    evil = await asyncio.start_server(lambda *_: None, HOST, 0, ssl=theirs)
+    network = Named({"dead.test": ("127.0.31.66",), "alive.test": (HOST,)}, {})
+    async with open_site(tmp_path, network=network) as site, evil:
+        ports = (9, evil.sockets[0].getsockname()[1], site.ports["tls"][1])
+        hosts = ("dead.test", "alive.test", "alive.test")
+        servers = tuple(
+            Srv(number, 0, port, host) for number, (port, host) in enumerate(zip(ports, hosts, strict=True))
+        )
+        network.services[f"_sips._tcp.{NAME}"] = servers
+        for uri in (f"sips:{NAME}", f"sip:{NAME};transport=tls"):
+            flow = await site.stack.flow_to(Uri.parse(uri))
+            assert (flow.transport, flow.remote) == ("tls", site.ports["tls"])
+        network.services[f"_sips._tcp.{NAME}"] = servers[:2]
+        with pytest.raises(Failure) as caught:
+            await site.stack.flow_to(Uri.parse(f"sips:{NAME}"))
+        assert f"as {NAME}: self-signed" in str(caught.value.private)
+
+
 async def test_an_unknown_authority_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     for verify in (True, False):
         async with open_site(tmp_path, network=Named({NAME: (HOST,)}), client=client_context(verify=verify)) as site:
