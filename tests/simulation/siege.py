@@ -380,12 +380,12 @@ class Stage:
             await asyncio.sleep(0.2)
         assert len(self.server.house.bindings) == 2
 
-    async def ask(self, who: str, draft: Draft) -> int:
-        """The status of the final answer to a request; 0 when none comes within three seconds."""
+    async def ask(self, who: str, draft: Draft, seconds: float = 3.0) -> int:
+        """The status of the final answer to a request; 0 when none comes in time."""
         peer = self.peers[who]
         before = len(peer.answers)
         peer.send(draft)
-        await asyncio.sleep(3.0)
+        await asyncio.sleep(seconds)
         wanted = (draft.get("Call-ID"), draft.get("CSeq"))
         answers = [each for each in peer.answers[before:] if (each.get("Call-ID"), each.get("CSeq")) == wanted]
         return next((status for each in answers if (status := int(each.start[8:11])) >= 200), 0)
