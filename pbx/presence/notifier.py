@@ -168,7 +168,7 @@ class Notifier:
 
     def logged_out(self, account_id: int) -> None:
         """The account has a new password: whoever watches on the old one proves himself again (RFC 6665 §4.1.3)."""
-        for kept in list(self._kept.values()):
+        for kept in self._table.all():
             if kept.caller.account is not None and kept.caller.account.id == account_id:
                 kept.subscription.end("deactivated")
 
