@@ -200,6 +200,7 @@ class House:
             self.store.voice_counts,
             self.database,
             workarounds=done,
+            gruus=gruus,
         )
         await self.events.start()
         self._closing.push_async_callback(self.events.close)
