@@ -188,8 +188,9 @@ class Anchor:
 
     def heard(self) -> tuple[int, ...] | None:
         """The packets that have come from both. While one holds the other, or there is nothing to hear: None, but no
-        packets at all once the session was not refreshed in its time (RFC 4028 §8)."""
-        if not (self.near.talks and self.far.talks and self.near.streams):
+        packets at all once the session was not refreshed in its time (RFC 4028 §8). A relay whose worker has died hears
+        nobody, and cannot tell whether they have gone."""
+        if self.lost or not (self.near.talks and self.far.talks and self.near.streams):
             return () if self._owner.clock.now() > self._runs_out else None
         return tuple(each.statistics().packets_received for each in (*self.near.streams, *self.far.streams))
 
