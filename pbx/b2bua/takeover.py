@@ -62,6 +62,14 @@ def takes_answer(leg: Leg, ack: Request) -> bool:
     return leg.theirs is not None
 
 
+def give_back(newcomer: Leg) -> None:
+    """He has taken other audio, and the place was gone: what he had in his own call is his again."""
+    from pbx.b2bua.media_bridge import Bridge
+
+    if isinstance(newcomer.owner, Bridge) and not newcomer.ended:
+        newcomer.owner.take_back(newcomer)
+
+
 class Takeover(Waiting):
     """Of the place of `leg` in a bridge. `done` is told once: 200, or why it came to nothing."""
 
@@ -95,6 +103,7 @@ class Takeover(Waiting):
         if not renewed:
             self._done(488)
         elif self._newcomer.ended or not self._bridge.joins(self._leg, self._stays):
+            give_back(self._newcomer)
             self._done(481)
         else:
             return True
@@ -171,6 +180,7 @@ class ProgramTakeover(Waiting):
         if not agreed:
             self._done(488)
         elif self._newcomer.ended or not self._program.talks_to(self._leg):
+            give_back(self._newcomer)
             self._done(481)
         else:
             self._done(200)
