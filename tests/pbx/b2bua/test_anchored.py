@@ -163,6 +163,29 @@ async def test_a_dead_relay_is_no_sign_that_the_parties_have_gone() -> None:
         assert (await house.record()).cause == "BYE"
 
 
+async def test_of_two_answers_the_one_that_the_caller_kept_is_the_call() -> None:
+    """RFC 3261 §13.2.2.4: he ends the others, and it need not be the later one that he ends."""
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, *bobs = house.phone(ALICE), house.phone(BOB), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invites = [await bob.request("INVITE") for bob in bobs]
+        for bob, invite in zip(bobs, invites, strict=True):
+            bob.answer(invite, 200, bob.sdp())
+        dialogs = []
+        for _ in bobs:
+            answer = await alice.response(200)
+            dialogs.append((answer.get("To") or "", alice.routes, alice.remote_target))
+        for kept, (alice.remote_to, alice.routes, alice.remote_target) in zip((1, 0), dialogs, strict=True):
+            alice.send("ACK")
+            alice.send("BYE")
+            bob = next(bob for bob in bobs if bob.tag in alice.remote_to)
+            bob.answer(await bob.request("BYE"), 200)
+            await alice.response(200, "BYE")
+            assert len(house.exchange.proxied) == kept
+        assert (await house.record()).cause == "BYE"
+
+
 async def test_a_call_on_hold_and_one_that_is_heard_keep_them() -> None:
     async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
         alice.call(f"sip:bob@{DOMAIN}", alice.sdp(direction="sendonly"))
