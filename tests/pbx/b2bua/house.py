@@ -269,7 +269,8 @@ class House:
         self.studio = Studio()
         self.book = Book()
         # programs of others have their own pace, and this machine may be busy
-        timers = Timers(trying=0.0) if network else Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
+        short = isinstance(self.network, MemoryNetwork)
+        timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0) if short else Timers(trying=0.0)
         self.stack = SipStack(
             self.network,
             clock,
