@@ -9,6 +9,7 @@ from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 
 BOTH = pytest.mark.parametrize("way", ["b2bua", "proxy"])
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+GIVEN_UP = 'SIP;cause=487;text="Request Terminated"'
 
 
 def bobs(house: House, way: str, count: int = 1) -> list[Phone]:
@@ -73,8 +74,8 @@ async def test_challenges_of_phones(way: str) -> None:
 
 @BOTH
 async def test_phones_are_told_why_they_stop(way: str) -> None:
-    """RFC 3326: answered elsewhere by us or by somebody before us, or nothing when the caller has given up."""
-    for answered, said, wanted in ((True, None, ELSEWHERE), (False, None, None), (False, ELSEWHERE, ELSEWHERE)):
+    """RFC 3326: answered elsewhere by us or by somebody before us, or the caller has given up."""
+    for answered, said, wanted in ((True, None, ELSEWHERE), (False, None, GIVEN_UP), (False, ELSEWHERE, ELSEWHERE)):
         async with House() as house:
             alice = house.phone(ALICE)
             one, two = bobs(house, way, 2)
