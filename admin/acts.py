@@ -12,6 +12,7 @@ import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from admin.configuration.configuration import Configuration
 from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
 from admin.rights import Actor, Right
 from base.clock import Clock
@@ -32,6 +33,7 @@ class Type(enum.Enum):
     FLAG = "true or false"
     NUMBER = "a number from 0"
     LIST = "a list of texts"
+    TEXTS = "texts by name"
     DATA = "octets in base64"
 
 
@@ -71,6 +73,10 @@ class Arguments:
         value = self._values.get(name)
         return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
+    def texts(self, name: str) -> dict[str, str]:
+        value = self._values.get(name)
+        return {key: str(text) for key, text in value.items()} if isinstance(value, Mapping) else {}
+
     def data(self, name: str) -> bytes:
         return base64.b64decode(self.text(name))
 
@@ -89,6 +95,7 @@ class Desk:
     trunks: Trunks | None = None
     blocks: Blocks | None = None
     workarounds: WorkaroundStore | None = None
+    configuration: Configuration | None = None
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""
@@ -145,6 +152,8 @@ def _fits(type_: Type, value: Json) -> bool:
             return isinstance(value, int) and not isinstance(value, bool) and value >= 0
         case Type.LIST:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
+        case Type.TEXTS:
+            return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
         case Type.DATA:
             return isinstance(value, str) and _is_base64(value)
 

@@ -10,19 +10,10 @@ from admin.rights import Right
 from base.failures import Failure
 from directory import names
 from directory.directory import Directory
-from directory.model import (
-    AccountRoute,
-    Address,
-    Caller,
-    ForeignRoute,
-    GroupRoute,
-    ProgramRoute,
-    Route,
-    UnknownRoute,
-    Use,
-)
+from directory.model import AccountRoute, Caller, Route, Use
 from directory.rules.occasion import Occasion
 from directory.rules.words import told
+from directory.words import describe
 
 
 async def _list(desk: Desk, arguments: Arguments) -> Json:
@@ -88,22 +79,6 @@ def _use(text: str) -> Use:
         return Use(text.lower() or "signal")
     except ValueError:
         raise Failure("invalid", f"{text}: an address is wanted for signal, mail or access") from None
-
-
-def describe(route: Route) -> tuple[str, str]:
-    """A kind for programs and words for people."""
-    match route:
-        case AccountRoute(account, services):
-            return "account", account.address if services else f"{account.address} (without its rules)"
-        case ProgramRoute(program, parameters, account):
-            inside = f"{{{','.join(parameters)}}}" if parameters else ""
-            return "program", f"{program}{inside}#{account.address}"
-        case GroupRoute(name, members):
-            return "group", f"{name}: {', '.join(map(str, members))}"
-        case ForeignRoute(Address() as address):
-            return "foreign", str(address)
-        case UnknownRoute(Address() as address):
-            return "unknown", str(address)
 
 
 ACTS = (

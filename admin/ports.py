@@ -47,6 +47,30 @@ class PromptStore(Protocol):
         """Remove the custom file; a stock one of the same name shows through again."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FilePlace:
+    """Where a prompt or a program is kept. `domain` empty: the server's; `language` empty: the default one."""
+
+    domain: str
+    language: str
+    name: str
+
+
+class EnvironmentStore(Protocol):
+    """The own files of the environments: prompts and programs. Raises Failure("invalid" | "not-found" | "full")."""
+
+    async def own(self) -> Mapping[FilePlace, bytes]:
+        """All of them."""
+
+    async def checked(self, place: FilePlace, content: bytes) -> bytes:
+        """What would be kept: sounds are converted, programs must compile. Nothing is stored."""
+
+    async def keep(self, place: FilePlace, content: bytes) -> None:
+        """Store what `checked` gave; the next call has it."""
+
+    async def drop(self, place: FilePlace) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallRow:
     """A call in progress, or a record of one that ended."""

@@ -17,6 +17,7 @@ from admin import (
     workarounds,
 )
 from admin.acts import Acts, Desk
+from admin.configuration import acts as configuration
 
 ALL = (
     *accounts.ACTS,
@@ -31,6 +32,7 @@ ALL = (
     *rules.ACTS,
     *trunks.ACTS,
     *workarounds.ACTS,
+    *configuration.ACTS,
 )
 
 

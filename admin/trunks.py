@@ -31,6 +31,7 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "registers": trunk.registers,
         "expires": trunk.expires,
         "target": trunk.target,
+        "inbound": trunk.inbound,
         "state": row.status.state.value if trunk.registers else "not registering",
         "said": row.status.said,
         "next": round(row.left),
@@ -55,6 +56,7 @@ async def _put(desk: Desk, arguments: Arguments) -> Json:
         {"yes": True, "no": False}.get(arguments.text("register").lower(), base.registers),
         arguments.number("expires", base.expires),
         _chosen(arguments, "target", base.target),
+        _chosen(arguments, "inbound", base.inbound).lower(),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -91,7 +93,7 @@ ACTS = (
             _NAME,
             *(
                 Parameter(key, required=False)
-                for key in ("domain", "user", "login", "proxy", "transport", "register", "target")
+                for key in ("domain", "user", "login", "proxy", "transport", "register", "target", "inbound")
             ),
             Parameter("password", required=False, secret=True),
             Parameter("expires", Type.NUMBER, required=False),

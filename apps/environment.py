@@ -152,6 +152,18 @@ class Environment:
                     seen[name] = found
         return [seen[name] for name in sorted(seen)]
 
+    def own(self) -> Iterator[tuple[str, str, EnvironmentFile]]:
+        """All own files with their domain and language, each empty for the server's and the default."""
+        if self._uploads is None:
+            return
+        domains = self._uploads / "domains"
+        roots = [("", self._uploads / "server"), *((folder.name, folder) for folder in _subfolders(domains))]
+        for domain, root in roots:
+            for language, folder in (("", root), *((inner.name, inner) for inner in _subfolders(root))):
+                for path in self._folders.files(folder).values():
+                    if (found := self._folders.describe(path, self._level_name(domain))) is not None:
+                        yield domain, language, found
+
     def put(self, name: str, content: bytes, *, domain: str = "", language: str = "") -> EnvironmentFile:
         """Store an own file of the domain (empty: of the server). Whole or not at all, and there after a power cut.
         Raises Failure("invalid" | "full")."""
@@ -213,6 +225,13 @@ class Environment:
         root = self._uploads / "domains" / domain.lower() if domain else self._uploads / "server"
         spoken = language.lower()
         return root if spoken in ("", DEFAULT_LANGUAGE) else root / spoken
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_dir() and _PLACE.fullmatch(each.name))
+    except OSError:
+        return []
 
 
 def replace_file(target: Path, content: bytes) -> None:

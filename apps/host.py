@@ -77,6 +77,13 @@ class ApplicationHost:
         start = Dictionary([("startParameter", list(parameters) or None)]) if parameters else Dictionary()
         self._run(task, lambda: self._main(task, start))
 
+    def sound(self, name: str, account: Account | None) -> Clip | None:
+        """A prompt as programs of that account play it; of nobody's, the one that came with Tandem."""
+        language = "" if account is None else str(self.services.people.setting(account.id, "Language") or "")
+        domain = "" if account is None else account.domain
+        found = self.services.environment.find_sound(name, domain=domain, language=language)
+        return None if found is None else Clip(found.path, found.digest)
+
     def spawn(self, parent: RunningTask, program: object, entry: str, parameter: Value) -> TaskHandle | None:
         """A Task of the same file with a leg of its own; None when there are too many."""
         if not isinstance(program, Program) or self._children.get(parent, 0) >= MAX_CHILDREN:
@@ -178,7 +185,7 @@ class ApplicationHost:
 
     async def _apologise(self, task: RunningTask) -> None:
         """The caller hears that something went wrong; a call not yet answered is answered for it."""
-        leg, found = task.leg, self.services.environment.find_sound("failure", domain=task.account.domain)
+        leg, clip = task.leg, self.sound("failure", task.account)
         try:
             async with asyncio.timeout(15.0):
                 if task.bridged_with is not None:
@@ -188,8 +195,8 @@ class ApplicationHost:
                     await leg.accept()
                 task.inputs.clear()
                 task.options.interrupt_on_digit = False
-                if found is not None and leg.mode is LegMode.CONNECTED:
-                    await task.play(lambda offset: leg.play(Clip(found.path, found.digest)))
+                if clip is not None and leg.mode is LegMode.CONNECTED:
+                    await task.play(lambda offset: leg.play(clip))
         except (TimeoutError, Failure):
             task.log_to.info("failure_not_heard")
 

@@ -15,7 +15,7 @@ from base.values.text import format_value, parse_value
 from directory import names, settings
 from directory.groups import Groups, member_list
 from directory.image import Owner
-from directory.model import Account, Address, Caller, CallRule, Resolution, Use
+from directory.model import Account, AccountRoute, Address, Caller, CallRule, Resolution, Use
 from directory.network import Fixed, Network, NetworkSettings
 from directory.resolver import Resolver
 from directory.router.lint import Surroundings, Warning_, lint
@@ -25,10 +25,12 @@ from directory.rules.occasion import Occasion
 from directory.rules.rule import read_rules
 from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
 from directory.store import Change, Store
+from directory.tables import Rows
 
-__all__ = ["Change", "Directory"]
+__all__ = ["ROUTER", "Change", "Directory"]
 
-_ROUTER = "RouterTable"
+ROUTER = "RouterTable"
+"""The setting that holds the Router's text; the doors for settings do not show it."""
 _PASSWORD_LIMIT = 256  # Limit: characters of a password.
 
 
@@ -123,6 +125,10 @@ class Directory:
             raise Failure("exists", f"the domain {extra} is there already")
         await self._store.add_domain_alias(owner, extra)
 
+    def domain_aliases(self, domain: str) -> tuple[str, ...]:
+        """Other names of a domain, sorted."""
+        return tuple(sorted(alias for alias, owner in self._image.domain_aliases.items() if owner == domain))
+
     async def remove_domain(self, name: str) -> None:
         """Remove an empty domain, or only this name when it is an alias. Raises Failure("not-found" | "denied")."""
         plain = names.plain_host(name)
@@ -163,6 +169,12 @@ class Directory:
         name = self._image.names.get((domain, local.lower()))
         return None if name is None else self.account(name.object_id)
 
+    def login(self, local: str, host: str) -> Account | None:
+        """Whose login `local@host` is: the Router leads it as it does calls and mail."""
+        stranger = Caller("")
+        route = self.resolve(Address(local, host.lower()), caller=stranger, services=False, use=Use.ACCESS).route
+        return route.account if isinstance(route, AccountRoute) else None
+
     def accounts(self, domain: str | None = None) -> tuple[Account, ...]:
         """All accounts, of one domain or of all, in the order of their names."""
         found = (item for item in self._image.objects.values() if isinstance(item, Account))
@@ -184,7 +196,10 @@ class Directory:
         if alias == local:
             raise Failure("exists", f"{alias} would be the account's name and its extension")
         _check_password(password)
-        return await self._store.add_account(owner, local, real_name.strip()[:256], password, alias)
+        return await self._store.add_account(owner, local, _real_name(real_name), password, alias)
+
+    async def set_real_name(self, account_id: int, real_name: str) -> None:
+        await self._store.put_real_name(self._existing(account_id), _real_name(real_name))
 
     async def remove_account(self, account_id: int) -> None:
         """Remove an account and all its names; its id is never given again."""
@@ -241,9 +256,17 @@ class Directory:
             raise Failure("denied", f"{local} is an emergency number")
         return local
 
+    def names(self) -> list[Address]:
+        """Every name that somebody has: of accounts, aliases, groups and forwarders."""
+        return [Address(local, domain) for domain, local in self._image.names]
+
     def is_emergency(self, number: str) -> bool:
         """Whether a number is one of the main domain's for emergencies."""
-        return number in self._emergency(self.main_domain)
+        return number in self.emergency_numbers()
+
+    def emergency_numbers(self) -> tuple[str, ...]:
+        """Those of the main domain."""
+        return self._emergency(self.main_domain)
 
     def _emergency(self, domain: str) -> tuple[str, ...]:
         return settings.targets(self.domain_setting(domain, "EmergencyNumbers"))
@@ -259,6 +282,10 @@ class Directory:
             value = derive_ha1(username, realm, self._store.secret(account_id, "password"), algorithm)
             self._derived.put(key, value)
         return value
+
+    def secret(self, account_id: int, kind: str) -> str:
+        """In clear: `password` or `pin`, for an export that was asked for them. Raises Failure("not-found")."""
+        return self._store.secret(account_id, kind)
 
     def check_password(self, account_id: int, password: str) -> bool:
         """Compare in a time that tells nothing; of NOBODY, whatever comes out."""
@@ -306,7 +333,18 @@ class Directory:
 
     def own_settings(self, account_id: int) -> dict[str, Value]:
         """What is set at the account itself."""
-        return {key: _copy(value) for key, value in self._image.settings.get(("account", account_id), {}).items()}
+        return self._own(("account", account_id))
+
+    def own_domain_settings(self, domain: str) -> dict[str, Value]:
+        """What is set at the domain itself."""
+        return self._own(("domain", self._image.domain_ids[self._domain(domain)]))
+
+    def own_server_settings(self) -> dict[str, Value]:
+        """What is set for the server: network settings, rules and the Router's text are among it."""
+        return self._own(("server", 0))
+
+    def _own(self, owner: Owner) -> dict[str, Value]:
+        return {key: _copy(value) for key, value in self._image.settings.get(owner, {}).items()}
 
     async def set_setting(self, account_id: int, key: str, value: Value) -> None:
         """Set at the account; None goes back to what is inherited. `PIN` is sealed. Raises Failure("invalid")."""
@@ -375,26 +413,45 @@ class Directory:
     def check_router(self, text: str) -> tuple[RouterTable, list[Warning_]]:
         """A table that would be taken, and what is to be said of it. Raises Failure("invalid") with every fault."""
         table = parse_table(text, self.main_domain)
-        known = [Address(local, domain) for domain, local in self._image.names]
-        emergency = self._emergency(self.main_domain)
-        return table, lint(table, Surroundings(self.main_domain, self.local_domain, known, emergency))
+        surroundings = Surroundings(self.main_domain, self.local_domain, self.names(), self.emergency_numbers())
+        return table, lint(table, surroundings)
 
     async def set_router(self, text: str) -> list[Warning_]:
         """All of it or nothing; the next request is routed by it. Raises Failure("invalid")."""
         _, warnings = self.check_router(text)
-        await self._store.put_setting(("server", 0), _ROUTER, text or None)
+        await self._store.put_setting(("server", 0), ROUTER, text or None)
         self._load_router()
         return warnings
 
     def _load_router(self) -> None:
-        text = self._image.settings.get(("server", 0), {}).get(_ROUTER)
+        text = self._image.settings.get(("server", 0), {}).get(ROUTER)
         self._resolver.table = parse_table(str(text or ""), self.main_domain)
+
+    # ---- rehearsal -----------------------------------------------------------------------------------------------
+
+    async def rehearsal(self, copy: Database) -> Directory:
+        """The same directory over a copy of its tables."""
+        store = self._store.over(copy)
+        await store.load()
+        rehearsed = Directory(store, (), self.network_settings.fixed)
+        rehearsed._hosts = self._hosts
+        return rehearsed
+
+    def adopt(self, rows: Rows, changes: Iterable[Change]) -> None:
+        """The tables were written to by way of a rehearsal, which made these changes, and hold these rows."""
+        self._store.adopt(rows, changes)
+        self._derived.forget()
+        self._load_router()
 
     # ---- feed ----------------------------------------------------------------------------------------------------
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Be told after each commit; returns what ends it. A callback must not raise."""
         return self._store.subscribe(callback)
+
+
+def _real_name(text: str) -> str:
+    return " ".join(text.split())[:256]
 
 
 def _check_password(password: str) -> None:

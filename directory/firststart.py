@@ -12,7 +12,8 @@ from directory.directory import Directory
 from directory.resolver import CENTRE
 
 DEFAULT_DOMAIN = "tandem.localdomain"
-_DONE = "FirstStartDone"
+DONE = "FirstStartDone"
+"""The setting that says so; nobody configures it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ async def prepare(directory: Directory, domain: str, entropy: Entropy) -> tuple[
     """
     if not directory.main_domain:
         await directory.create_domain(domain)
-    if directory.domain_setting(directory.main_domain, _DONE) == "YES":
+    if directory.domain_setting(directory.main_domain, DONE) == "YES":
         return ()
     await _centre(directory, entropy)
     made = (
@@ -47,7 +48,7 @@ async def prepare(directory: Directory, domain: str, entropy: Entropy) -> tuple[
         await _person(directory, entropy, "alice", "Alice", "201"),
         await _person(directory, entropy, "bob", "Bob", "202"),
     )
-    await directory.set_server_setting(_DONE, "YES")
+    await directory.set_server_setting(DONE, "YES")
     return made
 
 

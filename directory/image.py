@@ -71,6 +71,12 @@ class Image:
         for scope, owner, key, value in rows.settings:
             self.put_setting((scope, owner), key, parse_value(value))
 
+    def reload(self, rows: Rows) -> None:
+        """Be what is stored, whatever was here before."""
+        fresh = Image()
+        fresh.load(rows)
+        vars(self).update(vars(fresh))
+
     def put_domain(self, domain_id: int, name: str, *, main: bool) -> None:
         self.domain_ids[name] = domain_id
         self.domain_names[domain_id] = name

@@ -91,7 +91,14 @@ class UnknownRoute:
     address: Address
 
 
-Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute
+@dataclass(frozen=True, slots=True)
+class NullRoute:
+    """The Router takes what is sent to the address, and throws it away."""
+
+    address: Address
+
+
+Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute | NullRoute
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from directory.model import (
     Caller,
     ForeignRoute,
     GroupRoute,
+    NullRoute,
     ProgramRoute,
     Resolution,
     Route,
@@ -105,7 +106,7 @@ class Resolver:
             f"Router line {record.line}, {record.text}: {outcome if isinstance(outcome, Address) else outcome.value}"
         )
         if isinstance(outcome, Verdict):
-            return UnknownRoute(address)
+            return NullRoute(address) if outcome is Verdict.NULL else UnknownRoute(address)
         walk.emergency = walk.emergency or (emergency and self._local_domain(address.domain) is not None)
         walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
         walk.programs = walk.programs or record.names_program

@@ -6,8 +6,8 @@ Not the rules of what may be stored (`directory.py`); whoever calls has checked 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from base.failures import Failure
@@ -49,8 +49,21 @@ class Store:
     async def load(self) -> None:
         """Bring the tables up to date and read them. Raises Failure("newer" | "unavailable")."""
         await self._database.migrate(tables.COMPONENT, tables.MIGRATIONS)
-        self.image.load(await self._database.read(tables.read_all))
+        self._picture(await self._database.read(tables.read_all))
+
+    def adopt(self, rows: tables.Rows, changes: Iterable[Change]) -> None:
+        """Others have written to the tables: be what they hold, and tell what has changed."""
+        self._picture(rows)
+        for change in changes:
+            self._tell(change)
+
+    def _picture(self, rows: tables.Rows) -> None:
+        self.image.reload(rows)
         self.image.put_secret(NOBODY, "password", self._keyring.decoy(_purpose(NOBODY, "password")))
+
+    def over(self, database: Database) -> Store:
+        """Another store with the same key."""
+        return Store(database, self._keyring)
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         self._listeners.append(callback)
@@ -124,6 +137,12 @@ class Store:
         self.image.objects[object_id] = found
         self.image.put_name(domain, local, object_id, alias=False)
         self._tell(Change("name", key=local))
+
+    async def put_real_name(self, account: Account, real_name: str) -> None:
+        await self._write(lambda connection: tables.put_real_name(connection, account.id, real_name), "")
+        if account.id in self.image.objects:
+            self.image.objects[account.id] = replace(account, real_name=real_name)
+            self._tell(Change("account", account.id))
 
     async def put_members(self, group: Group, members: str) -> None:
         await self._write(lambda connection: tables.put_target(connection, group.id, members), "")

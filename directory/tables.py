@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 COMPONENT = "directory"
+TABLES = ("domain", "domain_alias", "object", "name", "secret", "setting")
 
 MIGRATIONS = (
     """
@@ -109,6 +110,10 @@ def add_object(connection: sqlite3.Connection, kind: str, domain: int, real_name
 
 def put_target(connection: sqlite3.Connection, object_id: int, target: str) -> None:
     connection.execute("UPDATE object SET target = ? WHERE id = ?", (target, object_id))
+
+
+def put_real_name(connection: sqlite3.Connection, account: int, real_name: str) -> None:
+    connection.execute("UPDATE object SET real_name = ? WHERE id = ?", (real_name, account))
 
 
 def remove_object(connection: sqlite3.Connection, object_id: int) -> None:

@@ -25,6 +25,7 @@ from directory.model import (
     Caller,
     ForeignRoute,
     GroupRoute,
+    NullRoute,
     ProgramRoute,
     Resolution,
     UnknownRoute,
@@ -74,10 +75,13 @@ class Transfer:
         self._delivery = delivery
         self._sender = sender
         self._accounts: dict[int, tuple[Account, str]] = {}
+        self._accepted = False
 
     def recipient(self, address: str) -> None:
         """Accept one more recipient. Raises Failure("not-found" | "denied" | "full" | "invalid")."""
-        for account in self._delivery.accounts(address):
+        accounts = self._delivery.accounts(address)
+        self._accepted = True
+        for account in accounts:
             self._accounts.setdefault(account.id, (account, address))
         if len(self._accounts) > MAX_RECIPIENTS:
             raise Failure("full", "too many recipients", temporary=True)
@@ -89,7 +93,7 @@ class Transfer:
         """
         if len(message) > MAX_MESSAGE:
             raise Failure("full", "the message is too large")
-        if not self._accounts:
+        if not self._accepted:
             raise Failure("invalid", "no recipient")
         body = _with_line_ends(_without_return_path(message))
         return tuple([await self._place(account, to, body, voice) for account, to in self._accounts.values()])
@@ -137,7 +141,8 @@ class Delivery:
         return await transfer.commit(message, voice=voice)
 
     def accounts(self, address: str) -> tuple[Account, ...]:
-        """The accounts behind a mail address (`name@domain`, or `name` at the main domain)."""
+        """The accounts behind a mail address (`name@domain`, or `name` at the main domain); none where the Router
+        throws mail away."""
         local, at, host = address.rpartition("@")
         if not at:
             local, host = address, self._names.main_domain
@@ -150,7 +155,9 @@ class Delivery:
         match self._names.resolve(address, caller=None, use=Use.MAIL).route:
             case AccountRoute(account=account):
                 return [account]
-            case GroupRoute(members=members) if depth:
+            case NullRoute():
+                return []
+            case GroupRoute(members=members) if depth and members:
                 return [account for member in members for account in self._accounts(member, depth - 1)]
             case ForeignRoute():
                 raise Failure("denied", "not a local address", private=str(address))

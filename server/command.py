@@ -11,6 +11,7 @@ import typer
 
 from server.command_accounts import accounts, domains, settings
 from server.command_certificates import certificates
+from server.command_configuration import apply, export, plan
 from server.command_data import data_commands
 from server.command_import import account_import
 from server.command_names import forwarders, groups
@@ -63,6 +64,9 @@ app.command("status")(status)
 app.command("calls")(calls)
 app.command("registrations")(registrations)
 app.command("route")(route)
+app.command("export")(export)
+app.command("plan")(plan)
+app.command("apply")(apply)
 accounts.command("import")(account_import)
 app.add_typer(accounts, name="account")
 app.add_typer(groups, name="group")

@@ -40,6 +40,10 @@ ExpiresOption = Annotated[int | None, typer.Option("--expires", metavar="SECONDS
 TargetOption = Annotated[
     str | None, typer.Option("--target", help="Who gets calls to numbers that nobody here has; pbx at first.")
 ]
+InboundOption = Annotated[
+    str | None,
+    typer.Option("--inbound", help="By what calls are known as the provider's: auto, contact or address."),
+]
 
 _COLUMNS = {
     "name": "NAME",
@@ -85,6 +89,7 @@ def trunk_add(
     register: RegisterOption = None,
     expires: ExpiresOption = None,
     target: TargetOption = None,
+    inbound: InboundOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,7 +99,7 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    given = _given(user, password, login, proxy, transport, register, expires, target)
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound)
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -110,6 +115,7 @@ def trunk_change(
     register: RegisterOption = None,
     expires: ExpiresOption = None,
     target: TargetOption = None,
+    inbound: InboundOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +125,7 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    given = _given(user, password, login, proxy, transport, register, expires, target)
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound)
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -161,6 +167,7 @@ def _given(
     register: bool | None,
     expires: int | None,
     target: str | None,
+    inbound: str | None,
 ) -> dict[str, str | int | None]:
     if password == "-":
         password = typer.prompt("Password", hide_input=True)
@@ -173,6 +180,7 @@ def _given(
         "register": None if register is None else "yes" if register else "no",
         "expires": expires,
         "target": target,
+        "inbound": inbound,
     }
 
 

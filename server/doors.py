@@ -11,9 +11,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from admin.acts import Desk
-from admin.ports import BlockedRow
+from admin.configuration.configuration import Configuration
+from admin.configuration.rooms import Rooms as ConfiguredRooms
+from admin.ports import BlockedRow, Mailboxes
 from admin.socket import ControlSocket
 from admin.table import all_acts
+from apps.environment_store import EnvironmentFiles
 from apps.prompt_store import EnvironmentPrompts
 from base.failures import Failure
 from directory.directory import Directory
@@ -71,21 +74,34 @@ class Doors:
 
     async def _control(self, shutdown: Callable[[], None]) -> None:
         house = self._house
+        mailboxes = _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget)
         desk = Desk(
             house.directory,
             EnvironmentPrompts(house.environment, convert_prompt),
             house.monitor,
-            _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget),
+            mailboxes,
             _Process(shutdown),
             house.ground.clock,
             self._certificates(),
             house.trunks,
             _Blocks(house.blocks),
             house.workarounds,
+            self._configuration(mailboxes),
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()
         self._closing.push_async_callback(control.close)
+
+    def _configuration(self, mailboxes: Mailboxes) -> Configuration:
+        house = self._house
+        return Configuration(
+            ConfiguredRooms(house.directory, house.trunks, house.workarounds),
+            house.database,
+            EnvironmentFiles(house.environment, convert_prompt),
+            mailboxes,
+            house.ground.clock,
+            lambda: house.ground.entropy.password(16),
+        )
 
     def _certificates(self) -> CertificateKeeper | None:
         if self._house.certificates is None:
@@ -128,8 +144,7 @@ class Passwords:
 
     async def authenticate(self, user: str, password: str) -> Account | None:
         local, _, host = user.rpartition("@") if "@" in user else (user, "", self._directory.main_domain)
-        domain = self._directory.local_domain(host)
-        account = self._directory.find_account(domain, local) if domain is not None else None
+        account = self._directory.login(local, host)
         right = self._directory.check_password(NOBODY if account is None else account.id, password)
         return account if right else None
 

@@ -254,6 +254,7 @@ class House:
             programs=ground.programs,
         )
         self.switchboard.attach(self.host)
+        self.switchboard.exchange.sound = self.host.sound
         postmaster = Postmaster(ground.clock, self.metrics, self.directory, self.delivery)
         self._closing.push_async_callback(postmaster.close)
         guard = TollGuard(ground.clock, self.metrics, self.directory, postmaster)

@@ -5,20 +5,20 @@
     (n+d)     n digits or more
     (n-md)    n to m digits
 
-Spec: cgp-server §3.
+A wildcard on the left takes as much as it can. Which rest fits where is worked out once, from the right, as a set of
+places (an integer with a bit for each): the work grows with the length of the text, not with the ways of cutting it,
+since callers choose the text. Spec: cgp-server §3.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-MOST_WILDCARDS = 4  # Limit: wildcards in one pattern; each one more multiplies the ways in which a text may fit.
-MOST_DIGITS = 99
-_LONGEST = (1024, 1024, 1024, 256, 64)
-"""Limit: characters of a text that a pattern of so many wildcards may fit: what a caller dials must not keep the server
-busy with all the ways in which it may be cut."""
+MOST_WILDCARDS = 4  # Limit: wildcards in one pattern.
+LONGEST = 1024
+"""Limit: characters of a text; a longer one fits no pattern. No name, number or domain is as long."""
 _DIGITS = re.compile(r"\((\d{1,2})(?:(\+)|-(\d{1,2}))?d\)", re.IGNORECASE)
 
 
@@ -38,8 +38,23 @@ class Digits:
     least: int
     most: int | None
 
-    def regex(self) -> str:
-        return f"([0-9]{{{self.least},{'' if self.most is None else self.most}}})"
+    def places(self, text: str, ends: int) -> int:
+        """Where it may begin, when what follows it begins at one of `ends`."""
+        digits = _places_of(text, "0123456789")
+        found = ends if self.least == 0 else 0
+        length = 0
+        while ends and length != self.most:
+            ends, length = digits & (ends >> 1), length + 1
+            if length >= self.least:
+                found |= ends
+        return found
+
+    def end(self, text: str, begin: int, ends: int) -> int:
+        """Where it ends, as far to the right as it can."""
+        last = begin
+        while last < len(text) and text[last] in "0123456789" and last - begin != self.most:
+            last += 1
+        return (ends & ((2 << last) - 1)).bit_length() - 1
 
     def sample(self, digit: str) -> str:
         """The shortest text of that digit that fits."""
@@ -50,11 +65,36 @@ class Digits:
 class Anything:
     """`*`."""
 
-    def regex(self) -> str:
-        return "(.*)"
+    def places(self, text: str, ends: int) -> int:
+        """As for digits."""
+        return (1 << ends.bit_length()) - 1
+
+    def end(self, text: str, begin: int, ends: int) -> int:
+        """As for digits."""
+        return ends.bit_length() - 1
 
 
-Element = str | Digits | Anything
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Text that stands for itself, in small letters."""
+
+    text: str
+
+    def places(self, text: str, ends: int) -> int:
+        """As for digits."""
+        found, at = 0, text.find(self.text)
+        while at >= 0:
+            found |= 1 << at
+            at = text.find(self.text, at + 1)
+        return found & (ends >> len(self.text))
+
+    def end(self, text: str, begin: int, ends: int) -> int:
+        """As for digits."""
+        return begin + len(self.text)
+
+
+Wildcard = Digits | Anything
+Element = Literal | Wildcard
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +103,53 @@ class Pattern:
 
     text: str
     elements: tuple[Element, ...]
-    _regex: re.Pattern[str] = field(repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
         """Raises PatternError."""
-        elements = tuple(_elements(text))
-        if sum(not isinstance(element, str) for element in elements) > MOST_WILDCARDS:
+        found = cls(text, tuple(_elements(text)))
+        if found.wildcards > MOST_WILDCARDS:
             raise PatternError(0, f"at most {MOST_WILDCARDS} wildcards, please")
-        source = "".join(re.escape(element) if isinstance(element, str) else element.regex() for element in elements)
-        return cls(text, elements, re.compile(source, re.IGNORECASE | re.DOTALL | re.ASCII))
+        return found
 
     def match(self, text: str) -> tuple[str, ...] | None:
         """What each wildcard stands for, from the left; None when `text` does not fit as a whole."""
-        if len(text) > _LONGEST[self.wildcards]:
+        small = _small(text)
+        if len(text) > LONGEST or not self._may_fit(small):
             return None
-        found = self._regex.fullmatch(text)
-        return None if found is None else found.groups()
+        rests = [1 << len(text)]
+        for element in reversed(self.elements):
+            rests.append(element.places(small, rests[-1]))
+        if not rests.pop() & 1:
+            return None
+        parts, at = [], 0
+        for element in self.elements:
+            begin, at = at, element.end(small, at, rests.pop())
+            if not isinstance(element, Literal):
+                parts.append(text[begin:at])
+        return tuple(parts)
+
+    def _may_fit(self, small: str) -> bool:
+        """What most texts fail at, and is seen at once: the literal text at both ends."""
+        if not self.elements:
+            return not small
+        first, last = self.elements[0], self.elements[-1]
+        return (not isinstance(first, Literal) or small.startswith(first.text)) and (
+            not isinstance(last, Literal) or small.endswith(last.text)
+        )
 
     @property
     def wildcards(self) -> int:
-        return sum(not isinstance(element, str) for element in self.elements)
+        return sum(not isinstance(element, Literal) for element in self.elements)
 
     def sample(self, filler: str, digit: str) -> str:
         """A text that fits: `filler` for each `*`, and `digit` as often as it must be."""
         return "".join(
-            element if isinstance(element, str) else filler if isinstance(element, Anything) else element.sample(digit)
+            element.text
+            if isinstance(element, Literal)
+            else filler
+            if isinstance(element, Anything)
+            else element.sample(digit)
             for element in self.elements
         )
 
@@ -101,13 +162,22 @@ def _elements(text: str) -> list[Element]:
         if wildcard is None:
             literal += text[at]
         else:
-            elements += [literal, wildcard] if literal else [wildcard]
+            elements += [Literal(_small(literal)), wildcard] if literal else [wildcard]
             literal = ""
         at += length
-    return [*elements, literal] if literal else elements
+    return [*elements, Literal(_small(literal))] if literal else elements
 
 
-def _wildcard(text: str, at: int) -> tuple[Element | None, int]:
+def _small(text: str) -> str:
+    """ASCII letters only: others may change their length."""
+    return text.lower() if text.isascii() else "".join(each.lower() if each.isascii() else each for each in text)
+
+
+def _places_of(text: str, letters: str) -> int:
+    return int("0" + "".join("1" if each in letters else "0" for each in reversed(text)), 2)
+
+
+def _wildcard(text: str, at: int) -> tuple[Wildcard | None, int]:
     """The wildcard that begins at `at`, and how long it is written."""
     if text[at] == "*":
         return Anything(), 1

@@ -19,7 +19,7 @@ from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.rules.occasion import Occasion
 from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
-from pbx.mediaproxy.engine import MediaEngine
+from pbx.mediaproxy.engine import Clip, MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
 from pbx.presence.lines import Lines
@@ -135,6 +135,8 @@ class Exchange:
     """Who relays the media of proxied calls where it must be."""
     may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
     """Whether a caller may take the calls that ring at an account's telephones."""
+    sound: Callable[[str, Account | None], Clip | None] = lambda name, account: None
+    """A prompt by its name, as an account hears it."""
     proxied: dict[str, Call] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)

@@ -30,8 +30,8 @@ from pbx.sipcore.passing import (
     Outlet,
     bundled,
     guarded,
+    in_place,
     is_datagrams,
-    is_tcp,
     numbers_of,
     passed_answer,
     passed_offer,
@@ -39,6 +39,7 @@ from pbx.sipcore.passing import (
 )
 from pbx.sipcore.sdp import Media, Origin, SessionDescription, is_numeric
 from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection, SectionGuard
+from pbx.sipcore.tcp_media import Section, connects, is_tcp, setup_to_answer, setup_to_offer
 from pbx.workarounds.audio import narrowed
 from pbx.workarounds.kinds import Workaround
 
@@ -165,7 +166,13 @@ class LegMedia:
     def pass_offer(self, description: SessionDescription) -> SessionDescription:
         """The other party's media as an offer to this one."""
         description = narrowed(description, self._party.workarounds)
-        outlets = self._outlets(description, lambda at, _section, place: self._guard(at).offer(place))
+
+        def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
+            if section.is_rtp:
+                return self._guard(at).offer(place)
+            return self._unguarded(section, setup_to_offer((description, section)))
+
+        outlets = self._outlets(description, said)
         self.ours = passed_offer(
             description,
             self._next_origin(),
@@ -183,7 +190,14 @@ class LegMedia:
         offer = self.theirs
         if offer is None:
             raise ValueError("nothing was offered")
-        outlets = self._outlets(offer, lambda at, section, place: self._guard(at).answer(offer, section, place))
+
+        def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
+            if section.is_rtp:
+                return self._guard(at).answer(offer, section, place)
+            theirs = section_at(description, at) or section
+            return self._unguarded(section, setup_to_answer((offer, section), (description, theirs)))
+
+        outlets = self._outlets(offer, said)
         self.ours = passed_answer(offer, description, self._next_origin(), outlets, speaks=TRANSLATED)
         self._remember()
         return self.ours
@@ -191,11 +205,12 @@ class LegMedia:
     def studio_offer(self) -> SessionDescription:
         """An offer for a program's own voice."""
         place = self.place(self.stream)
-        made = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
-        said = self._guard(0).offer(place)
+        alone = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
+        made, at = in_place(alone, self.ours, self._numbers)
+        said = self._guard(at).offer(place)
         if self.web:
-            said = Guarded(said.protocol, ("a=mid:0", *said.lines))
-        self.ours = bundled(self._guarded(made, 0, said))
+            said = Guarded(said.protocol, (f"a=mid:{at}", *said.lines))
+        self.ours = bundled(self._guarded(made, at, said))
         self._remember()
         return self.ours
 
@@ -230,7 +245,7 @@ class LegMedia:
     @property
     def web(self) -> bool:
         """A browser: it reached us by WebSocket (RFC 7118), and takes nothing but DTLS-SRTP."""
-        return self._party.flow.transport in ("ws", "wss")
+        return self._party.flow.web
 
     def _guard(self, at: int) -> SectionGuard:
         guard = self._guards.get(at)
@@ -248,7 +263,7 @@ class LegMedia:
         return guard
 
     def _outlets(
-        self, description: SessionDescription, guard: Callable[[int, Media, tuple[str, int]], Guarded]
+        self, description: SessionDescription, what: Callable[[int, Media, tuple[str, int]], Guarded]
     ) -> dict[int, Outlet]:
         """Where each section is that we relay. Raises NotAcceptable when the audio may not be as it is wanted."""
         outlets: dict[int, Outlet] = {}
@@ -259,7 +274,7 @@ class LegMedia:
                 continue
             place = self.place(stream)
             try:
-                said = guard(at, section, place) if section.is_rtp else self._unguarded(section)
+                said = what(at, section, place)
             except NotAcceptable:
                 if section is audio:
                     raise
@@ -273,11 +288,11 @@ class LegMedia:
             return None
         return found[0]
 
-    def _unguarded(self, section: Media) -> Guarded:
-        """T.38 and streams over TCP have no encryption that we end."""
+    def _unguarded(self, section: Media, setup: str) -> Guarded:
+        """T.38 and streams over TCP have no encryption that we end; over TCP it matters who connects."""
         if self._security is MediaSecurity.REQUIRED:
             raise NotAcceptable("Unencrypted media are not taken")
-        return Guarded(section.protocol)
+        return Guarded(section.protocol, (f"a=setup:{setup}",) if is_tcp(section) else ())
 
     # --- what follows from both descriptions
 
@@ -291,7 +306,7 @@ class LegMedia:
         for at, mine in enumerate(ours.media):
             section = section_at(theirs, at)
             if mine is not audio and mine.port and section is not None and section.port and at in self._more:
-                others = self._settle_other(at, mine, section, theirs) or others
+                others = self._settle_other(at, (ours, mine), (theirs, section)) or others
         agreed = None
         if audio is not None or not others:
             agreed = agree(ours, theirs)
@@ -324,8 +339,9 @@ class LegMedia:
                 )
             )
 
-    def _settle_other(self, at: int, mine: Media, section: Media, theirs: SessionDescription) -> bool:
+    def _settle_other(self, at: int, ours: Section, other: Section) -> bool:
         """A section besides the audio; False when it cannot be used."""
+        mine, (theirs, section) = ours[1], other
         address = theirs.address(section)
         if address is None or not is_numeric(address):
             return False
@@ -338,7 +354,8 @@ class LegMedia:
                 return False
         carriage: Carriage = "rtp" if mine.is_rtp else "raw"
         guess = self._guess(remote)
-        self._more[at][0].configure(_settings(remote, protection, carriage, guess=guess))
+        active = is_tcp(mine) and connects(ours, other)
+        self._more[at][0].configure(_settings(remote, protection, carriage, guess=guess, active=active))
         return mine.is_rtp or is_datagrams(mine) or is_tcp(mine)
 
     def _guess(self, said: tuple[str, int]) -> tuple[str, int] | None:
@@ -358,6 +375,7 @@ def _settings(
     send: bool = True,
     receive: bool = True,
     guess: tuple[str, int] | None = None,
+    active: bool = False,
 ) -> StreamSettings:
     srtp, dtls, ice = protection.srtp, protection.dtls, protection.ice
     return StreamSettings(
@@ -375,4 +393,5 @@ def _settings(
         None if srtp is None else SrtpKeys(*srtp),
         None if dtls is None else DtlsPeer(*dtls),
         None if ice is None else IceKeys(*ice),
+        active,
     )

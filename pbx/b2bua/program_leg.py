@@ -265,6 +265,9 @@ class ProgramLeg(LegAudio):
             ended("callee", "transferred")
             self._tell(lambda listener: listener.leg_disconnected())
 
+    def take_back(self, leg: Leg) -> None:
+        """Our audio is what it has with a program anyway."""
+
     def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
         """`newcomer` is to take the place of the party `leg`; `done` is told 200, or why not."""
         ProgramTakeover(self, leg, newcomer, done).start()

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, AccountRoute, Address, Caller, ForeignRoute, Resolution, Route, UnknownRoute
+from directory.model import (
+    Account,
+    AccountRoute,
+    Address,
+    Caller,
+    ForeignRoute,
+    NullRoute,
+    Resolution,
+    Route,
+    UnknownRoute,
+)
 from pbx.b2bua.asserted import complete, recorded
 from pbx.b2bua.bodies import unreadable
 from pbx.b2bua.call import Call, new_call
@@ -97,7 +107,7 @@ class Switchboard:
         if found is not None:
             replace(exchange, transaction, caller, found)
             return
-        way = self._way(caller, resolution.route, request)
+        way = self._way(caller, resolution.route, transaction)
         if request.has("Replaces") and way.kind is WayKind.B2BUA and not isinstance(resolution.route, ForeignRoute):
             transaction.reply(481)  # RFC 3891 §3
             return
@@ -131,12 +141,19 @@ class Switchboard:
             else:
                 self._take(call, origin, transaction, resolution.route)
 
-    def _way(self, caller: Caller, route: Route, request: Request) -> Way:
-        if proxied_dialog(self.exchange, request):
+    def _way(self, caller: Caller, route: Route, transaction: ServerTransaction) -> Way:
+        if proxied_dialog(self.exchange, transaction.request):
             return Way(WayKind.PROXY, "replaces a proxied dialog")
         trunks = self.exchange.trunks
         trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
-        return choose("INVITE", caller, route, self._features(caller, route), trunk)
+        unlike = self._unlike(transaction.flow, route)
+        return choose("INVITE", caller, route, self._features(caller, route), trunk=trunk, unlike=unlike)
+
+    def _unlike(self, flow: Flow, route: Route) -> bool:
+        """A browser calls something else, or the other way round; of other servers nobody knows better."""
+        if not isinstance(route, AccountRoute):
+            return flow.web
+        return any(each.flow.web != flow.web for each in self.exchange.phones.contacts(route.account.id))
 
     def _owns(self, account: Account | None, uri: Uri) -> bool:
         """Whether an address is a name of that account."""
@@ -172,7 +189,7 @@ class Switchboard:
 
     def _crowded(self, route: Route) -> bool:
         """The media worker has no room for a call that needs a stream; emergency calls are let in always."""
-        if isinstance(route, UnknownRoute) or (isinstance(route, ForeignRoute) and route.emergency):
+        if isinstance(route, UnknownRoute | NullRoute) or (isinstance(route, ForeignRoute) and route.emergency):
             return False
         return not self.exchange.media.room()
 
@@ -187,7 +204,7 @@ class Switchboard:
             await self._open_and_begin(call, leg, route)
 
     async def _open_and_begin(self, call: Call, leg: IncomingLeg, route: Route) -> None:
-        if not isinstance(route, UnknownRoute):
+        if not isinstance(route, UnknownRoute | NullRoute):
             try:
                 await leg.open()
                 await leg.prepare(leg.theirs)

@@ -1,6 +1,7 @@
 """A party on its way to new company: the call that is placed for it, and what becomes of it when nobody answers.
 
-Who asked for it and how he is told is `referral`'s business. The party stays with its holder until somebody answers.
+Who asked for it and how he is told is `referral`'s business. The party stays with its holder until somebody answers,
+and hears ringing instead of him while telephones ring.
 
     answered                   the two are joined, the holder lets go
     refused                    nothing changes
@@ -24,6 +25,7 @@ from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.leg import Leg, LegOwner
 from pbx.b2bua.phone_branch import PhoneBranch, answered_leg
 from pbx.b2bua.reoffer import Reoffer
+from pbx.b2bua.ringback import Ringback
 from pbx.programs import RequestData
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
@@ -42,6 +44,9 @@ class Holder(Protocol):
 
     def release(self, leg: Leg) -> None:
         """Give the leg away; hang up what else there was."""
+
+    def take_back(self, leg: Leg) -> None:
+        """The leg stays, and has had our audio meanwhile."""
 
 
 class Transfer:
@@ -67,6 +72,7 @@ class Transfer:
         self._back = back
         self._call: Call | None = None
         self._alone = False
+        self._ringback = Ringback(party)
         self.headers = headers
 
     def begin(self, route: Route, dialled: str) -> None:
@@ -114,6 +120,7 @@ class Transfer:
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
         from pbx.b2bua.program_branch import ProgramBranch
 
+        self._ringback.stop()
         data = RequestData(call.record.call_id, call.record.dialled, self._caller.uri, "", call.record.dialled, {})
         party = self._party
 
@@ -130,6 +137,7 @@ class Transfer:
 
     def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
         self._outcome(answer.status, False)
+        self._ringback.start(self._party.person.account or self._caller.payer)
 
     def connect(self, call: Call, runner: BranchRunner) -> None:
         from pbx.b2bua.media_bridge import Bridge
@@ -149,7 +157,8 @@ class Transfer:
         self._leave(200)
         bridge = Bridge(call, self._party, leg)
         headers = introduce(self._party, leg)
-        Reoffer(self._party, lambda _done: bridge.start(), headers).send(self._party.relay(leg.theirs))
+        offer = self._party.relay(leg.theirs)
+        self._ringback.stop(lambda: Reoffer(self._party, lambda _done: bridge.start(), headers).send(offer))
 
     def _leave(self, status: int) -> None:
         self._party.transfer = None
@@ -163,6 +172,7 @@ class Transfer:
     def _failed(self, status: int) -> None:
         party, back = self._party, self._back
         party.transfer = None
+        self._ringback.stop(self._give_back)
         self._outcome(status, True)
         if not self._alone or party.ended:
             return
@@ -174,6 +184,10 @@ class Transfer:
             again = Transfer(party, self._holder, self._caller, lambda _status, _final: None)
             again.keep(self)
             again.begin(AccountRoute(back), f"sip:{back.address}")
+
+    def _give_back(self) -> None:
+        if self._ringback.renewed and not self._alone:
+            self._holder.take_back(self._party)
 
     # --- told by the party, when its holder is gone
 

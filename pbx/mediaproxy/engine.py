@@ -56,7 +56,7 @@ class StreamSettings:
     `guess` where the signalling came from, when the peer seems to be behind NAT: until its first packet, ours go to
     both addresses. `control` is where the peer wants RTCP (None: the port after `remote`'s); with `mux` it goes to the
     RTP port (RFC 5761). With `srtp` or `dtls` nothing leaves or enters unencrypted; with `ice` only who knows its
-    password is the peer.
+    password is the peer. Over TCP we connect to the peer when `active`, else it connects to us (RFC 4145).
     """
 
     remote: tuple[str, int]
@@ -73,6 +73,7 @@ class StreamSettings:
     srtp: SrtpKeys | None = None
     dtls: DtlsPeer | None = None
     ice: IceKeys | None = None
+    active: bool = False
 
 
 @dataclass(frozen=True, slots=True)

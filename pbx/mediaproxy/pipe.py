@@ -1,10 +1,10 @@
-"""Media over TCP (MSRP, BFCP): octets passed on between two parties that connect to ports of ours. RFC 4145, RFC 4975.
+"""Media over TCP (MSRP, BFCP): octets passed on between two parties. RFC 4145, RFC 4975.
 
-Whoever is active connects to our port; then we connect to where the other one listens. Nothing is read or changed. Not
-here: the poll, which the worker lends.
+Who is active connects to a port of ours; to who is passive we connect, once the other one is there or is passive too.
+Nothing is read or changed. Not here: the poll, which the worker lends.
 
-Missing: paths of MSRP for ends that do not know CEMA (RFC 6714), as nothing of a section but its address and
-port is changed.
+Missing: paths of MSRP for ends that do not know CEMA (RFC 6714): each message names both paths, so to change them in
+the description would mean to read and rewrite the messages too.
 """
 
 from __future__ import annotations
@@ -57,9 +57,11 @@ class Pipe:
         self._peer: Pipe | None = None
         self._connection: _Connection | None = None
         self.octets_in = self.octets_out = 0
-        poll.heed(listener, select.EPOLLIN, self._accept)
 
     def configure(self, settings: StreamSettings) -> None:
+        """Take what was negotiated; who was quicker than its answer waits before the listening port until then."""
+        if self._settings is None:
+            self._poll.heed(self._listener, select.EPOLLIN, self._accept)
         self._settings = settings
         self._go_on()
 
@@ -67,7 +69,8 @@ class Pipe:
         if other is self or self._peer is other:
             return
         for side in (self, other):
-            side.disconnect()
+            if side._peer is not None:  # who has connected already stays
+                side.disconnect()
         self._peer, other._peer = other, self
         self._go_on()
         other._go_on()
@@ -113,25 +116,27 @@ class Pipe:
         self._poll.heed(sock, 0, self._ready)
 
     def _go_on(self) -> None:
-        """One side is connected and the other one is not: connect to it."""
+        """Connect to who waits for us, but not before there is somebody to talk to."""
         peer = self._peer
         if peer is None:
             return
-        if self._connection is not None and peer._connection is None:
-            peer._reach()
-        elif self._connection is None and peer._connection is not None:
-            self._reach()
+        for side, other in ((self, peer), (peer, self)):
+            if side._connection is None and side._active and (other._connection is not None or other._active):
+                side._reach()
         self._listen_in()
         peer._listen_in()
 
+    @property
+    def _active(self) -> bool:
+        return self._settings is not None and self._settings.active and self._settings.remote[1] > 0
+
     def _reach(self) -> None:
-        settings = self._settings
-        if settings is None or not settings.remote[1]:
-            return
+        assert self._settings is not None
         sock = socket.socket(self._listener.family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            sock.connect_ex(settings.remote)
+            # a private address that a party outside names is not its own, but maybe that of a machine beside us
+            sock.connect_ex(self._settings.guess or self._settings.remote)
         except (OSError, OverflowError):
             self._counted["media.send_failed"] += 1
             sock.close()

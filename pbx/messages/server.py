@@ -18,7 +18,7 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Database
-from directory.model import Account, AccountRoute, Address, Caller, GroupRoute, Resolution, UnknownRoute
+from directory.model import Account, AccountRoute, Address, Caller, GroupRoute, NullRoute, Resolution, UnknownRoute
 from pbx.messages import tables
 from pbx.messages.attempt import Attempt, Outcome, Requests
 from pbx.messages.letter import LARGEST, Letter, letter, may_wait, opened, prepare
@@ -108,6 +108,9 @@ class Messenger:
                 self._spawn(self._group(transaction, self._accounts(members, caller)))
             case UnknownRoute():
                 transaction.reply(404)
+            case NullRoute():
+                self._metrics.count("pbx.messages.discarded")
+                transaction.reply(200)
             case _:
                 transaction.reply(480)
 

@@ -1,7 +1,7 @@
 """When media of a call that we only proxy must pass through us all the same, and its description with our places in it.
 
 Pure. What is inside a section is nobody's business here: codecs, keys and payload numbers pass as they are. Left alone
-is what finds its way by itself (ICE with DTLS, RFC 8445 and RFC 5763) and streams over TCP (RFC 4145).
+is what finds its way by itself (ICE with DTLS, RFC 8445 and RFC 5763).
 
 RFC 3264 (an offer and its answer each say where their author listens), RFC 8866 §5.7.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pbx.nat.detection import numeric
 from pbx.nat.surroundings import Surroundings
 from pbx.sipcore.sdp import NOWHERE, Media, Origin, SessionDescription, network, nowhere
+from pbx.sipcore.tcp_media import is_tcp
 
 _PASSING_BY = frozenset(
     {
@@ -54,8 +55,9 @@ def moved(said: tuple[str, int], source: tuple[str, int]) -> bool:
 
 
 def anchorable(section: Media) -> bool:
-    """RTP, plain or with keys in the description, and T.38."""
-    return section.port > 0 and (section.protocol.upper().startswith("RTP/") or section.protocol.lower() == "udptl")
+    """RTP, plain or with keys in the description, T.38, and streams over TCP."""
+    known = section.protocol.upper().startswith("RTP/") or section.protocol.lower() == "udptl" or is_tcp(section)
+    return section.port > 0 and known
 
 
 def first_address(description: SessionDescription) -> str:
@@ -66,9 +68,12 @@ def first_address(description: SessionDescription) -> str:
     return ""
 
 
-def anchored(theirs: SessionDescription, places: Mapping[int, tuple[str, int]]) -> SessionDescription:
+def anchored(
+    theirs: SessionDescription, places: Mapping[int, tuple[str, int]], setups: Mapping[int, str] | None = None
+) -> SessionDescription:
     """The description as the other party gets it. `places`: address and port of ours for each section; a section that
-    could be relayed and has none is refused, and what is held with 0.0.0.0 stays so (RFC 3264 §8.4).
+    could be relayed and has none is refused, and what is held with 0.0.0.0 stays so (RFC 3264 §8.4). `setups`: who
+    connects, for sections over TCP.
 
     Interop: the o= line names our address as well; baresip looks there for the family of an offer, and refuses one of
     the other family.
@@ -76,10 +81,10 @@ def anchored(theirs: SessionDescription, places: Mapping[int, tuple[str, int]]) 
     first = next(iter(places.values()), None)
     lines = tuple(line for line in theirs.lines if not _passes_by(line))
     if first is not None:
-        # a browser or a stream over TCP that we leave alone may need the session's c=
+        # a browser that we leave alone may need the session's c=
         alone = all(anchorable(each) or not each.port for each in theirs.media)
         lines = tuple(_session_line(line, theirs.origin, first[0], alone) for line in lines)
-    media = tuple(_moved(theirs, at, each, places) for at, each in enumerate(theirs.media))
+    media = tuple(_moved(theirs, at, each, places, setups or {}) for at, each in enumerate(theirs.media))
     return SessionDescription(lines, media)
 
 
@@ -94,7 +99,13 @@ def _connected(said: str | None, ours: str) -> str:
     return f"c={network(nowhere(ours) if said in NOWHERE else ours)}"
 
 
-def _moved(theirs: SessionDescription, at: int, section: Media, places: Mapping[int, tuple[str, int]]) -> Media:
+def _moved(
+    theirs: SessionDescription,
+    at: int,
+    section: Media,
+    places: Mapping[int, tuple[str, int]],
+    setups: Mapping[int, str],
+) -> Media:
     if not anchorable(section):
         return section
     place = places.get(at)
@@ -104,6 +115,8 @@ def _moved(theirs: SessionDescription, at: int, section: Media, places: Mapping[
     rest = [line for line in section.lines[1:] if not line.startswith("c=") and not _passes_by(line)]
     titles = [line for line in rest if line.startswith("i=")]  # RFC 8866 §5: i= comes before c=
     others = [line for line in rest if not line.startswith("i=")]
+    if at in setups:
+        others = [*(line for line in others if not line.startswith("a=setup:")), f"a=setup:{setups[at]}"]
     first = f"m={section.kind} {place[1]} {section.protocol} {' '.join(section.formats)}"
     return section.with_lines([first, *titles, connection, *others])
 

@@ -107,8 +107,7 @@ class Authenticator:
         local, at, host = given.username.removeprefix("sip:").rpartition("@")
         if not at:
             local, host = host, given.realm
-        domain = self._directory.local_domain(host)
-        return self._directory.find_account(domain, local) if domain is not None else None
+        return self._directory.login(local, host)
 
 
 def _credentials(request: Request) -> list[Credentials]:

@@ -208,8 +208,7 @@ class Policy:
 
     def _belongs(self, uri: Uri, account: Account) -> bool:
         """A `tel:` number is one of the account's own domain."""
-        domain = self._directory.local_domain(uri.host) if uri.is_sip else account.domain
-        found = self._directory.find_account(domain, uri.user) if domain is not None else None
+        found = self._directory.login(uri.user, uri.host if uri.is_sip else account.domain)
         return found is not None and found.id == account.id
 
     def _register(self, transaction: ServerTransaction) -> None:

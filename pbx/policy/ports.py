@@ -76,7 +76,8 @@ class Directory(People, Protocol):
     def local_domain(self, host: str) -> str | None:
         """The domain of ours that `host` means, or None when it is foreign."""
 
-    def find_account(self, domain: str, local: str) -> Account | None: ...
+    def login(self, local: str, host: str) -> Account | None:
+        """Whose login `local@host` is."""
 
     def domain_setting(self, domain: str, key: str) -> object: ...
 

@@ -6,7 +6,7 @@ dialog stays one from end to end, and packets pass unread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from base.failures import Failure
@@ -18,7 +18,9 @@ from pbx.nat.surroundings import Surroundings, media_host
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Message, Request, Response
-from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription, is_numeric
+from pbx.sipcore.offer_answer import section_at
+from pbx.sipcore.sdp import CONTENT_TYPE, Media, SessionDescription, is_numeric
+from pbx.sipcore.tcp_media import connects, is_tcp, setup_to_answer, setup_to_offer
 from pbx.sipcore.uri import Uri
 
 # Limit: media sections of a proxied call that are relayed; further ones are refused.
@@ -45,6 +47,8 @@ class _Side:
         self._anchor = anchor
         self.flow = flow
         self.streams: list[MediaStream] = []
+        self.said: SessionDescription | None = None
+        self._told: SessionDescription | None = None
         self.talks = False
         """Whether it last said that it speaks and listens."""
 
@@ -55,15 +59,33 @@ class _Side:
 
     def hear(self, stack: Stack, description: SessionDescription) -> None:
         """What this party says of where it listens."""
+        self.said = description
         self.talks = description.audio is not None and description.direction(description.audio) == "sendrecv"
-        for at, section in enumerate(description.media[: len(self.streams)]):
-            address = description.address(section)
-            if not anchorable(section) or address is None or not is_numeric(address):
-                continue
-            said = (address, section.port)
-            guess = stack.surroundings.media_guess(said, self.flow.remote[0])
-            carriage: Carriage = "raw" if section.protocol.lower() == "udptl" else "rtp"
-            self.streams[at].configure(StreamSettings(said, 0, {}, carriage=carriage, guess=guess))
+        for at, section in self._anchor.relayed(description):
+            self._configure(stack, description, at, section)
+
+    def tell(self, stack: Stack, description: SessionDescription, *, answer: bool) -> None:
+        """What it is told of the other party; by an answer it is known who connects over TCP."""
+        self._told = description
+        if answer and self.said is not None:
+            for at, section in self._anchor.relayed(self.said):
+                if is_tcp(section):
+                    self._configure(stack, self.said, at, section)
+
+    def _configure(self, stack: Stack, description: SessionDescription, at: int, section: Media) -> None:
+        address = description.address(section)
+        if not anchorable(section) or address is None or not is_numeric(address):
+            return
+        said = (address, section.port)
+        guess = stack.surroundings.media_guess(said, self.flow.remote[0])
+        carriage: Carriage = "rtp" if section.is_rtp else "raw"
+        active = is_tcp(section) and self._is_reached(description, at, section)
+        self.streams[at].configure(StreamSettings(said, 0, {}, carriage=carriage, guess=guess, active=active))
+
+    def _is_reached(self, description: SessionDescription, at: int, section: Media) -> bool:
+        """Whether it waits for us to connect."""
+        told = None if self._told is None else section_at(self._told, at)
+        return self._told is not None and told is not None and connects((self._told, told), (description, section))
 
     # --- told by the streams: nothing of it concerns a relay that reads nothing
 
@@ -88,21 +110,26 @@ class Anchor:
         self.callee_tags: set[str] = set()
         self.near = _Side(self, near)
         self.far = _Side(self, far)
+        self._kinds: list[bool] = []  # of its ports: whether they are TCP
+        self._offers: dict[bool, int] = {}  # by whether the caller's side made it: the CSeq of the last offer
         self.lost = False
         self.closed = False
 
-    async def widen(self, sections: int) -> None:
-        """Have ports for so many sections. Raises Failure."""
-        while len(self.far.streams) < min(sections, MOST_SECTIONS) and not self.closed:
-            near = await self._owner.open(self.near, self.near.flow)
+    async def widen(self, kinds: Sequence[bool]) -> None:
+        """Have ports for so many sections, over TCP or not. Raises Failure."""
+        for tcp in kinds[len(self._kinds) : MOST_SECTIONS]:
+            if self.closed:
+                break
+            near = await self._owner.open(self.near, self.near.flow, tcp=tcp)
             try:
-                far = await self._owner.open(self.far, self.far.flow)
+                far = await self._owner.open(self.far, self.far.flow, tcp=tcp)
             except Failure:
                 await near.close()
                 raise
             near.connect(far)
             self.near.streams.append(near)
             self.far.streams.append(far)
+            self._kinds.append(tcp)
         if self.closed:
             await self.close()
 
@@ -114,26 +141,42 @@ class Anchor:
         """Have ports for all that its description names. Raises Failure."""
         description = _description(message)
         if description is not None:
-            await self.widen(len(description.media))
+            await self.widen([is_tcp(section) for section in description.media])
+
+    def relayed(self, description: SessionDescription) -> list[tuple[int, Media]]:
+        """The sections that have ports of their kind."""
+        found = enumerate(description.media[: len(self._kinds)])
+        return [(at, section) for at, section in found if is_tcp(section) == self._kinds[at]]
 
     def request(self, request: Request) -> None:
         """Put our places into a request that passes."""
-        self._pass(request, from_near=request.from_tag == self.caller_tag)
+        from_near = request.from_tag == self.caller_tag
+        offer = request.method in ("INVITE", "UPDATE")
+        if offer and _description(request) is not None:
+            self._offers[from_near] = request.cseq.number
+        self._pass(request, from_near=from_near, answer=not offer)
 
     def response(self, response: Response, *, to_caller: bool) -> None:
         """The same for a response, on its way to the caller of the call or to the callee."""
         if to_caller and response.to_tag and len(self.callee_tags) < _TAGS:
             self.callee_tags.add(response.to_tag)
-        self._pass(response, from_near=not to_caller)
+        answer = self._offers.get(to_caller) == response.cseq.number
+        self._pass(response, from_near=not to_caller, answer=answer)
 
-    def _pass(self, message: Message, *, from_near: bool) -> None:
+    def _pass(self, message: Message, *, from_near: bool, answer: bool) -> None:
         description = _description(message)
         if description is None or self.lost or self.closed:
             return
         speaks, hears = (self.near, self.far) if from_near else (self.far, self.near)
-        speaks.hear(self._owner.stack, description)
-        places = {at: hears.place(self._owner.stack, at) for at in range(len(hears.streams))}
-        message.set_body(anchored(description, places).encode(), CONTENT_TYPE)
+        stack, relayed = self._owner.stack, self.relayed(description)
+        speaks.hear(stack, description)
+        places = {at: hears.place(stack, at) for at, _ in relayed}
+        offer = hears.said if answer else None
+        ours = anchored(
+            description, places, {at: _setup(description, at, offer) for at, each in relayed if is_tcp(each)}
+        )
+        hears.tell(stack, ours, answer=answer)
+        message.set_body(ours.encode(), CONTENT_TYPE)
 
     def heard(self) -> tuple[int, ...] | None:
         """The packets that have come from both; None while one holds the other, or there is nothing to hear."""
@@ -160,8 +203,8 @@ class Anchors:
         self._table: dict[str, list[Anchor]] = {}
         metrics.gauge("pbx.proxy.anchored", lambda: len(self._table))
 
-    async def open(self, side: _Side, flow: Flow) -> MediaStream:
-        return await self._media.open(side, ipv6=":" in flow.remote[0])
+    async def open(self, side: _Side, flow: Flow, *, tcp: bool) -> MediaStream:
+        return await self._media.open(side, ipv6=":" in flow.remote[0], tcp=tcp)
 
     def wanted(self, request: Request, near: Flow, uri: str, far: Flow) -> str:
         """Why media between the caller on one flow and the callee `uri` on another must pass through us."""
@@ -178,7 +221,7 @@ class Anchors:
         """An anchor for one branch; the request is about to leave on `far`. Raises Failure when there are no ports."""
         anchor = Anchor(self, request.from_tag or "", near, far)
         try:
-            await anchor.widen(1 if _description(request) is None else 0)  # an offer may come back
+            await anchor.widen([False] if _description(request) is None else [])  # an offer may come back
             await anchor.widen_for(request)
         except Failure:
             await anchor.close()
@@ -232,6 +275,13 @@ def _description(message: Message) -> SessionDescription | None:
         return SessionDescription.parse(message.body)
     except SipSyntaxError:
         return None
+
+
+def _setup(description: SessionDescription, at: int, offer: SessionDescription | None) -> str:
+    """Who connects, in what the other party is told of that section."""
+    theirs = (description, description.media[at])
+    asked = None if offer is None else section_at(offer, at)
+    return setup_to_offer(theirs) if offer is None or asked is None else setup_to_answer((offer, asked), theirs)
 
 
 def _contact(request: Request) -> str:

@@ -16,7 +16,16 @@ from typing import Any, Protocol, assert_never
 from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
-from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, ProgramRoute, Resolution, UnknownRoute
+from directory.model import (
+    AccountRoute,
+    Caller,
+    ForeignRoute,
+    GroupRoute,
+    NullRoute,
+    ProgramRoute,
+    Resolution,
+    UnknownRoute,
+)
 from pbx.proxy.anchors import Anchor, Anchors
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
@@ -105,7 +114,7 @@ class Proxy:
                 self.fork(transaction, targets)
             case ForeignRoute(address):
                 self._spawn(self._relay(transaction, foreign_uri(address, transaction.request.uri)))
-            case ProgramRoute() | GroupRoute():
+            case ProgramRoute() | GroupRoute() | NullRoute():
                 transaction.reply(480)
             case UnknownRoute():
                 transaction.reply(404)

@@ -24,6 +24,7 @@ from directory.model import (
     ForeignRoute,
     Fork,
     GroupRoute,
+    NullRoute,
     ProgramRoute,
     Redirect,
     Reject,
@@ -168,6 +169,8 @@ class Signal:
                 self._start(node, Foreign(route), cause)
             case UnknownRoute():
                 node.finals.append(Answer(404))
+            case NullRoute():
+                node.finals.append(Answer(480))
             case _:
                 assert_never(route)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, ProgramRoute, Route, UnknownRoute
+from directory.model import AccountRoute, Caller, ForeignRoute, GroupRoute, NullRoute, ProgramRoute, Route, UnknownRoute
 
 
 class WayKind(enum.Enum):
@@ -23,9 +23,11 @@ class Way:
     reason: str
 
 
-def choose(method: str, caller: Caller, route: Route, features: bool, trunk: bool = False) -> Way:
+def choose(
+    method: str, caller: Caller, route: Route, features: bool, *, trunk: bool = False, unlike: bool = False
+) -> Way:
     """`features`: the account that is called (for an outgoing call: that calls) has server-side call features on;
-    `trunk`: the address leaves by one."""
+    `trunk`: the address leaves by one; `unlike`: a browser is on one side, and something else on the other."""
     if method != "INVITE":
         return Way(WayKind.PROXY, "not a call")
     if caller.private:
@@ -33,10 +35,12 @@ def choose(method: str, caller: Caller, route: Route, features: bool, trunk: boo
     match route:
         case ProgramRoute():
             return Way(WayKind.B2BUA, "a program answers")
-        case GroupRoute() | UnknownRoute():
+        case GroupRoute() | UnknownRoute() | NullRoute():
             return Way(WayKind.B2BUA, "served here")
         case AccountRoute() if features:
             return Way(WayKind.B2BUA, "call features are on")
+        case AccountRoute() | ForeignRoute() if unlike:
+            return Way(WayKind.B2BUA, "a browser takes no plain media")
         case AccountRoute():
             return Way(WayKind.PROXY, "call features are off")
         case ForeignRoute() if trunk:

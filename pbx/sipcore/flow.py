@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Flow:
     """Where a message came from, and so the way back.
 
-    `transport` is `udp` or `tcp` (later `tls`, `ws`, `wss`); `local` and `remote` are (address, port);
+    `transport` is `udp`, `tcp`, `tls`, `ws` or `wss`; `local` and `remote` are (address, port);
     `connection` numbers a stream connection and is 0 for datagrams.
     """
 
@@ -22,3 +22,8 @@ class Flow:
     def reliable(self) -> bool:
         """True where the transport itself retransmits (RFC 3261 §17)."""
         return self.transport != "udp"
+
+    @property
+    def web(self) -> bool:
+        """A browser's (RFC 7118): it takes no media but DTLS-SRTP with ICE."""
+        return self.transport in ("ws", "wss")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pbx.sipcore.offer_answer import DTMF, is_speech, section_at
 from pbx.sipcore.sdp import MAX_MEDIA, NOWHERE, Media, Origin, SessionDescription, network, nowhere, payload_of
+from pbx.sipcore.tcp_media import is_tcp
 
 # What a relay that ends ICE and encryption must not pass on: the other side would talk past it
 _ENDED = frozenset(
@@ -260,7 +261,7 @@ def _moved(
     ours = f"c={network(nowhere(outlet.address) if held else outlet.address)}"
     first = f"m={section.kind} {outlet.port} {outlet.protocol} {' '.join(section.formats)}"
     if not section.is_rtp:
-        unwanted = _OUTER  # who connects to whom, and over what certificate, is between the two
+        unwanted = _OUTER | {"setup"} if is_tcp(section) else _OUTER  # over what certificate is between the two
     lines = [ours if line.startswith("c=") else line for line in section.lines[1:] if not _named(line, unwanted)]
     return section.with_lines([first, *lines, *(f"a=mid:{value}" for value in mid[:1]), *outlet.lines])
 
@@ -302,6 +303,20 @@ def guarded(description: SessionDescription, at: int, protocol: str, lines: Sequ
     return SessionDescription((*description.lines, *lite), tuple(media))
 
 
+def in_place(
+    made: SessionDescription, before: SessionDescription | None, used: Mapping[int, str]
+) -> tuple[SessionDescription, int]:
+    """An offer of ours with one section, in the place of the audio that was, and that place; what else there was is
+    refused. `used` as in `passed_offer`. RFC 3264 §8, §8.3.2."""
+    section = _renumbered(made.media[0], used)
+    if before is None:
+        return SessionDescription(made.lines, (section,)), 0
+    audio = before.audio
+    at = len(before.media) if audio is None else before.media.index(audio)
+    media = [each.rejected() for each in before.media]
+    return SessionDescription(made.lines, (*media[:at], section, *media[at + 1 :])), at
+
+
 def numbers_of(description: SessionDescription) -> dict[int, str]:
     """What the payload numbers of the audio sections mean."""
     found: dict[int, str] = {}
@@ -329,8 +344,3 @@ def _without_a_place(media: Media) -> bool:
 def is_datagrams(media: Media) -> bool:
     """T.38 (ITU-T T.38 Annex D) and BFCP over UDP: datagrams that we need not understand."""
     return media.protocol.lower() in ("udptl", "udp/bfcp")
-
-
-def is_tcp(media: Media) -> bool:
-    """RFC 4145, RFC 4975 (MSRP), RFC 4582 (BFCP)."""
-    return media.protocol.upper().startswith("TCP/") and "RTP" not in media.protocol.upper()

@@ -48,6 +48,8 @@ class Line:
         self._flow: Flow | None = None
         self.trunk = trunk
         self.contact_user = contact_user
+        self.named = False
+        """A call has named our contact."""
         self.registration = Registration(clock, entropy, trunk, login, contact_user, self)
 
     @property
@@ -64,6 +66,12 @@ class Line:
     def server(self) -> tuple[str, int] | None:
         """Address and port of the provider's server that we registered with; None before."""
         return None if self._flow is None else self._flow.remote
+
+    def sends(self, flow: Flow) -> bool:
+        """Whether a call on that flow is the provider's although it does not name our contact."""
+        if self.trunk.inbound == "contact" or not self.up or self.server != flow.remote:
+            return False
+        return self.trunk.inbound == "address" or flow.reliable or not self.named
 
     @property
     def password(self) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from pbx.sipcore.uri import Uri
 
+INBOUND = ("auto", "contact", "address")
+
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
@@ -13,7 +15,9 @@ class Trunk:
 
     `domain` is what stands in Request-URI, From and To: carriers tell their customers by it, so it is never replaced
     by an address. `proxy` (host or host:port) is where requests go when that is not the domain's own servers.
-    `target` is who gets its calls when the number that was called belongs to nobody here.
+    `target` is who gets its calls when the number that was called belongs to nobody here. `inbound`: by what a call is
+    known as the provider's: it names our registered `contact`, or it also may come from the `address` of his server;
+    `auto` is the latter until he has named the contact once (over TCP and TLS, where no address is forged, always).
     """
 
     name: str
@@ -25,10 +29,11 @@ class Trunk:
     registers: bool = True
     expires: int = 600
     target: str = "pbx"
+    inbound: str = "auto"
 
     def is_same_line(self, other: Trunk) -> bool:
-        """Whether a registration of the one serves the other: only the target differs."""
-        return replace(self, target=other.target) == other
+        """Whether a registration of the one serves the other: nothing else that he is told differs."""
+        return replace(self, target=other.target, inbound=other.inbound) == other
 
     @property
     def identity(self) -> Uri:

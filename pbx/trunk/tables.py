@@ -1,7 +1,7 @@
 """The table of trunks in `main.db`.
 
 The password is sealed; `contact` is the secret name of our Contact at the provider, which outlives a restart, so that
-calls find us again.
+calls find us again. `named`: a call has named it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pbx.trunk.model import Trunk
 
 COMPONENT = "trunks"
+TABLES = ("trunk",)
 MIGRATIONS = (
     """
     CREATE TABLE trunk (
@@ -28,9 +29,13 @@ MIGRATIONS = (
         contact TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE trunk ADD COLUMN inbound TEXT NOT NULL DEFAULT 'auto';
+    ALTER TABLE trunk ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
-_COLUMNS = "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact"
+_COLUMNS = "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Row:
     trunk: Trunk
     sealed: bytes
     contact: str
+    named: bool = False
 
 
 def load(connection: sqlite3.Connection) -> list[Row]:
@@ -49,7 +55,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 11)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 13)})",
         (
             trunk.name,
             trunk.domain,
@@ -62,15 +68,21 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.expires,
             trunk.target,
             row.contact,
+            trunk.inbound,
+            int(row.named),
         ),
     )
+
+
+def has_named(connection: sqlite3.Connection, name: str, contact: str) -> None:
+    connection.execute("UPDATE trunk SET named = 1 WHERE name = ? AND contact = ?", (name, contact))
 
 
 def remove(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM trunk WHERE name = ?", (name,))
 
 
-def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str]) -> Row:
-    name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact = values
-    trunk = Trunk(name, domain, user, login, proxy, transport, bool(registers), expires, target)
-    return Row(trunk, sealed, contact)
+def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str, str, int]) -> Row:
+    name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named = values
+    trunk = Trunk(name, domain, user, login, proxy, transport, bool(registers), expires, target, inbound)
+    return Row(trunk, sealed, contact, bool(named))

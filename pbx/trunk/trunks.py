@@ -5,6 +5,7 @@ RFC 3261 §10 (our side of registrations).
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from base.clock import Clock
 from base.entropy import Entropy
 from base.failures import Failure
+from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Database
 from directory.secrets import Keyring
@@ -22,8 +24,10 @@ from pbx.sipcore.uri import Uri
 from pbx.trunk import tables
 from pbx.trunk.credentials import Login
 from pbx.trunk.line import Line, Stack
-from pbx.trunk.model import Trunk
+from pbx.trunk.model import INBOUND, Trunk
 from pbx.trunk.registration import Status
+
+_log = get_logger("pbx.trunk")
 
 MOST_TRUNKS = 500
 """Limit: trunks of one server; each keeps a registration alive."""
@@ -52,6 +56,9 @@ class Trunks:
         self._keyring = keyring
         self._lines: dict[str, Line] = {}
         self._awake = False
+        self._metrics = metrics
+        self._complained: set[str] = set()
+        self._learning: asyncio.Task[None] | None = None
         metrics.gauge("pbx.trunks.down", lambda: sum(not line.up for line in self._lines.values()))
 
     async def start(self) -> None:
@@ -88,7 +95,8 @@ class Trunks:
         stays = before is not None and secret == before.password and before.trunk.is_same_line(trunk)
         # Another registration gets another contact, so that taking the old one back does not hit the new one.
         contact = before.contact_user if stays and before is not None else f"t-{self._entropy.token(8)}"
-        row = tables.Row(trunk, self._keyring.seal(secret, _purpose(trunk.name)), contact)
+        named = stays and before is not None and before.named
+        row = tables.Row(trunk, self._keyring.seal(secret, _purpose(trunk.name)), contact, named)
         await self._database.write(lambda connection: tables.save(connection, row))
         if before is not None and stays:
             before.trunk = trunk
@@ -101,6 +109,24 @@ class Trunks:
         self._use(row)
         if self._awake:
             self._lines[row.trunk.name].start()
+
+    async def rehearsal(self, copy: Database) -> Trunks:
+        """The same trunks over a copy of the table. They are never woken: nothing is sent."""
+        rehearsed = Trunks(self._clock, self._entropy, Metrics(), self._stack, copy, self._keyring)
+        await rehearsed.start()
+        return rehearsed
+
+    def adopt(self, rows: Sequence[tables.Row]) -> None:
+        """The table was written to by way of a rehearsal, and holds these rows."""
+        names = {row.trunk.name for row in rows}
+        for name in [name for name in self._lines if name not in names]:
+            self._lines.pop(name).registration.stop()
+        for row in rows:
+            before = self._lines.get(row.trunk.name)
+            if before is not None and before.contact_user == row.contact:
+                before.trunk = row.trunk
+            else:
+                self._replace(before, row)
 
     async def remove(self, name: str) -> None:
         """Take its registration back and forget it. Raises Failure("not-found")."""
@@ -127,21 +153,45 @@ class Trunks:
 
     def sending(self, request: Request, flow: Flow) -> Line | None:
         """The trunk that a request outside dialogs comes from: it names our secret contact, which only the provider
-        knows, or comes from address and port of the server that we are registered with: other telephones may be
-        behind the same address. Never by its From."""
+        knows, or (`Trunk.inbound`) comes from address and port of the server that we are registered with: other
+        telephones may be behind the same address. Never by its From."""
         try:
             user = Uri.parse(request.uri).user
         except SipSyntaxError:
             user = ""
-        for line in self._lines.values():
-            if user == line.contact_user or (line.server == flow.remote and line.up):
-                return line
-        return None
+        lines = self._lines.values()
+        named = next((line for line in lines if line.contact_user == user), None)
+        if named is not None:
+            self._learn(named)
+            return named
+        near = [line for line in lines if line.server == flow.remote]
+        found = next((line for line in near if line.sends(flow)), None)
+        if found is None and near:
+            self._unnamed(near[0])
+        return found
+
+    def _unnamed(self, line: Line) -> None:
+        self._metrics.count("pbx.trunks.unnamed")
+        if line.trunk.name not in self._complained:
+            self._complained.add(line.trunk.name)
+            cure = f"if these calls are the provider's: tandem trunk change {line.trunk.name} --inbound address"
+            _log.warning("a call from the provider's server names no contact of ours", trunk=line.trunk.name, cure=cure)
+
+    def _learn(self, line: Line) -> None:
+        """The provider names our contact: over UDP what does not is taken for forged (`Trunk.inbound`)."""
+        if not line.named:
+            line.named = True
+            name, contact = line.trunk.name, line.contact_user
+            self._learning = asyncio.get_running_loop().create_task(
+                self._database.write(lambda connection: tables.has_named(connection, name, contact))
+            )
 
     def _use(self, row: tables.Row) -> None:
         password = self._keyring.open(row.sealed, _purpose(row.trunk.name))
         login = Login(row.trunk.login or row.trunk.user, password)
-        self._lines[row.trunk.name] = Line(self._clock, self._entropy, self._stack, row.trunk, login, row.contact)
+        line = Line(self._clock, self._entropy, self._stack, row.trunk, login, row.contact)
+        line.named = row.named
+        self._lines[row.trunk.name] = line
 
 
 def _purpose(name: str) -> str:
@@ -153,6 +203,8 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"a trunk's name is 1 to 32 lower-case letters, digits and dashes, not {trunk.name!r}")
     if trunk.transport not in ("", "udp", "tcp", "tls"):
         raise Failure("invalid", f"the transport is udp, tcp or tls, not {trunk.transport!r}")
+    if trunk.inbound not in INBOUND:
+        raise Failure("invalid", f"calls are known by {', '.join(INBOUND)}, not {trunk.inbound!r}")
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
     if trunk.registers and not trunk.user:

@@ -99,6 +99,15 @@ class Workarounds:
         """Whether such a row came with the program."""
         return key in self._stock
 
+    def own(self) -> Sequence[Row]:
+        """The administrator's rows, those that switch a stock row off too."""
+        return list(self._own.values())
+
+    def replace(self, rows: Iterable[Row]) -> None:
+        """Have these rows of the administrator's and no others."""
+        self._own = {row.key: row for row in rows}
+        self._arrange()
+
     def put(self, rows: Iterable[Row]) -> None:
         """Add rows of the administrator's."""
         for row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from base.failures import Failure
@@ -28,6 +29,16 @@ class WorkaroundStore:
     async def start(self) -> None:
         await self._database.migrate(tables.COMPONENT, tables.MIGRATIONS)
         self.table.put(await self._database.read(tables.load))
+
+    async def rehearsal(self, copy: Database) -> WorkaroundStore:
+        """The same table over a copy."""
+        rehearsed = WorkaroundStore(copy)
+        await rehearsed.start()
+        return rehearsed
+
+    def adopt(self, rows: Iterable[Row]) -> None:
+        """The table was written to by way of a rehearsal, and holds these rows."""
+        self.table.replace(rows)
 
     async def add(self, who: str, what: str, note: str = "") -> Row:
         """Raises Failure("invalid" | "exists" | "full")."""

@@ -8,6 +8,7 @@ from pbx.workarounds.kinds import Workaround, workaround
 from pbx.workarounds.rows import Row
 
 COMPONENT = "workarounds"
+TABLES = ("workarounds",)
 MIGRATIONS = (
     """
     CREATE TABLE workarounds (

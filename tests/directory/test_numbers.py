@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin.domains import describe
 from directory import names, plan
 from directory.directory import Directory
 from directory.model import AccountRoute, Address, Caller, ForeignRoute, GroupRoute, ProgramRoute, UnknownRoute
+from directory.words import describe
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 PLAN = {

@@ -19,6 +19,7 @@ from directory.model import (
     Caller,
     ForeignRoute,
     GroupRoute,
+    NullRoute,
     ProgramRoute,
     Resolution,
     UnknownRoute,
@@ -56,6 +57,8 @@ class Village:
             return Resolution(GroupRoute("all", (Address("alice", DOMAIN), Address("bob", DOMAIN))))
         if address.local == "loop":
             return Resolution(GroupRoute("loop", (Address("loop", DOMAIN),)))
+        if address.local == "void":
+            return Resolution(NullRoute(address))
         if address.local == "600":
             return Resolution(ProgramRoute("echo", (), BOB))
         account = self.find_account(address.local)

@@ -65,6 +65,12 @@ async def test_who_is_refused(store: MailStore, recipient: str, code: str) -> No
     assert await inbox(store, ALICE.id) == [], "nobody gets it when one is refused"
 
 
+async def test_what_is_sent_to_null_is_taken_and_kept_by_nobody(store: MailStore) -> None:
+    assert await delivery(store).submit("", ["void"], SPACE_DUST) == ()
+    (placed,) = await delivery(store).submit("", ["alice", "void"], SPACE_DUST)
+    assert placed.account == ALICE
+
+
 async def test_no_recipient_is_no_delivery(store: MailStore) -> None:
     with pytest.raises(Failure):
         await delivery(store).submit("", [], SPACE_DUST)

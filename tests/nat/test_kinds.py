@@ -5,38 +5,23 @@ Plain datagrams between sockets in the namespaces, without a server. RFC 4787 §
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.nat.hand import socket_at
 from tests.nat.world import KINDS, Host, Kind, Segment, World
 
 pytestmark = pytest.mark.scene
-_NETWORK = 0x40000000  # CLONE_NEWNET of setns(2)
 _OUTSIDE = "11.22.33.21"
 
 
 @contextmanager
 def at(host: Host, port: int) -> Iterator[socket.socket]:
-    """A UDP socket on a machine: a socket stays in the namespace of the thread that made it."""
-    made: list[socket.socket] = []
-
-    def make() -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/var/run/netns/{host.name}") as there:
-            if libc.setns(there.fileno(), _NETWORK):
-                raise OSError(ctypes.get_errno(), "setns")
-        made.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    with made[0] as opened:
-        opened.bind((host.address, port))
+    """A UDP socket on a machine."""
+    with socket_at(host, port=port) as opened:
         opened.settimeout(5)
         yield opened
 

@@ -14,7 +14,8 @@ proxied with relayed audio in `test_proxied`. That each router is what it is cal
     a router that forgets         conntrack timeout of 3 s           test_keepalive
     the server behind a router    full cone, `[nat] public`          test_lan_wan: a server … has two names
     a server with two legs        LAN and outside                    test_lan_wan: the office talks with a home
-    T.38, MSRP                    private addresses, no kernel       tests/pbx/b2bua/test_media_through_nat
+    T.38, MSRP                    two symmetric, hand-played         test_streams: messages and a facsimile cross…
+    MSRP, LAN and WAN             a server with two legs             test_streams: who only waits in the office…
 
 Where the kernel lacks namespaces these are skipped, and the virtual network stands in (`conftest`).
 """

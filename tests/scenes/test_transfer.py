@@ -50,13 +50,18 @@ async def hear_each_other(alice: TestPhone, one: int, carol: TestPhone, other: i
     assert seconds_heard(folder / "carol.wav", ALICE) > 0.5
 
 
-@pytest.mark.proof
-async def test_a_caller_is_sent_on_blindly(site: Site, tone: Tone, tmp_path: Path) -> None:
+async def test_a_caller_is_sent_on_blindly_and_hears_ringing(site: Site, tone: Tone, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         alice, bob, carol = await people(site, stack)
         hers, his = await talk(alice, bob, "202")
+        await bob.hold(his)
+        await alice.record(tmp_path / "waiting.wav")
         await bob.transfer(f"sip:203@{DOMAIN}", his)
         rung = await carol.wait_incoming()
+        await carol.ring(rung)
+        await alice.listen(2.5, hers)
+        await alice.stop_record()
+        assert seconds_heard(tmp_path / "waiting.wav", 480, least=0.4) > 1.0, "the prompt `ringing`: 440 and 480 Hz"
         await carol.answer(rung)
         await bob.wait("transfer", where=lambda event: event["status"] == 200)
         await bob.wait_state("disconnected", his)

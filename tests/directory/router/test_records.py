@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from base.failures import Failure
 from directory.model import Address, Use
-from directory.router.pattern import Anything, Digits, Pattern, fill
+from directory.router.pattern import LONGEST, Anything, Digits, Literal, Pattern, fill
 from directory.router.record import RecordError, Verdict, parse_record
 from directory.router.table import RouterTable, parse_table
 
@@ -197,7 +199,7 @@ def test_what_is_built_from_a_pattern_fits_it(
     found = pattern.match(text + tail)
     assert found is not None
     rebuilt = iter(found)
-    assert "".join(e if isinstance(e, str) else next(rebuilt) for e in pattern.elements) == text + tail
+    assert "".join(e.text if isinstance(e, Literal) else next(rebuilt) for e in pattern.elements) == text + tail
     assert pattern.match(text.upper() + tail.upper()) is not None
 
 
@@ -214,6 +216,32 @@ def test_digits_count(least: int, more: int | None, text: str) -> None:
     fits = text.isdigit() and least <= len(text) and (most is None or len(text) <= most)
     fits = fits or (text == "" and least == 0)
     assert (Pattern.parse(written).match(text) is not None) == fits
+
+
+_REGEX = {"*": "(.*)", "(2d)": "([0-9]{2})", "(0+d)": "([0-9]*)", "(1-3d)": "([0-9]{1,3})", "1": "1", "a": "a"}
+
+
+@given(st.lists(st.sampled_from(sorted(_REGEX)), max_size=7), st.text(alphabet="1aA2", max_size=14))
+def test_wildcards_take_what_a_greedy_regular_expression_takes(pieces: list[str], text: str) -> None:
+    assume(sum(len(piece) > 1 or piece == "*" for piece in pieces) <= 4)
+    regex = re.compile("".join(_REGEX[piece] for piece in pieces), re.IGNORECASE)
+    found = regex.fullmatch(text)
+    assert Pattern.parse("".join(pieces)).match(text) == (None if found is None else found.groups())
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "fits"),
+    [
+        ("*a*a*a*b", "a" * LONGEST, None),  # some 10^11 ways to cut it
+        ("*a*a*a*b", "a" * (LONGEST - 1) + "b", ("a" * (LONGEST - 4), "", "", "")),
+        ("(1+d)*(1+d)x", "1" * LONGEST, None),
+        ("*.*.*", f"{'x' * 300}.y.z", ("x" * 300, "y", "z")),
+        ("*", "a" * LONGEST, ("a" * LONGEST,)),
+        ("*", "a" * (LONGEST + 1), None),
+    ],
+)
+def test_long_texts_are_as_good_as_short_ones(written: str, text: str, fits: tuple[str, ...] | None) -> None:
+    assert Pattern.parse(written).match(text) == fits
 
 
 @given(st.text(max_size=40))

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from admin.domains import describe
 from base.failures import Failure
 from directory.directory import Directory
 from directory.model import Address, Caller, ForeignRoute, Resolution, Use
+from directory.words import describe
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 TABLE = f"""\
@@ -24,6 +24,7 @@ S:<open-*@{DOMAIN}> = *@partner.example
 Mail:<old@{DOMAIN}> = alice
 old.example = {DOMAIN}
 gone.example = error
+void.example = NULL
 <round> = round.about
 <round.about> = round
 """
@@ -55,6 +56,7 @@ def route(directory: Directory, local: str, domain: str = DOMAIN, use: Use = Use
         ("202", "old.example", "account", f"bob@{DOMAIN}", True),
         ("95551", "old.example", "foreign", "5551@192.168.1.2", False),
         ("x", "gone.example", "unknown", "x@gone.example", False),
+        ("x", "void.example", "null", "x@void.example (taken, and thrown away)", False),
         ("old", DOMAIN, "unknown", f"old@{DOMAIN}", False),
         ("x", "far.example", "foreign", "x@far.example", False),
     ],

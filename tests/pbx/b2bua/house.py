@@ -62,6 +62,7 @@ class Stream:
         self.closed = False
         self.heard = 0
         self.played: list[str] = []
+        self.playing = ""
 
     fingerprint = "sha-256 " + ":".join(["AB"] * 32)
 
@@ -72,6 +73,7 @@ class Stream:
         self.disconnect()
         other.disconnect()
         self.other, other.other = other, self
+        self.playing = other.playing = ""
 
     def disconnect(self) -> None:
         if self.other is not None:
@@ -83,6 +85,7 @@ class Stream:
 
     def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
         self.played.append(clip.digest)
+        self.playing = clip.digest
         return len(self.played)
 
     def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
@@ -90,6 +93,7 @@ class Stream:
         return len(self.played)
 
     def stop(self) -> float:
+        self.playing = ""
         return 0.0
 
     def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
@@ -330,6 +334,9 @@ class House:
 class Phone:
     """A phone in the hands of the test: it sends what it is told, and shows what came, each message once."""
 
+    patience = 3.0
+    """Seconds that it waits for a message."""
+
     def __init__(self, network: MemoryNetwork, account: Account, host: str) -> None:
         self.account = account
         self.local = (host, 5060)
@@ -357,7 +364,7 @@ class Phone:
 
     async def _wait(self, wanted: Callable[[Message], bool], what: str) -> Message:
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(self.patience):
                 while True:
                     for message in self._inbox:
                         if wanted(message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pbx.sipcore.message import Request
@@ -331,3 +333,21 @@ async def test_a_strict_router_behind_us(way: str) -> None:
         alice.send("ACK")
         ack = await bob.request("ACK")
         assert (ack.uri, ack.get_all("Route")) == ("sip:10.9.9.9", [f"<{target}>"])
+
+
+@pytest.mark.parametrize("web", [True, False])
+async def test_a_telephone_that_calls_a_browser_among_others_goes_through_us(web: bool) -> None:
+    """With call features off the INVITE is passed on, unless a browser could not take its offer (RFC 8827 §6.5)."""
+    async with House() as house:
+        alice = house.phone(ALICE)
+        desk, other = bobs(house, "proxy", 2)
+        if web:
+            first, second = house.town.bindings[BOB.id]
+            house.town.bindings[BOB.id] = [first, replace(second, flow=replace(second.flow, transport="wss"))]
+        asked = alice.call(f"sip:bob@{DOMAIN}")
+        invite = await desk.request("INVITE")
+        assert (invite.call_id != asked.call_id) is web
+        desk.answer(invite, 486)
+        if not web:
+            other.answer(await other.request("INVITE"), 486)
+        await alice.response(486)

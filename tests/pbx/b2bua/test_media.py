@@ -57,7 +57,7 @@ async def test_a_picture_goes_with_the_voice_and_what_is_not_answered_is_refused
             ("audio", True, "RTP/AVP"), ("video", True, "RTP/AVP"), ("message", True, "TCP/MSRP"),
             ("application", False, "UDP/DTLS/SCTP"),
         ]  # fmt: skip
-        assert b"a=setup:active" in offered
+        assert b"a=setup:actpass" in offered  # RFC 4145 §4: she connects to us, and so may he
         assert b"nack pli" in offered
         assert [port for _, port, _ in sections(answered)] == [True, True, False, False]
         assert {each.settings.remote for each in joined(house, "rtp") if each.settings} == {

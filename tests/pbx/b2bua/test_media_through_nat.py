@@ -14,7 +14,7 @@ from tests.pbx.b2bua.house import ALICE, BOB, SERVER, House, Phone
 from tests.pbx.b2bua.test_holding import WAYS, change, talking
 
 PRIVATE = "192.168.1.2"
-CEMA = "m=message {} TCP/MSRP *\r\na=path:msrp://{}:2855/x7;tcp\r\na=msrp-cema\r\na=setup:actpass\r\na=accept-types:*"
+CEMA = "m=message {} TCP/MSRP *\r\na=path:msrp://{}:2855/x7;tcp\r\na=msrp-cema\r\na=setup:{}\r\na=accept-types:*"
 
 
 def behind(*sections: str, where: str = PRIVATE) -> bytes:
@@ -59,16 +59,24 @@ async def test_a_facsimile_goes_both_ways_between_two_routers(way: str) -> None:
         assert {only(each)[0] for each in (asked, said)} == {"audio"}
 
 
-async def test_messages_pass_as_cema_has_them() -> None:
-    """RFC 6714 §4: the paths stay as they are, and who connects goes where the c= and m= lines say: to us."""
-    async with talking("b2bua") as (house, alice, bob):
-        asked, said = await change(
+@WAYS
+@pytest.mark.parametrize(
+    ("asked", "said", "told", "reached"),
+    [("actpass", "active", "passive", (False, False)), ("passive", "active", "active", (True, False))],
+)
+async def test_messages_pass_as_cema_has_them(
+    way: str, asked: str, said: str, told: str, reached: tuple[bool, bool]
+) -> None:
+    """RFC 6714 §4: the paths stay as they are, and who connects goes where the c= and m= lines say: to us. Whoever can
+    connect is let do so; to who waits we connect (RFC 4145 §4)."""
+    async with talking(way) as (house, alice, bob):
+        offered, answered = await change(
             alice,
             bob,
-            behind("m=audio 4000 RTP/AVP 0", CEMA.format(4004, PRIVATE), where=alice.local[0]),
-            behind("m=audio 5000 RTP/AVP 0", CEMA.format(5004, "192.168.9.9"), where=bob.local[0]),
+            behind("m=audio 4000 RTP/AVP 0", CEMA.format(4004, PRIVATE, asked), where=alice.local[0]),
+            behind("m=audio 5000 RTP/AVP 0", CEMA.format(5004, "192.168.9.9", said), where=bob.local[0]),
         )
-        for body, where in ((asked, PRIVATE), (said, "192.168.9.9")):
+        for body, where, setup in ((offered, PRIVATE, "actpass"), (answered, "192.168.9.9", told)):
             description = SessionDescription.parse(body)
             audio, message = description.media
             assert audio.port
@@ -76,8 +84,11 @@ async def test_messages_pass_as_cema_has_them() -> None:
             assert description.address(message) == SERVER[0]
             assert message.attributes("path") == [f"msrp://{where}:2855/x7;tcp"]
             assert message.attributes("msrp-cema") == [""]
-            assert message.attributes("setup") == ["actpass"]
+            assert message.attributes("setup") == [setup]
             assert message.attributes("accept-types") == ["*"]
+        for phone, active in ((alice, reached[0]), (bob, reached[1])):
+            (found,) = [each for each in faced(house, phone) if each.carriage == "raw"]
+            assert (found.remote[0], found.active) == (phone.local[0], active)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from pbx.mediaproxy.engine import Clip
+from pbx.sipcore.message import Request
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_lines import lines
@@ -62,6 +65,68 @@ async def test_a_transfer_that_fails_changes_nothing() -> None:
         bob.answer(await bob.request("INFO"), 200)
         near, far = [stream for stream in house.studio.streams if not stream.closed]
         assert near.other is far
+
+
+@pytest.mark.parametrize("status", [200, 486])
+async def test_the_party_hears_ringing_until_the_target_answers(status: int) -> None:
+    async with House() as house:
+        house.exchange.sound = lambda name, account: Clip(Path(name), name) if account == ALICE else None
+        _, bob, carol = await sent_to_carol(house)
+        invite = await carol.request("INVITE")
+        carol.answer(invite, 180)
+        await told(bob, 180)
+        hers, his = house.studio.streams[:2]
+        assert (hers.playing, his.playing) == ("ringing", "")
+        carol.answer(invite, status, carol.sdp() if status == 200 else b"")
+        await told(bob, status)
+        assert not hers.playing
+        assert hers.other is (None if status == 200 else his)
+
+
+async def held_and_sent_to_carol(house: House) -> tuple[Phone, Phone, Phone, Request, Request]:
+    """Bob holds Alice so that she may hear nothing; Carol's telephone rings. Her INVITE, and the offer to Alice."""
+    house.exchange.sound = lambda name, account: Clip(Path(name), name)
+    alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+    await connected(house, alice, bob)
+    bob.send("INVITE", bob.sdp(direction="inactive"))
+    alice.answer(await alice.request("INVITE"), 200, alice.sdp(direction="inactive"))
+    await bob.response(200)
+    bob.send("ACK")
+    await alice.request("ACK")
+    bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+    rung = await carol.request("INVITE")
+    carol.answer(rung, 180)
+    return alice, bob, carol, rung, await alice.request("INVITE")
+
+
+async def test_a_party_on_hold_is_offered_our_audio_and_put_back_on_hold() -> None:
+    async with House() as house:
+        alice, _, carol, rung, offer = await held_and_sent_to_carol(house)
+        assert b"a=sendrecv" in offer.body
+        alice.answer(offer, 200, alice.sdp())
+        await alice.request("ACK")
+        hers, his = house.studio.streams[:2]
+        assert (hers.playing, hers.other) == ("ringing", his)
+        carol.answer(rung, 486)
+        again = await alice.request("INVITE")
+        assert b"a=inactive" in again.body
+        alice.answer(again, 200, alice.sdp(direction="inactive"))
+        await alice.request("ACK")
+        assert not hers.playing
+
+
+async def test_who_answers_while_the_party_is_offered_our_audio_comes_next() -> None:
+    async with House() as house:
+        alice, bob, carol, rung, offer = await held_and_sent_to_carol(house)
+        carol.answer(rung, 200, carol.sdp(6000))
+        await told(bob, 200)
+        assert not [each for each in alice.inbox if each.is_request], "one offer after the other"
+        alice.answer(offer, 200, alice.sdp())
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        await alice.request("ACK")
+        await alice.request("ACK")
+        hers, _, third = house.studio.streams
+        assert (hers.playing, hers.other) == ("", third)
 
 
 async def test_who_hangs_up_early_gets_the_party_back_when_it_fails() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pbx.mediaproxy import rtp
-from pbx.mediaproxy.engine import StreamSettings
+from pbx.mediaproxy.engine import MediaStream, StreamSettings
 from tests.pbx.mediaproxy.desk import ADDRESS, Ear, FakePhone, engine
 
 
@@ -73,7 +73,7 @@ async def test_octets_over_tcp_go_through_the_ports_that_were_named() -> None:
         server = await asyncio.start_server(passive, ADDRESS, 0)
         near, far = await media.open(Ear(), tcp=True), await media.open(Ear(), tcp=True)
         near.configure(StreamSettings((ADDRESS, 9), 0, {}, carriage="raw"))
-        far.configure(StreamSettings(server.sockets[0].getsockname(), 0, {}, carriage="raw"))
+        far.configure(StreamSettings(server.sockets[0].getsockname(), 0, {}, carriage="raw", active=True))
         near.connect(far)
         stranger_reader, stranger = await asyncio.open_connection(*near.local, local_addr=("127.77.0.99", 0))
         assert await stranger_reader.read() == b""
@@ -91,3 +91,62 @@ async def test_octets_over_tcp_go_through_the_ports_that_were_named() -> None:
         await server.wait_closed()
         figures = await far.close()
         assert figures.octets_sent == 300_000
+
+
+async def reads(stream: MediaStream, reader: asyncio.StreamReader, wanted: bytes) -> None:
+    async with asyncio.timeout(5):
+        assert await reader.readexactly(len(wanted)) == wanted, stream
+
+
+async def test_two_that_connect_to_us_meet_also_when_one_is_quicker_than_its_answer() -> None:
+    """RFC 4145 §4: each was told that we are passive; nothing is lost of what came before the other one did."""
+    async with engine() as media:
+        near, far = await media.open(Ear(), tcp=True), await media.open(Ear(), tcp=True)
+        ways = [await asyncio.open_connection(*each.local, local_addr=(ADDRESS, 0)) for each in (near, far)]
+        ways[0][1].write(b"there")
+        near.connect(far)
+        for each in (near, far):
+            each.configure(StreamSettings((ADDRESS, 9), 0, {}, carriage="raw"))
+        ways[1][1].write(b"back")
+        await reads(far, ways[1][0], b"there")
+        await reads(near, ways[0][0], b"back")
+        for _, writer in ways:
+            writer.close()
+
+
+async def test_who_connects_before_we_have_joined_the_two_stays() -> None:
+    async with engine() as media:
+        near, far = await media.open(Ear(), tcp=True), await media.open(Ear(), tcp=True)
+        for each in (near, far):
+            each.configure(StreamSettings((ADDRESS, 9), 0, {}, carriage="raw"))
+        ways = [await asyncio.open_connection(*each.local, local_addr=(ADDRESS, 0)) for each in (near, far)]
+        for each in (near, far):  # a second one is turned away when the first has been let in
+            reader, writer = await asyncio.open_connection(*each.local, local_addr=(ADDRESS, 0))
+            assert await reader.read() == b""
+            writer.close()
+        near.connect(far)
+        ways[0][1].write(b"there")
+        await reads(far, ways[1][0], b"there")
+        for _, writer in ways:
+            writer.close()
+
+
+async def test_two_that_wait_for_us_are_both_reached() -> None:
+    """Each is passive: we connect to both; a private address named from outside is looked for where it comes from."""
+    async with engine() as media:
+        met: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        servers = [await asyncio.start_server(lambda *way: met.put_nowait(way), ADDRESS, 0) for _ in range(2)]
+        streams = await media.open(Ear(), tcp=True), await media.open(Ear(), tcp=True)
+        streams[0].connect(streams[1])
+        for stream, server in zip(streams, servers, strict=True):
+            place = server.sockets[0].getsockname()
+            said = StreamSettings(("10.255.255.1", place[1]), 0, {}, carriage="raw", guess=place, active=True)
+            stream.configure(said)
+        async with asyncio.timeout(5):
+            ways = await met.get(), await met.get()
+        ways[0][1].write(b"there")
+        await reads(streams[1], ways[1][0], b"there")
+        for _, writer in ways:
+            writer.close()
+        for server in servers:
+            server.close()

@@ -68,7 +68,9 @@ PLAIN = "v=0\r\no=a 1 2 IN IP4 192.168.1.2\r\ns=-\r\nc=IN IP4 192.168.1.2\r\nt=0
 
 def test_only_places_change():
     theirs = SessionDescription.parse(OFFER)
-    ours = anchored(theirs, {0: ("11.22.33.10", 61000), 1: ("2a00::10", 61002)})
+    ours = anchored(
+        theirs, {0: ("11.22.33.10", 61000), 1: ("2a00::10", 61002), 2: ("11.22.33.10", 61004)}, {2: "passive"}
+    )
 
     assert first_address(theirs) == "192.168.1.2"
     audio, video, message, browser = ours.media
@@ -83,7 +85,13 @@ def test_only_places_change():
         "c=IN IP6 2a00::10",
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x",
     )
-    assert (message, browser) == theirs.media[2:]
+    assert message.lines == (
+        "m=message 61004 TCP/MSRP *",
+        "c=IN IP4 11.22.33.10",
+        "a=path:msrp://192.168.1.2:9/x;tcp",
+        "a=setup:passive",
+    )
+    assert browser == theirs.media[3]
 
 
 def test_what_has_no_place_is_refused_and_what_is_held_stays_held():

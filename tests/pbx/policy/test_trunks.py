@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -45,9 +45,10 @@ def invite(uri: str) -> Request:
     return request
 
 
-async def a_line(trunks: Trunks) -> Line:
+async def a_line(trunks: Trunks, inbound: str = "auto") -> Line:
     await trunks.start()
-    await trunks.put(Trunk("home", "provider.example", user="4930", registers=False, target="alice"), "x")
+    trunk = Trunk("home", "provider.example", user="4930", registers=False, target="alice", inbound=inbound)
+    await trunks.put(trunk, "x")
     line = trunks.line("home")
     line.connect()
     assert line._way is not None
@@ -68,6 +69,52 @@ async def test_only_the_provider_s_server_is_the_provider(databases: InlineDatab
     assert trunks.sending(invite(f"sip:201@{DOMAIN}"), SERVER) is line
     assert trunks.sending(invite(f"sip:201@{DOMAIN}"), BEHIND_IT) is None
     assert trunks.sending(invite(f"sip:{line.contact_user}@192.0.2.1"), BEHIND_IT) is line
+    databases.discard()
+
+
+@pytest.mark.parametrize(
+    ("inbound", "transport", "before", "after"),
+    [
+        ("auto", "udp", True, False),
+        ("auto", "tcp", True, True),  # its address is not forged
+        ("contact", "udp", False, False),
+        ("contact", "tcp", False, False),
+        ("address", "udp", True, True),
+    ],
+)
+async def test_a_provider_that_has_named_our_contact_must_name_it(
+    databases: InlineDatabases, inbound: str, transport: str, before: bool, after: bool
+) -> None:
+    """Also after a restart; the address and the port of his server can be forged, the name of the contact cannot."""
+    database = await databases.main()
+    server = Flow(transport, SERVER.local, SERVER.remote)  # type: ignore[arg-type]
+
+    async def started() -> tuple[Trunks, Line]:
+        keyring = Keyring(b"k" * 32, SeededEntropy(2))
+        trunks = Trunks(ManualClock(), SeededEntropy(1), Metrics(), Stack(), database, keyring)
+        return trunks, await a_line(trunks, inbound)
+
+    trunks, line = await started()
+    plain, named = invite(f"sip:4930@{DOMAIN}"), invite(f"sip:{line.contact_user}@192.0.2.1")
+    assert (trunks.sending(plain, server) is line) == before
+    assert trunks.sending(named, BEHIND_IT) is line
+    assert (trunks.sending(plain, server) is line) == after
+    assert trunks._learning is not None
+    await trunks._learning
+    again, line = await started()
+    assert (again.sending(plain, server) is line) == after
+    await again.put(replace(line.trunk, domain="other.example"), None)
+    assert not again.line("home").named  # another registration, another contact
+    databases.discard()
+
+
+async def test_two_lines_at_one_provider_are_told_apart(databases: InlineDatabases) -> None:
+    database = await databases.main()
+    trunks = Trunks(ManualClock(), SeededEntropy(1), Metrics(), Stack(), database, Keyring(b"k" * 32, SeededEntropy(2)))
+    await a_line(trunks)
+    await trunks.put(Trunk("second", "provider.example", user="4931", registers=False), "x")
+    second = trunks.line("second")
+    assert trunks.sending(invite(f"sip:{second.contact_user}@192.0.2.1"), SERVER) is second
     databases.discard()
 
 

@@ -16,6 +16,7 @@ from directory.model import (
     ForeignRoute,
     Fork,
     GroupRoute,
+    NullRoute,
     ProgramRoute,
     Redirect,
     Reject,
@@ -50,6 +51,8 @@ class Way:
     def resolve(self, target: str, account: Account | None) -> Route:
         if target.startswith("#"):
             return ProgramRoute(target[1:], (), account or ALICE)
+        if target == "void":
+            return NullRoute(Address("void", "example.org"))
         if target == "team":
             return GroupRoute("team", tuple(Address(name, "example.org") for name in ("bob", "carol")))
         local, _, domain = target.partition("@")
@@ -229,6 +232,7 @@ def test_no_device() -> None:
     assert Play().bob_has(rules=[AFTER_30]).call().programs == ["voicemail"]
     assert Play().bob_has(rules=[CallRule(Stage.NO_DEVICE, VOICEMAIL)]).call().programs == ["voicemail"]
     assert Play().call("nobody").statuses == [404]
+    assert Play().call("void").statuses == [480]
 
 
 def test_failure_rule_only_for_failures() -> None:

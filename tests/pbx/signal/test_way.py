@@ -43,6 +43,11 @@ def test_each_row_of_the_table(method: str, caller: Caller, route: Route, featur
     assert way.reason
 
 
+@pytest.mark.parametrize("route", [AccountRoute(BOB), AWAY])
+def test_a_browser_and_a_telephone_understand_each_other_only_through_us(route: Route) -> None:
+    assert choose("INVITE", ALICE, route, False, unlike=True).kind is WayKind.B2BUA
+
+
 @pytest.mark.parametrize("features", [True, False])
 def test_a_trunk_has_a_login_that_a_proxied_invite_could_not_use(features: bool) -> None:
     assert choose("INVITE", STRANGER, AWAY, features, trunk=True).kind is WayKind.B2BUA

@@ -1,0 +1,32 @@
+"""Where an address leads, in words for people."""
+
+from __future__ import annotations
+
+from directory.model import (
+    AccountRoute,
+    Address,
+    ForeignRoute,
+    GroupRoute,
+    NullRoute,
+    ProgramRoute,
+    Route,
+    UnknownRoute,
+)
+
+
+def describe(route: Route) -> tuple[str, str]:
+    """A kind for programs and words for people."""
+    match route:
+        case AccountRoute(account, services):
+            return "account", account.address if services else f"{account.address} (without its rules)"
+        case ProgramRoute(program, parameters, account):
+            inside = f"{{{','.join(parameters)}}}" if parameters else ""
+            return "program", f"{program}{inside}#{account.address}"
+        case GroupRoute(name, members):
+            return "group", f"{name}: {', '.join(map(str, members))}"
+        case ForeignRoute(Address() as address):
+            return "foreign", str(address)
+        case UnknownRoute(Address() as address):
+            return "unknown", str(address)
+        case NullRoute(Address() as address):
+            return "null", f"{address} (taken, and thrown away)"
