@@ -1,6 +1,6 @@
 """What accounts have published of themselves: soft state with entity tags and an end of time each.
 
-A table without SIP. Not stored: after a restart a refresh gets 412 and the phone publishes anew (RFC 3903 §4.6).
+A table without SIP. Not stored: after a restart a refresh gets 412 and the phone publishes anew (RFC 3903 §5).
 
 RFC 3903 §6 (the steps), §4.1 (entity tags).
 """

@@ -251,7 +251,7 @@ async def test_both_change_the_audio_at_once(way: str) -> None:
 
 @BOTH
 async def test_no_hops_are_made_up(way: str) -> None:
-    """RFC 3261 §16.6 step 3, RFC 5393 §5."""
+    """RFC 3261 §16.6 step 3."""
     async with House() as house:
         alice = house.phone(ALICE)
         (bob,) = bobs(house, way)

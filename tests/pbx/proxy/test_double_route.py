@@ -77,7 +77,7 @@ async def test_each_side_finds_the_other(tmp_path: Path, near: str, far: str, ro
 
 
 async def test_a_secure_call_is_recorded_as_secure_towards_secure_sides() -> None:
-    """RFC 5630 §5.3.2, RFC 3261 §8.1.1.8."""
+    """RFC 3261 §16.6 step 4, §8.1.1.8."""
     async with House() as house:
         request = Request("INVITE", "sips:bob@tandem.test")
         for name, value in (("From", "<sip:a@b>;tag=a"), ("Call-ID", "c"), ("To", "<sips:bob@tandem.test>")):
