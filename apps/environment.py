@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from base.failures import Failure
@@ -106,11 +107,14 @@ class _Level:
 class Environment:
     """The levels of all domains. `stock` folders are read only; `uploads` holds `server/` and `domains/NAME/`."""
 
-    def __init__(self, stock: Sequence[Path], stock_prompts: Path, uploads: Path | None) -> None:
+    def __init__(
+        self, stock: Sequence[Path], stock_prompts: Path, uploads: Path | None, folders: Folders | None = None
+    ) -> None:
+        """`folders`: what has been read already, when that is to outlive this environment."""
         self._stock = tuple(stock)
         self._prompts = stock_prompts
         self._uploads = uploads
-        self._folders = Folders()
+        self._folders = folders or Folders()
 
     def find(self, name: str, *, domain: str = "", language: str = "") -> EnvironmentFile | None:
         """The file that this name means, or None."""
@@ -253,11 +257,15 @@ def replace_file(target: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def stock_environment(uploads: Path | None) -> Environment:
+def stock_environment(uploads: Path | None, folders: Folders | None = None) -> Environment:
     """The environment with the programs and prompts that come with Tandem."""
+    return Environment(_stock_programs(), Path(__file__).parent.parent / "prompts", uploads, folders)
+
+
+@cache
+def _stock_programs() -> Sequence[Path]:
     here = Path(__file__).parent
-    programs = sorted(folder for folder in here.iterdir() if any(folder.glob("*.spp[ri]")))
-    return Environment(programs, here.parent / "prompts", uploads)
+    return sorted(folder for folder in here.iterdir() if any(folder.glob("*.spp[ri]")))
 
 
 def _checked(name: str) -> str:

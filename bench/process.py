@@ -35,6 +35,11 @@ def cpu(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
+def waited(process: int) -> float:
+    """Seconds in which its main thread could have run, but others had the processors (sched-stats.rst)."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+
+
 def resident(process: int) -> float:
     """KiB in memory."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE / 1024

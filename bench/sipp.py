@@ -143,18 +143,37 @@ def installed() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What had been begun, completed and refused at a moment (seconds since 1970)."""
+
+    at: float
+    begun: int
+    completed: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run went. `rate` is calls a second as it really was; `completed` and `refused` are what `successful` is
-    made of; `window` is how long in seconds calls were begun, `pace` how many were completed a second meanwhile."""
+    """How a run went. `rate` is calls a second as it really was; `looks` is one each second and the last, in which
+    `completed` and `refused` are what `successful` is made of."""
 
     successful: int
     failed: int
     retransmissions: int
     rate: float
-    completed: int
-    refused: int
-    window: float
-    pace: float
+    looks: Sequence[Look]
+
+    @property
+    def last(self) -> Look:
+        return self.looks[-1]
+
+    def window(self) -> tuple[Look, Look]:
+        """The first look after the beginning and the last one at which calls were still to be begun: what comes before
+        and after is no measure of the load."""
+        during = [look for look in self.looks if 0 < look.begun < self.last.begun]
+        if len(during) < 2:
+            raise ValueError("too short a run")
+        return during[0], during[-1]
 
 
 class Sipp:
@@ -165,21 +184,22 @@ class Sipp:
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tandem-sipp-")
         self.address = (host, port or free_port(host))
-        main, lamp = Path(self._folder.name) / "main.xml", Path(self._folder.name) / "lamp.xml"
+        main, lamp = self._file("main.xml"), self._file("lamp.xml")
         main.write_text(scenario)
         lamp.write_text(_notified())
         target = [f"{server[0]}:{server[1]}", "-oocsf", str(lamp)] if server else []
         self._began = time.monotonic()
-        self._process = subprocess.Popen(
-            [
-                *("sipp", *target, "-sf", str(main), "-i", host, "-p", str(self.address[1]), "-nostdin"),
-                *("-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-deadcall_wait", "0", "-timer_resol", "1"),
-                *("-max_socket", "4000", *options),
-            ],
-            cwd=self._folder.name,
-            stdout=subprocess.DEVNULL,
-            stderr=(Path(self._folder.name) / "errors").open("wb"),
-        )
+        with self._file("errors").open("wb") as errors:
+            self._process = subprocess.Popen(
+                [
+                    *("sipp", *target, "-sf", str(main), "-i", host, "-p", str(self.address[1]), "-nostdin"),
+                    *("-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-deadcall_wait", "0", "-timer_resol", "1"),
+                    *("-max_socket", "4000", *options),
+                ],
+                cwd=self._folder.name,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
 
     def __enter__(self) -> Sipp:
         return self
@@ -194,9 +214,9 @@ class Sipp:
         """Wait until it has made its calls."""
         self._process.wait(limit)
         seconds = time.monotonic() - self._began
-        path = Path(self._folder.name) / "statistics.csv"
+        path = self._file("statistics.csv")
         if not path.exists():
-            raise RuntimeError((Path(self._folder.name) / "errors").read_text(errors="replace")[-1000:])
+            raise RuntimeError(self._file("errors").read_text(errors="replace")[-1000:])
         rows = list(csv.DictReader(path.read_text().splitlines(), delimiter=";"))
         last = rows[-1]
         successful = int(last["SuccessfulCall(C)"])
@@ -205,22 +225,18 @@ class Sipp:
             int(last["FailedCall(C)"]),
             int(last["Retransmissions(C)"]),
             successful / seconds,
-            int(last.get("GenericCounter1(C)", successful)),
-            int(last.get("GenericCounter2(C)", 0)),
-            *_begun(rows),
+            [_look(row) for row in rows],
         )
 
+    def _file(self, name: str) -> Path:
+        return Path(self._folder.name) / name
 
-def _begun(rows: Sequence[dict[str, str]]) -> tuple[float, float]:
-    """Seconds in which the calls were begun, and how many were completed in each: as of the last look at which some
-    were still to come, for what is completed after that is no measure of the load."""
-    wanted = int(rows[-1]["TotalCallCreated"])
-    for row in reversed(rows):
-        created = int(row["TotalCallCreated"])
-        if 0 < created < wanted:
-            begun, now = (float(row[name].split("\t")[-1]) for name in ("StartTime", "CurrentTime"))
-            return (now - begun) * wanted / created, int(row.get("GenericCounter1(C)", 0)) / (now - begun)
-    return 0.0, 0.0
+
+def _look(row: dict[str, str]) -> Look:
+    """Of one row of the statistics; a scenario without refusals counts nothing but success."""
+    completed = row.get("GenericCounter1(C)", row["SuccessfulCall(C)"])
+    at = float(row["CurrentTime"].split("\t")[-1])
+    return Look(at, int(row["TotalCallCreated"]), int(completed), int(row.get("GenericCounter2(C)", 0)))
 
 
 def free_port(host: str) -> int:

@@ -24,7 +24,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 class Site:
     """`with Site("127.0.75.1", trusted="127.0.75.2") as site:`; calls from `trusted` need no password."""
 
-    def __init__(self, host: str, trusted: str = "", level: str = "info") -> None:
+    def __init__(self, host: str, trusted: str = "", level: str = "info", sip: str = "") -> None:
+        """`sip`: more lines for `[sip]`."""
         self.host = host
         self._trusted = trusted
         self._level = level
@@ -33,7 +34,7 @@ class Site:
         self._log = Path(self._folder.name) / "log"
         self.port, self.imap_port, imaps_port = _free(host), _free(host), _free(host)
         (Path(self._folder.name) / "site.toml").write_text(
-            f'[sip]\nlisten = "{host}:{self.port}"\ntrusted = [{f"{trusted!r}" if trusted else ""}]\n'
+            f'[sip]\nlisten = "{host}:{self.port}"\ntrusted = [{f"{trusted!r}" if trusted else ""}]\n{sip}\n'
             f'[media]\naddress = "{host}"\n'
             f'[imap]\naddress = "{host}"\nport = {self.imap_port}\ntls_port = {imaps_port}\n'
             f'[log]\nlevel = "{level}"\n'

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.clips import Clips
-from apps.environment import stock_environment
+from apps.environment import Folders, stock_environment
 from apps.files import AccountFiles
 from apps.host import ApplicationHost
 from apps.letters import StoredLetters
@@ -88,7 +88,9 @@ class Ground:
     tls: bool = False
     """Whether there are certificates, in the data folder (a simulation has none)."""
     programs: ProgramCache | None = None
-    """Compiled programs that outlive the house (a simulation makes many houses)."""
+    """Compiled programs that outlive the house (a simulation makes many houses); then none is compiled beforehand."""
+    folders: Folders | None = None
+    """What has been read of the folders of programs and prompts, likewise."""
 
 
 class House:
@@ -235,7 +237,7 @@ class House:
     def _floor_programs(self) -> None:
         ground = self.ground
         run = ground.run
-        self.environment = stock_environment(ground.data / "environment")
+        self.environment = stock_environment(ground.data / "environment", ground.folders)
         self.host = ApplicationHost(
             Services(
                 environment=self.environment,
@@ -293,7 +295,8 @@ class House:
         bridges.admission(self.directory, self.bindings, self.stack)
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.stack.way = self.bindings.way
-        await self.host.warm()
+        if self.ground.programs is None:
+            await self.host.warm()
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # Machines are shared: no deadline. The same examples each time, so that a failure is the change's own; `make fuzz` and
@@ -13,6 +14,11 @@ from hypothesis import settings
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("exploring", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# A fault is told in a millisecond, as the server tells it: a pretty traceback takes seconds of a busy machine, in which
+# the timers of its own test run out.
+_PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
 
 _KINDS = {
     "scenes": "scenes with real telephones and mail clients",

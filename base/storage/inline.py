@@ -108,6 +108,10 @@ class InlineDatabases:
     async def mail(self, account_id: int) -> InlineDatabase:
         return self._named(f"mail/{account_id}")
 
+    def opened(self, account_id: int) -> bool:
+        """Whether anybody has asked for the mail of that account."""
+        return f"mail/{account_id}" in self._open
+
     async def remove_mail(self, account_id: int) -> None:
         database = self._open.pop(f"mail/{account_id}", None)
         if database is not None:

@@ -25,8 +25,12 @@ def statements(script: str) -> Iterator[str]:
 
 def version(connection: sqlite3.Connection, component: str) -> int:
     """The version of a component's tables; 0 when it has none."""
-    connection.execute(_TABLE)
-    row = connection.execute("SELECT version FROM schema_version WHERE component = ?", (component,)).fetchone()
+    try:
+        row = connection.execute("SELECT version FROM schema_version WHERE component = ?", (component,)).fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        return 0
     return int(row[0]) if row else 0
 
 
@@ -40,6 +44,7 @@ def migrate(connection: sqlite3.Connection, component: str, steps: Sequence[str]
         )
     if found == len(steps):
         return
+    connection.execute(_TABLE)
     for step in steps[found:]:
         for statement in statements(step):
             connection.execute(statement)

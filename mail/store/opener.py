@@ -64,7 +64,8 @@ class Opener:
                 return
             database = await self._databases.mail(account_id)
             await database.migrate(tables.COMPONENT, tables.STEPS)
-            await database.write(partial(tables.furnish, account_id=account_id, wall=self._clock.wall()))
+            if not await database.read(partial(tables.furnished, account_id=account_id)):
+                await database.write(partial(tables.furnish, account_id=account_id, wall=self._clock.wall()))
             self._metrics.count("mail.databases_opened")
             entry.database = database
 

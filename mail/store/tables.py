@@ -88,10 +88,15 @@ STEPS = [
 ]
 
 
+def furnished(connection: sqlite3.Connection, account_id: int) -> bool:
+    """Whether the account has had its default mailboxes."""
+    known = connection.execute("SELECT 1 FROM account_state WHERE account_id = ?", (account_id,)).fetchone()
+    return known is not None
+
+
 def furnish(connection: sqlite3.Connection, account_id: int, wall: float) -> None:
     """Make the default mailboxes of a new account, once, and subscribe to them."""
-    known = connection.execute("SELECT 1 FROM account_state WHERE account_id = ?", (account_id,)).fetchone()
-    if known is not None:
+    if furnished(connection, account_id):
         return
     connection.execute("INSERT INTO account_state (account_id, uidvalidity) VALUES (?, 0)", (account_id,))
     for name, special in names.DEFAULTS:

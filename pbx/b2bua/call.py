@@ -20,6 +20,7 @@ from pbx.b2bua.outside import Outside
 from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.watching import tell_lines
 from pbx.records.record import LiveRecord
+from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
 from pbx.signal.signal import Signal
@@ -104,6 +105,8 @@ class Call:
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
+        self.too_open = False
+        """Telephones were passed over because they did not register by TLS."""
         self._broken_off: tuple[str, str] | None = None
         self.outside = Outside(self)
         self.signal.on_change = lambda: tell_lines(self)
@@ -126,11 +129,17 @@ class Call:
         return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
 
     def devices(self, account: Account) -> Sequence[str]:
-        return [binding.contact for binding in self.exchange.phones.ringable(account.id)]
+        return [binding.contact for binding in self._fit(self.exchange.phones.ringable(account.id))]
 
     def device(self, account: Account, instance: str) -> Sequence[str]:
         found = (*self.exchange.phones.ringable(account.id), *self.exchange.phones.contacts(account.id))
-        return [binding.contact for binding in found if binding.instance == instance][:1]
+        return [binding.contact for binding in self._fit(found) if binding.instance == instance][:1]
+
+    def _fit(self, bindings: Sequence[Binding]) -> Sequence[Binding]:
+        """RFC 5630 §5.3: a call to a `sips:` address rings telephones that registered by TLS only."""
+        fit = [binding for binding in bindings if binding.fits(self.record.dialled)]
+        self.too_open = self.too_open or len(fit) < len(bindings)
+        return fit
 
     def rules(self, account: Account) -> Sequence[CallRule]:
         return self.exchange.people.call_rules(account.id, self._occasion())
@@ -203,6 +212,10 @@ class Call:
         self.origin.refuse(self, answer)
         by, cause = self._broken_off or ("caller" if answer.status == 487 else "", answer.reason)
         self.end(by, cause)
+
+    def warning(self, answer: Answer) -> tuple[tuple[str, str], ...]:
+        """What the caller is told beside his refusal (RFC 5630 §5.3, §7.2)."""
+        return (("Warning", '380 tandem "SIPS Not Allowed"'),) if self.too_open and answer.status == 480 else ()
 
     @property
     def ringing_phones(self) -> int:

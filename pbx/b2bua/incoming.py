@@ -12,7 +12,7 @@ from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import SUPPORTED
 from pbx.sipcore.session_uas import IncomingInvite
 from pbx.sipcore.transactions import ServerTransaction
-from pbx.sipcore.uri import Uri
+from pbx.sipcore.uri import Uri, wants_tls
 from pbx.workarounds.kinds import Workaround
 
 NO_PRACK = "no PRACK"
@@ -121,7 +121,7 @@ def _asks_for_security(request: Request) -> bool:
     """RFC 3261 §12.1.1: by its Request-URI, its topmost Record-Route, or its Contact."""
     routes = request.get_all("Record-Route")
     said = (request.uri, routes[0] if routes else "", "" if routes else request.get("Contact") or "")
-    return any(value.partition("<")[2][:5].lower() == "sips:" or value[:5].lower() == "sips:" for value in said)
+    return any(wants_tls(value.partition("<")[2] or value) for value in said)
 
 
 def _reason(status: int, text: str) -> str | None:

@@ -19,7 +19,7 @@ from pbx.sipcore.sdp import CONTENT_TYPE, SessionDescription
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import ALLOW, SUPPORTED
 from pbx.sipcore.session_uac import OutgoingInvite
-from pbx.sipcore.uri import NameAddress
+from pbx.sipcore.uri import NameAddress, wants_tls
 from pbx.workarounds.kinds import Workaround
 
 
@@ -86,7 +86,7 @@ class OutgoingLeg(Leg):
     def send(self, offer: SessionDescription | None) -> None:
         done = self.workarounds
         number = NameAddress.parse(self._invitation.from_).uri.user if Workaround.CONTACT_NUMBER in done else ""
-        secure = self._invitation.uri[:5].lower() == "sips:"
+        secure = wants_tls(self._invitation.uri)
         contact = self.exchange.contact(self.flow, number, secure=secure)
         request = self._request(contact)
         if offer is not None:

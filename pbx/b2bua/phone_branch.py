@@ -1,7 +1,7 @@
 """A branch that rings a phone or an address elsewhere: where it goes, what its INVITE says, what comes back.
 
-Deviation: a call to a `sips:` address rings telephones that did not register by TLS as well (RFC 5630 §5.3), since a
-refusal would only take from the caller what he reaches by `sip:`.
+Deviation: a call to a `sips:` address that leaves by a trunk goes by whatever transport the trunk has (RFC 5630 §5.3),
+since there the telephone network begins.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Places:
     async def _another(self) -> Place:
         if isinstance(self._target, Device):
             other = self._exchange.phones.other_flow(self._target.account.id, self._tried, self._instance)
-            if other is None:
+            if other is None or not other.fits(self._dialled):
                 raise Failure("unavailable", "No other flow")
             return device(self._target.account, other)
         place = await where(self._exchange, self._target, self._dialled)
@@ -84,7 +84,7 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
     match target:
         case Device(account, contact):
             binding = await exchange.phones.reach(account.id, contact)
-            if binding is None:
+            if binding is None or not binding.fits(dialled):
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
         case Foreign(route) if (line := exchange.trunks.leading_to(route.address.domain)) is not None:

@@ -138,4 +138,5 @@ class ProxyOrigin:
                 runner.pass_back()
                 return
         unknown = unknown_extensions(self._transaction.request) if answer.status == 420 else ""
-        self._transaction.reply(answer.status, answer.reason, (("Unsupported", unknown),) if unknown else ())
+        headers = (("Unsupported", unknown),) if unknown else call.warning(answer)
+        self._transaction.reply(answer.status, answer.reason, headers)

@@ -32,6 +32,7 @@ from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import NameAddress, Uri
 
 if TYPE_CHECKING:
+    from pbx.b2bua.call import Call
     from pbx.b2bua.program_leg import ProgramLeg
 
 _log = get_logger("pbx.calls")
@@ -132,7 +133,12 @@ def _refer(
     headers = (*said, *_referred_by(referrer))
     caller = sent_by(party.person, speaker)
     transfer = Transfer(party, holder, caller, report, referrer.person.account, headers)
-    transfer.begin(route, str(target.replace(headers={})))
+    ringing = _question(exchange, referrer, route, speaker) if consulted is None and not said else consulted
+    call = _freed(ringing)
+    if call is None:
+        transfer.begin(route, str(target.replace(headers={})))
+    else:
+        transfer.take(call)
 
 
 def _route(exchange: Exchange, target: Uri, speaker: Caller) -> Route:
@@ -183,8 +189,32 @@ def _same(leg: Leg, referrer: Leg) -> bool:
 
 
 def _rings(consulted: Leg) -> bool:
-    """He has not waited for the answer: the party is led to the same target, as if there had been no question."""
+    """He has not waited for the answer: the call that rings becomes the party's."""
     return isinstance(consulted, IncomingLeg) and consulted.pending
+
+
+def _question(exchange: Exchange, referrer: Leg, route: Route, speaker: Caller) -> Leg | None:
+    """A call of the referrer's telephone that rings at that target: he has asked, and sends the party there blindly.
+    Behind a gateway there are others, whose calls are not his."""
+    if referrer.person.account is None or referrer.person.trusted:
+        return None
+    for call in exchange.calls.values():
+        asking = call.parties[0] if len(call.parties) == 1 else None
+        if asking is None or not _rings(asking) or not _same(asking, referrer):
+            continue
+        if (
+            asking.flow.remote == referrer.flow.remote
+            and _route(exchange, Uri.parse(call.record.dialled), speaker) == route
+        ):
+            return asking
+    return None
+
+
+def _freed(ringing: Leg | None) -> Call | None:
+    """The call of a caller who steps aside. None: there is none, or a program is about to answer him."""
+    from pbx.b2bua.sip_origin import SipOrigin
+
+    return ringing.owner.step_aside() if ringing is not None and isinstance(ringing.owner, SipOrigin) else None
 
 
 def _join(consulted: Leg, party: Leg, holder: Holder, report: _Report) -> None:

@@ -163,7 +163,18 @@ class SipOrigin:
 
     def refuse(self, call: Call, answer: Answer) -> None:
         if not self.leg.ended:
-            self.leg.refuse(answer.status, answer.reason)
+            self.leg.refuse(answer.status, answer.reason, call.warning(answer))
+
+    def step_aside(self) -> Call | None:
+        """The call rings on for somebody else, and its caller is refused; None when it cannot: without an offer of his
+        the telephones that ring would be answered by nobody."""
+        leg, call = self.leg, self._call
+        if call is None or leg.owner is not self or leg.theirs is None or not leg.pending or not call.signal.open:
+            return None
+        self._call = None
+        leg.media.part()
+        leg.refuse(487)
+        return call
 
     # --- told by the caller's leg while nobody has answered
 

@@ -7,6 +7,8 @@ and hears ringing instead of him while telephones ring.
     refused                    nothing changes
     refused, holder hung up    the party is led back to who sent it, once; else hung up
 
+A call that the holder has placed himself and that still rings is taken over instead (RFC 5589 §7.6).
+
 RFC 5589 §6; CommuniGate's TransferCall.
 """
 
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from base.failures import Failure
 from base.log import get_logger
 from directory.model import Account, AccountRoute, Caller, Route
+from pbx.b2bua.asserted import recorded
 from pbx.b2bua.call import Call, new_call
 from pbx.b2bua.connected import introduce
 from pbx.b2bua.failures import status_of
@@ -26,6 +29,7 @@ from pbx.b2bua.leg import Leg, LegOwner
 from pbx.b2bua.phone_branch import PhoneBranch, answered_leg
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.ringback import Ringback
+from pbx.b2bua.watching import tell_lines
 from pbx.programs import RequestData
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
@@ -35,6 +39,7 @@ from pbx.sipcore.transactions import ServerTransaction
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import BranchRunner
+    from pbx.b2bua.media_bridge import Bridge
 
 _log = get_logger("pbx.calls")
 
@@ -71,6 +76,7 @@ class Transfer:
         self._outcome = outcome
         self._back = back
         self._call: Call | None = None
+        self._taken = False
         self._alone = False
         self._ringback = Ringback(party)
         self.headers = headers
@@ -86,6 +92,23 @@ class Transfer:
         _log.info("transfer", call=call.id, party=self._caller.uri, target=dialled)
         party.transfer = self
         call.begin(route)
+
+    def take(self, call: Call) -> None:
+        """A call that rings for the one who sends the party elsewhere rings for it from here on."""
+        self._call, self._taken = call, True
+        call.origin = self
+        call.parties = []
+        call.record.caller, call.record.caller_account = recorded(self._caller), None
+        _log.info("transfer takes a call over", call=call.id, party=self._caller.uri, target=call.record.dialled)
+        self._party.transfer = self
+        tell_lines(call)
+        if call.rung:
+            self._ringback.start(self._prompts)
+
+    @property
+    def _prompts(self) -> Account | None:
+        """Whose prompts the party hears."""
+        return self._party.person.account or self._caller.payer
 
     # --- what happens to those at this end meanwhile
 
@@ -137,7 +160,7 @@ class Transfer:
 
     def progress(self, call: Call, answer: Answer, runner: BranchRunner) -> None:
         self._outcome(answer.status, False)
-        self._ringback.start(self._party.person.account or self._caller.payer)
+        self._ringback.start(self._prompts)
 
     def connect(self, call: Call, runner: BranchRunner) -> None:
         from pbx.b2bua.media_bridge import Bridge
@@ -158,7 +181,12 @@ class Transfer:
         bridge = Bridge(call, self._party, leg)
         headers = introduce(self._party, leg)
         offer = self._party.relay(leg.theirs)
-        self._ringback.stop(lambda: Reoffer(self._party, lambda _done: bridge.start(), headers).send(offer))
+        self._ringback.stop(lambda: Reoffer(self._party, lambda _done: self._joined(bridge, leg), headers).send(offer))
+
+    def _joined(self, bridge: Bridge, leg: Leg) -> None:
+        bridge.start()
+        if self._taken:  # his telephone has shown another caller
+            leg.refresh(introduce(leg, self._party))
 
     def _leave(self, status: int) -> None:
         self._party.transfer = None

@@ -7,7 +7,7 @@ Calls that go on are never touched: what is decided here is only whether new one
 from __future__ import annotations
 
 BUSY, EASY = 0.8, 0.65
-"""Limit: share of its time that the worker may be at work; above the one nothing new comes, until below the other."""
+"""Limit: share of a processor that the worker may use; above the one nothing new comes, until below the other."""
 LATE, PUNCTUAL = 20.0, 10.0
 """Limit: milliseconds by which one beat in a hundred may be late, a whole beat: a jitter buffer takes no more."""
 AT_WORK = 0.3

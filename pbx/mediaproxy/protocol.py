@@ -172,8 +172,8 @@ class Statistics(_Value, frozen=True):
 
 
 class Beats(_Value, frozen=True):
-    """Once a second: lateness of the beat in milliseconds, what was counted since (name to amount), the share of the
-    time that the worker was at work, that part of it that went into translating codecs, and for how many directions."""
+    """Once a second: lateness of the beat in milliseconds, what was counted since (name to amount), the share of a
+    processor that the worker used, that part of it that went into translating codecs, and for how many directions."""
 
     late_p50: float
     late_p99: float

@@ -63,12 +63,15 @@ class Worker:
         entropy: Entropy,
         now: Callable[[], float],
         wall: Callable[[], float],
+        worked: Callable[[], float],
     ) -> None:
+        """`worked`: seconds of processor that we have had: what other programs take is no work of ours."""
         self._channel = channel
         self._settings = settings
         self._entropy = entropy
         self._now = now
         self._wall = wall
+        self._worked = worked
         self._name = entropy.token(8)  # RFC 7022 §4.2: a CNAME that tells nothing
         self._seconds = 0
         self._ports = PortPairs(settings.address, range(settings.first_port, settings.last_port + 1))
@@ -90,9 +93,9 @@ class Worker:
         self._waiting = bytearray()
         self._number = 0
         self._late: list[float] = []
-        self._idle = self._translation = 0.0  # seconds since `_reported_at`
+        self._translation = 0.0  # seconds since `_reported_at`
         self._translators: set[int] = set()
-        self._reported_at = now()
+        self._reported_at, self._reported_work = now(), worked()
         self._reported: dict[int, int] = {}
         self._silence_told: dict[int, float] = {}
         self._buffer = bytearray(2048)
@@ -110,9 +113,7 @@ class Worker:
         beat = self._now() + BEAT
         second = beat + 1.0
         while self._running:
-            before = self._now()
-            found = self._poll.poll(max(0.0, beat - before), 256)
-            self._idle += self._now() - before
+            found = self._poll.poll(max(0.0, beat - self._now()), 256)
             for descriptor, events in found:
                 try:
                     self._ready(descriptor, events)
@@ -163,10 +164,10 @@ class Worker:
             return
         if len(source) > 2:  # IPv6 brings flow and scope as well
             source = source[:2]
-        now = self._now()
-        digit = endpoint.receive(self._view, size, source, now, self._counted)
+        before = self._worked() if endpoint.transcoder is not None else 0.0
+        digit = endpoint.receive(self._view, size, source, self._now(), self._counted)
         if endpoint.transcoder is not None:
-            self._translation += self._now() - now
+            self._translation += self._worked() - before
             self._translators.add(endpoint.number)
         if digit is not None:
             self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
@@ -385,7 +386,7 @@ class Worker:
         self._late.clear()
         self._counted.clear()
         self._translators.clear()
-        self._idle, self._translation, self._reported_at = 0.0, 0.0, now
+        self._translation, self._reported_at, self._reported_work = 0.0, now, self._worked()
 
     def _beats(self, now: float) -> protocol.Beats:
         late, seconds = sorted(self._late) or [0.0], max(1e-9, now - self._reported_at)
@@ -393,7 +394,7 @@ class Worker:
             late[len(late) // 2],
             late[min(len(late) - 1, len(late) * 99 // 100)],
             dict(self._counted),
-            max(0.0, 1.0 - self._idle / seconds),
+            (self._worked() - self._reported_work) / seconds,
             self._translation / seconds,
             len(self._translators),
         )
@@ -438,7 +439,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     settings = msgspec.json.decode(sys.argv[2], type=Settings)
     _allow_descriptors()
-    worker = Worker(channel, settings, SystemEntropy(), time.monotonic, time.time)
+    worker = Worker(channel, settings, SystemEntropy(), time.monotonic, time.time, time.thread_time)
     if settings.priority:
         _hurry()
     gc.collect()

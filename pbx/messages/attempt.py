@@ -45,15 +45,17 @@ class Attempt:
         self.outcome: Outcome | None = None
 
     def start(self, phones: Sequence[Binding]) -> None:
-        self._open = len(phones)
-        for phone in phones:
+        """To a `sips:` address: by telephones that registered by TLS only (RFC 5630 §5.3)."""
+        fit = [phone for phone in phones if phone.fits(self._request.uri)]
+        self._open = len(fit)
+        for phone in fit:
             copy = self._request.copy()
             copy.uri = phone.contact
             for path in phone.path:
                 copy.add("Route", path)
             self._stack.request(copy, phone.flow, _Phone(self))
-        if not phones:
-            self._finish(Outcome.SILENT)
+        if not fit:
+            self._finish(Outcome.REFUSED if phones else Outcome.SILENT)
 
     def answered(self, status: int) -> None:
         """A final answer of one phone."""

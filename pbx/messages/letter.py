@@ -1,8 +1,6 @@
 """One MESSAGE as we carry it: what goes on to a phone, whether it may wait, and how long. Pure.
 
 RFC 3428 §4 (no Contact; Expires, Date), RFC 3261 §16.6 (what a request sheds on its way), RFC 3994 (is-composing).
-
-Missing: privacy of a sender (RFC 3323), since a message is for somebody who may answer it: From stays.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from pbx.proxy.concealed import conceal, is_concealed
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.parser import parse
@@ -40,9 +39,11 @@ class Letter:
 def prepare(request: Request, now: float) -> Request:
     """The request as it goes on, with the Vias of its way so far: loops show by them.
 
-    Call-ID, CSeq and tags stay, so that a phone knows what it has seen already.
+    Call-ID, CSeq and tags stay, so that a phone knows what it has seen already. Who wants privacy is nobody.
     """
     copy = request.copy()
+    if is_concealed(request):
+        conceal(copy)
     for name in _SHED:
         copy.remove(name)
     left = request.number("Max-Forwards")

@@ -27,6 +27,7 @@ from directory.model import (
     UnknownRoute,
 )
 from pbx.proxy.anchors import Anchor, Anchors
+from pbx.proxy.concealed import conceal, is_concealed, reveal
 from pbx.proxy.context import Outgoing, Requests, ResponseContext
 from pbx.proxy.seal import Ends, RouteSeal, first_route
 from pbx.proxy.strict import loosen, tighten
@@ -37,7 +38,7 @@ from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.server_transaction import ServerTransaction
-from pbx.sipcore.uri import Uri
+from pbx.sipcore.uri import Uri, wants_tls
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Workarounds
 
@@ -110,7 +111,8 @@ class Proxy:
                 found = self._bindings.ringable(account.id)
                 if instance:
                     found = [binding for binding in found if binding.instance == instance]
-                targets = [Target(binding.contact, binding.flow, binding.path, binding.user_agent) for binding in found]
+                fit = [binding for binding in found if binding.fits(transaction.request.uri)]
+                targets = [Target(binding.contact, binding.flow, binding.path, binding.user_agent) for binding in fit]
                 self.fork(transaction, targets)
             case ForeignRoute(address):
                 self._spawn(self._relay(transaction, foreign_uri(address, transaction.request.uri)))
@@ -128,7 +130,9 @@ class Proxy:
         elif len(self._contexts) >= MAX_CONTEXTS:
             transaction.reply(503, headers=(("Retry-After", "10"),))
         else:
-            self._start(transaction, [self.outgoing(transaction, target) for target in targets])
+            original = transaction.request
+            passing = (lambda response: reveal(response, original)) if is_concealed(original) else None
+            self._start(transaction, [self.outgoing(transaction, target) for target in targets], passing)
 
     async def _relay(self, transaction: ServerTransaction, uri: str) -> None:
         """Transit."""
@@ -147,6 +151,8 @@ class Proxy:
         For who forwards by himself, with one dialog from end to end: the proxy way of a call.
         """
         request = self._copied(transaction.request)
+        if is_concealed(request):
+            conceal(request)
         request.uri = target.uri
         request.remove("Route")
         for value in target.route:
@@ -169,11 +175,9 @@ class Proxy:
         done = self._workarounds.for_(request.get("User-Agent") or "", ends.caller.remote[0])
         done |= self._workarounds.for_(agent, ends.callee.remote[0])
         loose = "on" if Workaround.FULL_LR in done else None
-        secure = request.uri[:5].lower() == "sips:"  # RFC 3261 §16.6 step 4: then all of the way is
+        secure = wants_tls(request.uri)  # RFC 3261 §16.6 step 4: then all of the way is
         reached = ((flow, self._stack.contact_for(flow, user)) for flow in (ends.caller, ends.callee))
-        sides = dict.fromkeys(
-            str(self._loose(uri, loose, secure=secure and flow.transport in ("tls", "wss"))) for flow, uri in reached
-        )
+        sides = dict.fromkeys(str(self._loose(uri, loose, secure=secure and flow.secure)) for flow, uri in reached)
         for side in sides:
             request.insert_first("Record-Route", f"<{side}>")
 

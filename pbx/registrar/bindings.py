@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from base.clock import Clock, Timer
 from pbx.sipcore.flow import Flow
+from pbx.sipcore.uri import wants_tls
 
 BindingKey = tuple[int, str]
 Listener = Callable[[int], None]
@@ -41,6 +42,10 @@ class Binding:
     registered_at: float = field(default=0.0, compare=False)
     reg_id: int = 0
     """Which of several flows to one instance (RFC 5626); 0 when the phone did not ask for that."""
+
+    def fits(self, uri: str) -> bool:
+        """Whether a request to that Request-URI may go there: to a `sips:` address by TLS only (RFC 5630 §5.3)."""
+        return self.flow.secure or not wants_tls(uri)
 
 
 @dataclass(frozen=True, slots=True)

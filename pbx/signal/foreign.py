@@ -10,7 +10,7 @@ from __future__ import annotations
 from directory import names
 from directory.model import Address
 from pbx.sipcore.failures import SipSyntaxError
-from pbx.sipcore.uri import Uri
+from pbx.sipcore.uri import Uri, wants_tls
 
 
 def address_of(uri: Uri, domain: str) -> Address:
@@ -19,14 +19,15 @@ def address_of(uri: Uri, domain: str) -> Address:
 
 
 def foreign_uri(address: Address, dialled: str) -> str:
-    """`dialled` (a Request-URI) when it means `address`, else a new `sip:` URI."""
+    """`dialled` (a Request-URI) when it means `address`, else a new one, as secure as it (RFC 3261 §16.6)."""
     try:
         asked = Uri.parse(dialled)
     except SipSyntaxError:
         asked = None
     if asked is not None and asked.is_sip and _same(address, asked):
         return dialled
-    return str(Uri(user=address.local, host=address.domain, port=address.port or None))
+    scheme = "sips" if wants_tls(dialled) else "sip"
+    return str(Uri(scheme=scheme, user=address.local, host=address.domain, port=address.port or None))
 
 
 def _same(address: Address, asked: Uri) -> bool:

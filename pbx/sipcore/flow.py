@@ -24,6 +24,11 @@ class Flow:
         return self.transport != "udp"
 
     @property
+    def secure(self) -> bool:
+        """True where TLS is between us and the peer: what a `sips:` address asks for (RFC 3261 §26.2.2)."""
+        return self.transport in ("tls", "wss")
+
+    @property
     def web(self) -> bool:
         """A browser's (RFC 7118): it takes no media but DTLS-SRTP with ICE."""
         return self.transport in ("ws", "wss")

@@ -134,6 +134,11 @@ class Uri:
         return text
 
 
+def wants_tls(uri: str) -> bool:
+    """Whether a Request-URI asks for TLS on all of the way (RFC 3261 §26.2.2)."""
+    return uri[:5].lower() == "sips:"
+
+
 def _read_uri(text: str) -> Uri:
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower()

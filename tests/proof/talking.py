@@ -11,7 +11,6 @@ import struct
 import threading
 import time
 from dataclasses import dataclass
-from itertools import pairwise
 from types import TracebackType
 
 from bench.phones import Call, Telephones
@@ -24,14 +23,12 @@ _PACE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Packets sent and lost; how long they were on the way and the time between two, in milliseconds (the 99th of a
-    hundred, and the worst)."""
+    """Packets sent and lost; how long they were on the way, in milliseconds (the 99th of a hundred, and the worst)."""
 
     sent: int
     lost: int
     way: float
     worst: float
-    gap: float
 
 
 class Talking:
@@ -77,16 +74,13 @@ class Talking:
         """How the packets of those numbers fared, on all legs. Ask a moment after they were sent."""
         count = len(self._legs)
         ways: list[float] = []
-        gaps: list[float] = []
         for place in range(count):
             sent, got = self._sent[place], self._got[(place + count // 2) % count]
             came = [number for number in range(first, last) if number in got]
             ways += ((got[number] - sent[number]) / 1e6 for number in came)
-            gaps += ((got[b] - got[a]) / 1e6 for a, b in pairwise(came))
         ways.sort()
-        gaps.sort()
         total = (last - first) * count
-        return Heard(total, total - len(ways), ways[len(ways) * 99 // 100], ways[-1], gaps[len(gaps) * 99 // 100])
+        return Heard(total, total - len(ways), ways[len(ways) * 99 // 100], ways[-1])
 
     def _talk(self) -> None:
         places = {leg.sound.fileno(): place for place, leg in enumerate(self._legs)}

@@ -6,6 +6,7 @@ Each fault is told in words.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from apps.recovery import SHORTEST
@@ -21,14 +22,14 @@ SPREAD = 45.0
 """Seconds that the two ends of a call may differ about its length on a bad network: an answer and a BYE repeated."""
 
 
-async def check(town: Town) -> list[str]:
-    """Everything that does not hold."""
+def check(town: Town, records: Sequence[CallRecord], messages: int) -> list[str]:
+    """Everything that does not hold; `records` and `messages` are those of the whole run."""
     town.watch.check_answered(town.clock.now())
     return [
         *_check_phones(town),
         *_check_rest(town),
-        *await _check_records(town),
-        *await _check_messages(town),
+        *_check_records(town, records),
+        *_check_messages(town, messages),
     ]
 
 
@@ -70,10 +71,10 @@ def _check_rest(town: Town) -> list[str]:
     return found
 
 
-async def _check_records(town: Town) -> list[str]:
+def _check_records(town: Town, all_records: Sequence[CallRecord]) -> list[str]:
     found = []
     by_call: dict[str, list[CallRecord]] = defaultdict(list)
-    for record in await town.records():
+    for record in all_records:
         by_call[record.call_id].append(record)
     for placed in town.placed:
         records = by_call.pop(placed.call_id, [])
@@ -174,9 +175,8 @@ def _port(stream: VirtualStream) -> int:
     return 0 if stream.settings is None else stream.settings.remote[1]
 
 
-async def _check_messages(town: Town) -> list[str]:
+def _check_messages(town: Town, count: int) -> list[str]:
     """No more messages than recordings that were long enough."""
     takings = [taking for stream in town.studio.streams for taking in stream.takings]
     most = sum(1 for taking in takings if taking.seconds >= (SHORTEST if taking.cause == "cut" else 1.49))
-    count = await town.messages()
     return [f"{count} messages of {most} recordings"] if count > most else []

@@ -11,13 +11,15 @@ EPOCH = 1_700_000_000.0
 
 
 class VirtualClock:
-    """Time of day begins at `EPOCH`."""
+    """Time of day begins at `EPOCH`. Made in the loop whose time it tells."""
 
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time
+        self._call_later = loop.call_later
 
     def wall(self) -> float:
         return EPOCH + self.now()
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        return asyncio.get_running_loop().call_later(max(0.0, delay), callback)
+        return self._call_later(delay if delay > 0.0 else 0.0, callback)

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from apps.environment import Folders
 from apps.host import program_cache
 from apps.ports import run_at_once
 from base.config import Config, Listen, NatConfig, SipConfig
@@ -35,7 +36,8 @@ CONFIG = Config(
     nat=NatConfig(interval=120),
 )
 _PROGRAMS = program_cache()
-"""The programs that come with Tandem are compiled once for all runs."""
+_FOLDERS = Folders()
+"""The programs that come with Tandem are found and compiled once for all runs."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class Server:
             key=bytes(32),
             hosts=(SERVER[0],),
             programs=_PROGRAMS,
+            folders=_FOLDERS,
         )
 
     def kill(self) -> None:
@@ -129,6 +132,7 @@ def founded() -> Mapping[str, bytes]:
             server = Server(0, Path(folder), clock, network, studio, {})
             await server.start()
             await _move_in(server.house)
+            await server.house.host.warm()
             await server.stop()
             contents = server.databases.contents()
             server.discard()

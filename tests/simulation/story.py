@@ -58,12 +58,10 @@ async def _play(seed: int, folder: Path, logs: list[Any], contents: Mapping[str,
     try:
         await town.open()
         await town.live()
-        faults = await check(town)
+        records, messages = await town.records(), await town.messages()
+        faults = check(town, records, messages)
         faults += [f"task left: {name}" for name in _tasks(town, town.server.standing)]
-        outcomes = Counter(
-            record.outcome + (f" {record.program}" if record.program else "") for record in await town.records()
-        )
-        messages = await town.messages()
+        outcomes = Counter(record.outcome + (f" {record.program}" if record.program else "") for record in records)
         if town.server.up:
             await town.server.stop()
         faults += [f"task left at the end: {name}" for name in _tasks(town, set())]

@@ -78,11 +78,12 @@ class Town:
         return [placed for phone in self.phones for placed in phone.placed]
 
     async def messages(self) -> int:
-        """Voice messages in all mailboxes."""
+        """Voice messages in all mailboxes; what nobody has opened since the founding is as empty as it was."""
         total = 0
         for account in self.house.directory.accounts():
-            new, old = await self.house.store.voice_counts(account.id)
-            total += new + old
+            if self.server.databases.opened(account.id):
+                new, old = await self.house.store.voice_counts(account.id)
+                total += new + old
         return total
 
     async def records(self) -> list[CallRecord]:
@@ -103,7 +104,9 @@ class Town:
                 ("VoicemailOnError", ("YES", "NO")),
                 ("CallFeatures", ("YES", "YES", "YES", "NO")),
             ):
-                wanted.append(directory.set_setting(account.id, key, rng.choice(choice)))
+                value = rng.choice(choice)
+                if value != directory.setting(account.id, key):
+                    wanted.append(directory.set_setting(account.id, key, value))
         await asyncio.gather(*wanted)
         for number, home in enumerate(draws.draw_homes(chance(self.seed, "homes"))):
             self._add_phone(number, home)

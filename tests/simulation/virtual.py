@@ -103,7 +103,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        event = _Event(callback, args, context)
+        heapq.heappush(self._later, (self._now + delay, next(self._order), event))
+        return event
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 from tests.pbx.b2bua.house import DOMAIN
@@ -89,7 +90,7 @@ async def perform(folder: Path, name: str, acts: list[str], *arguments: str) -> 
     scenario.write_text(_FRAME.format(name=name, acts="\n".join(acts)))
     return await asyncio.create_subprocess_exec(
         *("sipp", "-sf", str(scenario), "-m", "1", "-nostdin", "-nd", "-deadcall_wait", "0"),
-        *("-timeout", "15s", "-timeout_error", "-trace_msg", "-message_file", f"{name}.log", *arguments),
+        *("-timeout", "60s", "-timeout_error", "-trace_msg", "-message_file", f"{name}.log", *arguments),
         cwd=folder,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -99,8 +100,21 @@ async def perform(folder: Path, name: str, acts: list[str], *arguments: str) -> 
 async def ended(folder: Path, **plays: asyncio.subprocess.Process) -> None:
     """All have been played to their end."""
     for name, process in plays.items():
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(70):
             _, errors = await process.communicate()
         log = folder / f"{name}.log"
         said = log.read_text(errors="replace")[-6000:] if log.exists() else ""
         assert process.returncode == 0, f"{name}: {errors.decode()[-2000:]}\n{said}"
+
+
+async def taken(host: str, port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> None:
+    """Wait until somebody listens there, so that nothing is sent to a program that has not begun."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    async with asyncio.timeout(20):
+        while True:
+            with socket.socket(family, kind) as probe:
+                try:
+                    probe.bind((host, port))
+                except OSError:
+                    return
+            await asyncio.sleep(0.02)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 
@@ -72,6 +73,35 @@ async def test_challenges_of_phones(way: str) -> None:
         answer = await alice.response(401)
         assert answer.get_all("WWW-Authenticate") == ['Digest realm="two", nonce="2"']
         assert answer.get_all("Proxy-Authenticate") == ['Digest realm="one", nonce="1"']
+
+
+@BOTH
+async def test_a_secure_call_rings_secure_phones_only(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 5630 §5.3; the second phone stands for one that has registered by TLS."""
+    async with House() as house:
+        alice = house.phone(ALICE)
+        one, two = bobs(house, way, 2)
+        monkeypatch.setattr(Flow, "secure", property(lambda flow: flow.remote == two.local))
+        alice.call(f"sips:bob@{DOMAIN}")
+        two.answer(await two.request("INVITE"), 486)
+        assert (await alice.response(486)).get("Warning") is None
+        assert not one.inbox
+
+
+@BOTH
+async def test_a_secure_call_to_nobody_who_is_secure(way: str) -> None:
+    """RFC 5630 §5.3: 480 and why."""
+    async with House() as house:
+        alice = house.phone(ALICE)
+        (bob,) = bobs(house, way)
+        alice.call(f"sips:bob@{DOMAIN}")
+        assert "380" in ((await alice.response(480)).get("Warning") or "")
+        assert not bob.inbox
+
+
+def test_what_is_secure() -> None:
+    found = [Flow(kind, ("", 1), ("", 2)).secure for kind in ("udp", "tcp", "ws", "tls", "wss")]
+    assert found == [False, False, False, True, True]
 
 
 @BOTH

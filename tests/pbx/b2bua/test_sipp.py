@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.sipp import free_port
 from directory.model import Account
 from pbx.registrar.bindings import Binding
 from pbx.sipcore.flow import Flow
 from pbx.transport.sockets import SystemNetwork
+from tests.pbx.b2bua import acts
 from tests.pbx.b2bua.house import ALICE, BOB, House
 
 pytestmark = pytest.mark.skipif(shutil.which("sipp") is None, reason="sipp is not installed")
@@ -28,7 +30,7 @@ async def sipp(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
         "-deadcall_wait",
         "0",
         "-timeout",
-        "20s",
+        "60s",
         "-timeout_error",
         cwd=folder,
         stdout=asyncio.subprocess.DEVNULL,
@@ -37,7 +39,7 @@ async def sipp(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
 
 
 async def finished(process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(70):
         _, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
 
@@ -64,9 +66,11 @@ async def test_sipp_calls_the_echo(tmp_path: Path) -> None:
 
 async def test_sipp_calls_sipp(tmp_path: Path) -> None:
     async with House(network=SystemNetwork(), address=("127.0.73.3", 0)) as house:
-        register(house, BOB, 15_602)
+        port = free_port(HOST)
+        register(house, BOB, port)
         server = f"{house.address[0]}:{house.address[1]}"
-        callee = await sipp(tmp_path, "-sn", "uas", "-i", HOST, "-p", "15602", "-m", "20")
+        callee = await sipp(tmp_path, "-sn", "uas", "-i", HOST, "-p", str(port), "-m", "20")
+        await acts.taken(HOST, port)
         caller = await sipp(
             tmp_path, "-sn", "uac", "-s", "bob", server, "-i", HOST, "-m", "20", "-r", "50", "-d", "100"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.sipp import free_port
 from pbx.registrar.bindings import Binding
 from pbx.sipcore.flow import Flow
 from pbx.transport.sockets import SystemNetwork
@@ -18,7 +19,7 @@ from tests.pbx.b2bua.house import BOB, House
 
 pytestmark = pytest.mark.skipif(shutil.which("sipp") is None, reason="sipp is not installed")
 
-HERE, THERE, CALLEE = "127.0.75.1", "127.0.75.2", 15_751
+HERE, THERE = "127.0.73.4", "127.0.73.5"
 KNOWN = "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE\n"
 
 
@@ -76,12 +77,14 @@ async def test_reliable_ringing_with_an_update(tmp_path: Path, way: str) -> None
     async with House(network=SystemNetwork(), address=(HERE, 0)) as house:
         if way == "proxy":
             house.town.settings[BOB.id, "CallFeatures"] = "NO"
-        contact = f"sip:bob@{THERE}:{CALLEE}"
-        flow = Flow("udp", house.address, (THERE, CALLEE))
+        port = free_port(THERE)
+        contact = f"sip:bob@{THERE}:{port}"
+        flow = Flow("udp", house.address, (THERE, port))
         house.town.bindings[BOB.id] = [Binding(BOB.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1)]
         place = ("-i", THERE, "-p")
-        called = await acts.perform(tmp_path, "callee", callee(1 if way == "b2bua" else 2), *place, str(CALLEE))
+        called = await acts.perform(tmp_path, "callee", callee(1 if way == "b2bua" else 2), *place, str(port))
+        await acts.taken(THERE, port)
         server = f"{house.address[0]}:{house.address[1]}"
-        calls = await acts.perform(tmp_path, "caller", CALLER, server, *place, str(CALLEE + 1))
+        calls = await acts.perform(tmp_path, "caller", CALLER, server, *place, str(free_port(THERE)))
         await acts.ended(tmp_path, caller=calls, callee=called)
         assert (await house.record()).outcome == "answered"

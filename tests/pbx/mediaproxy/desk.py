@@ -95,7 +95,7 @@ class FakePhone(asyncio.DatagramProtocol):
         self.transport.sendto(packet, to)
         return packet
 
-    async def wait(self, count: int, timeout: float = 5.0) -> list[bytes]:
+    async def wait(self, count: int, timeout: float = 20.0) -> list[bytes]:
         """Until so many packets have come."""
         async with asyncio.timeout(timeout):
             while len(self.got) < count:

@@ -202,6 +202,8 @@ async def test_rtp_and_rtcp_on_two_ports_have_a_handshake_each() -> None:
         sealed = Sealer(keys[1].suite, keys[1].send).seal_control(report)
         assert sealed is not None
         control.transport.sendto(sealed, (stream.local[0], stream.local[1] + 1))
+        stream.tone(440, 5)
+        await voice.wait(len(voice.got) + 3)  # the worker has come past the report
         figures = await stream.close()
         voice.close()
         control.close()

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from pbx.messages import tables
+from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from tests.directory.fixtures import DOMAIN
 from tests.pbx.exchange import Exchange, Phone, play
@@ -61,6 +62,56 @@ def test_all_phones_get_it_and_the_sender_200() -> None:
             assert (got.body, got.get("Subject"), got.from_.uri.user) == (b"hello", "lunch", "alice")
             assert got.get("Proxy-Authorization") is got.get("Authorization") is got.get("Contact") is None
         assert await waiting(house, "bob") == []
+
+    simulate(play(scene))
+
+
+PRIVATE = (
+    *(("Privacy", "id"), ("Subject", "lunch"), ("User-Agent", "Desk/1"), ("Organization", "Home")),
+    ("P-Preferred-Identity", f"<sip:alice@{DOMAIN}>"),
+)
+
+
+def tells(request: Request, sender: Phone) -> list[str]:
+    """What in it tells of its sender."""
+    words = ("alice", sender.local[0], sender.call_id, "Desk/1", "lunch", "Home")
+    return [word for word in words if word in request.encode().decode()]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_who_wants_privacy_is_nobody_to_the_phone(kept: bool) -> None:
+    """RFC 3323 §4.2, §5; also when the message waits, and the same one twice keeps one Call-ID."""
+
+    async def scene(house: Exchange) -> None:
+        phone, sender = house.phone("bob"), house.phone("alice")
+        if not kept:
+            await phone.register()
+        for _ in range(2):
+            answer = await send(sender, "bob", "psst", *PRIVATE)
+            assert (answer.status, answer.from_.uri.user) == (202 if kept else 200, "alice")
+        if kept:
+            await phone.register()
+        got = [await next_message(phone) for _ in range(2)]
+        assert [tells(each, sender) for each in got] == [[], []]
+        assert {str(each.from_.uri) for each in got} == {"sip:anonymous@anonymous.invalid"}
+        assert got[0].call_id == got[1].call_id
+        assert got[0].from_tag
+
+    simulate(play(scene))
+
+
+def test_one_phone_is_told_as_little_and_the_sender_knows_his_own_again() -> None:
+    """The proxied way, as to a GRUU and to other servers."""
+
+    async def scene(house: Exchange) -> None:
+        phone, sender = house.phone("bob"), house.phone("alice")
+        await phone.register(("Contact", f'<sip:bob@{phone.local[0]}>;+sip.instance="<urn:uuid:1>"'))
+        request = sender.request("MESSAGE", f"sip:bob@{DOMAIN};gr=urn:uuid:1", *PRIVATE)
+        request.set_body(b"psst", "text/plain")
+        answer = await sender.prove(request)
+        assert (answer.status, answer.from_.text, answer.call_id) == (200, request.from_.text, sender.call_id)
+        got = await next_message(phone)
+        assert (tells(got, sender), got.from_tag) == ([], request.from_tag)
 
     simulate(play(scene))
 
@@ -150,6 +201,27 @@ def test_that_somebody_types_is_never_stored() -> None:
         at_once = await send(sender, "bob", "now or never", ("Expires", "0"))
         assert (refused.status, at_once.status) == (480, 480)
         assert await waiting(house, "bob") == []
+
+    simulate(play(scene))
+
+
+def test_one_to_a_secure_address_waits_for_a_secure_phone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 5630 §5.3; what waits with it is not kept back. The second phone stands for one that registered by TLS."""
+
+    async def scene(house: Exchange) -> None:
+        plain, sender, secure = house.phone("bob"), house.phone("alice"), house.phone("bob")
+        monkeypatch.setattr(Flow, "secure", property(lambda flow: flow.remote == secure.local))
+        request = sender.request("MESSAGE", f"sips:bob@{DOMAIN}")
+        request.set_body(b"secret", "text/plain")
+        assert (await sender.prove(request)).status == 202
+        assert (await send(sender, "bob", "plain")).status == 202
+        await plain.register()
+        assert (await next_message(plain)).body == b"plain"
+        await asyncio.sleep(1)
+        assert await waiting(house, "bob") == [b"secret"]
+        await secure.register()
+        assert (await next_message(secure)).body == b"secret"
+        assert await quiet(plain)
 
     simulate(play(scene))
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
 from base.failures import Failure
+from bench.sipp import free_port
 from pbx.proxy.seal import Ends
 from pbx.registrar.bindings import Binding
 from pbx.sipcore.flow import Flow
@@ -63,13 +65,16 @@ async def test_each_side_finds_the_other(tmp_path: Path, near: str, far: str, ro
         bound = {
             f"{transport}{6 if ':' in host else 4}": (host, port) for transport, (host, port) in house.stack.addresses
         }
-        callee = await acts.perform(tmp_path, "callee", CALLEE, *_place(far, 15_741))
+        port = free_port(THERE)
+        callee = await acts.perform(tmp_path, "callee", CALLEE, *_place(far, port))
         host = "[::1]" if far.endswith("6") else THERE
-        contact = f"sip:bob@{host}:15741;transport={far[:3]}"
+        kind = socket.SOCK_DGRAM if far.startswith("udp") else socket.SOCK_STREAM
+        await acts.taken(host.strip("[]"), port, kind)
+        contact = f"sip:bob@{host}:{port};transport={far[:3]}"
         flow = await _flow(house, contact)
         house.town.bindings[BOB.id] = [Binding(BOB.id, contact, contact, f"<{contact}>", flow, 1e12, "c", 1)]
         server = "[{}]:{}" if near.endswith("6") else "{}:{}"
-        caller = await acts.perform(tmp_path, "caller", CALLER, server.format(*bound[near]), *_place(near, 15_742))
+        caller = await acts.perform(tmp_path, "caller", CALLER, server.format(*bound[near]), *_place(near, 0))
         await acts.ended(tmp_path, caller=caller, callee=callee)
         assert (await house.record()).cause == "BYE"
     invite = (tmp_path / "callee.log").read_text().partition("SIP/2.0 180")[0]
@@ -93,12 +98,12 @@ async def test_a_secure_call_is_recorded_as_secure_towards_secure_sides() -> Non
 
 def _place(kind: str, port: int) -> tuple[str, ...]:
     mode = "t1" if kind.startswith("tcp") else "u1"
-    return ("-t", mode, "-i", "[::1]" if kind.endswith("6") else THERE, "-p", str(port))
+    return ("-t", mode, "-i", "[::1]" if kind.endswith("6") else THERE, *(("-p", str(port)) if port else ()))
 
 
 async def _flow(house: House, contact: str) -> Flow:
     """The way to the telephone, once SIPp listens there."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             try:
                 return await house.stack.flow_to(Uri.parse(contact))

@@ -30,6 +30,7 @@ def test_what_was_dialled_stays(dialled: str) -> None:
         (Address("5551", "192.168.1.2"), "sip:95551@here.example;transport=tcp", "sip:5551@192.168.1.2"),
         (Address("5551", "192.168.1.2", 5080), "sip:5551@192.168.1.2", "sip:5551@192.168.1.2:5080"),
         (Address("5551", "2001:db8::2", 5080), "sip:9@here.example", "sip:5551@[2001:db8::2]:5080"),
+        (Address("bob", "far.example"), "sips:9@here.example", "sips:bob@far.example"),
         (Address("bob", "far.example"), "tel:+15551234567", "sip:bob@far.example"),
         (Address("bob", "far.example"), "no address", "sip:bob@far.example"),
         (Address("#x", "far.example"), "", "sip:%23x@far.example"),
