@@ -5,8 +5,8 @@ The order in which a local part of ours is looked at, and nothing else has a say
     1. emergency numbers                               setting EmergencyNumbers: only a record of their own takes them
     2. the Router's table                              `directory.router`; what it makes of the address starts again
     3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
-    4. service codes                                   *NN  *nnn  *99nnn
-    5. functions of the PBX centre                     0  600  echo  7nn
+    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber
+    5. functions of the PBX centre                     0  600  *43  echo  7nn
 
 Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.
 """
@@ -22,6 +22,7 @@ class Function(enum.Enum):
     """What a number of the plan does."""
 
     SERVICE_CODE = "service code"
+    SERVICE_NUMBER = "service code with a number"
     VOICEMAIL_OF = "voicemail of an extension"
     ECHO = "echo test"
     OPERATOR = "operator"
@@ -30,7 +31,7 @@ class Function(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row: a whole-match pattern whose first group, if any, is the variable part."""
+    """One row: a whole-match pattern whose first group, if any, is the variable part; a second one is a number."""
 
     pattern: re.Pattern[str]
     function: Function
@@ -43,6 +44,7 @@ class Match:
 
     entry: Entry
     digits: str
+    number: str = ""
 
 
 def _entry(pattern: str, function: Function, meaning: str) -> Entry:
@@ -50,20 +52,28 @@ def _entry(pattern: str, function: Function, meaning: str) -> Entry:
 
 
 PLAN = (
-    _entry(r"\*(\d\d)", Function.SERVICE_CODE, "*NN: the service application, function NN (*97, *98: the mailbox)"),
+    _entry(
+        r"\*(?!43)(\d\d)", Function.SERVICE_CODE, "*NN: the service application, function NN (*97, *98: the mailbox)"
+    ),
     _entry(r"\*(\d{3,})", Function.VOICEMAIL_OF, "*nnn: leave a message for extension nnn"),
     _entry(r"\*99(\d{2,})", Function.VOICEMAIL_OF, "*99nnn: leave a message for extension nnn"),
-    _entry(r"600|echo", Function.ECHO, "600, echo: hear yourself"),
+    _entry(
+        r"\*(21|30|31|52|72|90)\*?(\+?\d{2,})#?",
+        Function.SERVICE_NUMBER,
+        "*NNnumber: the service application, function NN with that number",
+    ),
+    _entry(r"600|\*43|\*9196|echo", Function.ECHO, "600, *43, echo: hear yourself"),
     _entry(r"0", Function.OPERATOR, "0: the operator"),
     _entry(r"(7\d\d)", Function.CENTRE, "7nn: function nn of the PBX centre"),
 )
 
 
 def matches(local: str) -> list[Match]:
-    """Every row that fits `local`, in order. More than one only for *99nnn, where nnn decides by being somebody."""
+    """Every row that fits `local`, in order. More than one only for stars and digits, where being somebody decides."""
     found = []
     for entry in PLAN:
         match = entry.pattern.fullmatch(local)
         if match is not None:
-            found.append(Match(entry, match[1] if entry.pattern.groups else local))
+            variable = match[1] if entry.pattern.groups else local
+            found.append(Match(entry, variable, match[2] if entry.pattern.groups > 1 else ""))
     return found

@@ -195,7 +195,9 @@ class Resolver:
         walk.say(match.entry.meaning)
         match match.entry.function:
             case plan.Function.SERVICE_CODE:
-                return self._service(match.digits, address, walk)
+                return self._service((match.digits,), address, walk)
+            case plan.Function.SERVICE_NUMBER:
+                return self._service((match.digits, match.number), address, walk)
             case plan.Function.VOICEMAIL_OF:
                 owner = self._account_named(address.domain, match.digits)
                 if owner is None:
@@ -211,11 +213,11 @@ class Resolver:
             case _:
                 assert_never(match.entry.function)
 
-    def _service(self, code: str, address: Address, walk: _Walk) -> Route:
+    def _service(self, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:
         if walk.caller is None or walk.caller.account is None:
             walk.say("service codes are for accounts of this server that proved who they are")
             return UnknownRoute(address)
-        return ProgramRoute("service", (code,), walk.caller.account)
+        return ProgramRoute("service", parameters, walk.caller.account)
 
     def _operator(self, address: Address, walk: _Walk) -> Route | Address:
         wanted = str(self._setting(address.domain, "Operator") or "")

@@ -198,8 +198,10 @@ class House:
             self.directory,
             self.bindings,
             self.store.voice_counts,
+            self.database,
             workarounds=done,
         )
+        await self.events.start()
         self._closing.push_async_callback(self.events.close)
         self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
         await self.messenger.start()
@@ -268,6 +270,7 @@ class House:
         anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
         self.proxy.on_bye = self.switchboard.bye_passed
+        self.proxy.on_refer = self.switchboard.refer_passed
 
     # --- what meets across floors
 
@@ -311,6 +314,7 @@ class House:
         await self.stack.start()
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
+        self.events.wake()
         self.messenger.wake()
         self.trunks.wake()
         self._closing.callback(self.trunks.close)

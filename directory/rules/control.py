@@ -15,12 +15,13 @@ Setting = Callable[[str], Value]
 
 _VOICEMAIL = Redirect(("#voicemail",))
 _BUSY = 486
+_PATIENCE = 30
 
 
 def control_rules(setting: Setting, occasion: Occasion, moment: datetime) -> tuple[CallRule, ...]:
     """The rules of one account for one call, in the order in which they are looked at; `moment` on its wall."""
-    at_once = _blocking(setting, occasion) or _diverting(setting, moment)
-    return at_once or (*_alerting(setting), *_voicemail(setting))
+    at_once = _blocking(setting, occasion) or _diverting(setting, moment) or _engaged(setting, occasion)
+    return at_once or (*_alerting(setting), *_otherwise(setting))
 
 
 def _blocking(setting: Setting, occasion: Occasion) -> tuple[CallRule, ...]:
@@ -30,8 +31,20 @@ def _blocking(setting: Setting, occasion: Occasion) -> tuple[CallRule, ...]:
         action = _VOICEMAIL if setting("BlockedTo") == "voicemail" else Reject(_BUSY)
         return (CallRule(Stage.AT_ONCE, action),)
     if setting("DoNotDisturb") == "YES":
-        return (CallRule(Stage.AT_ONCE, _VOICEMAIL if setting("VoicemailOnBusy") == "YES" else Reject(_BUSY)),)
+        return (CallRule(Stage.AT_ONCE, _when_busy(setting) or Reject(_BUSY)),)
     return ()
+
+
+def _engaged(setting: Setting, occasion: Occasion) -> tuple[CallRule, ...]:
+    """Who is in a call, and does not want a second one."""
+    if not occasion.engaged or setting("CallWaiting") == "YES":
+        return ()
+    return (CallRule(Stage.AT_ONCE, _when_busy(setting) or Reject(_BUSY)),)
+
+
+def _when_busy(setting: Setting) -> Redirect | None:
+    to = targets(setting("DivertOnBusy"))
+    return Redirect(to) if to else _VOICEMAIL if setting("VoicemailOnBusy") == "YES" else None
 
 
 def _fits(picture: str, sender: str) -> bool:
@@ -77,15 +90,17 @@ def _alerting(setting: Setting) -> tuple[CallRule, ...]:
     return (CallRule(Stage.AFTER, Fork(others), float(after)),) if after and others else ()
 
 
-def _voicemail(setting: Setting) -> tuple[CallRule, ...]:
+def _otherwise(setting: Setting) -> tuple[CallRule, ...]:
+    """When nobody takes the call: addresses of the account's, else voicemail."""
     rules: list[CallRule] = []
-    after = _number(setting("VoicemailAfter"))
-    if after:
-        rules.append(CallRule(Stage.AFTER, _VOICEMAIL, float(after)))
+    to, after = targets(setting("DivertOnNoAnswer")), _number(setting("VoicemailAfter"))
+    if to or after:
+        action = Redirect(to) if to else _VOICEMAIL
+        rules.append(CallRule(Stage.AFTER, action, float(after or _PATIENCE)))
         # With no telephone the timed actions fire at once; a telephone may also give up before our timer does.
-        rules += [CallRule(Stage.NO_DEVICE, _VOICEMAIL), CallRule(Stage.NO_ANSWER, _VOICEMAIL)]
-    if setting("VoicemailOnBusy") == "YES":
-        rules.append(CallRule(Stage.BUSY, _VOICEMAIL))
+        rules += [CallRule(Stage.NO_DEVICE, action), CallRule(Stage.NO_ANSWER, action)]
+    if (busy := _when_busy(setting)) is not None:
+        rules.append(CallRule(Stage.BUSY, busy))
     if setting("VoicemailOnError") == "YES":
         rules.append(CallRule(Stage.FAILURE, _VOICEMAIL))
     return tuple(rules)

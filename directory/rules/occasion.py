@@ -13,7 +13,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """`sender` and `uri` are addresses as written, with their scheme; `proved` is the account's address that the caller
-    has proved, else empty; `wall` seconds since 1970."""
+    has proved, else empty; `engaged`: who is called is in a call; `wall` seconds since 1970."""
 
     sender: str = ""
     sender_name: str = ""
@@ -21,6 +21,7 @@ class Occasion:
     uri: str = ""
     proved: str = ""
     private: bool = False
+    engaged: bool = False
     method: str = "INVITE"
     call_type: str = "AV"
     wall: float = 0.0

@@ -142,10 +142,10 @@ class Call:
         return fit
 
     def rules(self, account: Account) -> Sequence[CallRule]:
-        return self.exchange.people.call_rules(account.id, self._occasion())
+        return self.exchange.people.call_rules(account.id, self._occasion(account))
 
-    def _occasion(self) -> Occasion:
-        """The call as rules see it."""
+    def _occasion(self, callee: Account) -> Occasion:
+        """The call as the rules of who is called see it."""
         caller, record = self.origin.caller, self.record
         return Occasion(
             sender=caller.uri,
@@ -154,6 +154,7 @@ class Call:
             to=record.dialled,
             proved="" if caller.account is None else caller.account.address,
             private=caller.private,
+            engaged=self.exchange.lines.busy(callee.id),
             wall=self.exchange.clock.wall(),
         )
 

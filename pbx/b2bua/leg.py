@@ -14,6 +14,7 @@ from pbx.b2bua.asserted import NOBODY
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
+from pbx.b2bua.refer_news import ReferNews, is_about_refer
 from pbx.b2bua.reoffer import Reoffer
 from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
@@ -82,8 +83,10 @@ class Leg:
         """The peer takes another From in the dialog (RFC 4916 §4.2)."""
         self.transfer: Transfer | None = None
         """The way to new company that the peer is on."""
-        self.referred = False
-        """The peer has sent somebody elsewhere before."""
+        self.news = ReferNews(self)
+        """What the peer is told of whom it sends elsewhere."""
+        self.makes_way_for: frozenset[int] = frozenset()
+        """Accounts that the peer itself has sent to take its place."""
         self.replacing = False
         """Somebody is about to take the peer's place."""
         self.answer_in_ack: Callable[[Request], None] | None = None
@@ -219,6 +222,8 @@ class Leg:
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
         if transaction.request.method == "OPTIONS":
             session.answer(transaction, 200)
+        elif is_about_refer(transaction.request):
+            self.news.subscribe(transaction)
         else:
             self.owner.leg_request(self, transaction)
 

@@ -6,6 +6,7 @@ It knows one party only; who is joined with whom is the business of the leg's ow
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from base.failures import Failure
@@ -23,12 +24,12 @@ from pbx.mediaproxy.engine import (
     StreamStatistics,
 )
 from pbx.nat.surroundings import media_host
+from pbx.sipcore.bundle import bundled, riders
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.offer_answer import AgreedAudio, agree, answer, make_offer, section_at
 from pbx.sipcore.passing import (
     Outlet,
-    bundled,
     guarded,
     in_place,
     is_datagrams,
@@ -66,6 +67,7 @@ class LegMedia:
         self._security = security
         self.stream: MediaStream | None = None
         self._more: dict[int, tuple[MediaStream, bool]] = {}  # by place; whether it is TCP
+        self._riding: frozenset[int] = frozenset()  # the places of those that share the port of the audio
         self._guards: dict[int, SectionGuard] = {}
         self._numbers: dict[int, str] = {}
         self._origin = Origin("-", exchange.entropy.number(1, 2**31), 0, "127.0.0.1")
@@ -113,7 +115,7 @@ class LegMedia:
             for at, section in enumerate(description.media)
             if section is not audio
             and section.kind != "audio"
-            and relayable(section)
+            and (relayable(section) or at in riders(description))
             and (at not in self._more or self._more[at][1] != is_tcp(section))
         ]
 
@@ -172,7 +174,7 @@ class LegMedia:
                 return self._guard(at).offer(place)
             return self._unguarded(section, setup_to_offer((description, section)))
 
-        outlets = self._outlets(description, said)
+        outlets = self._outlets(description, said, self._riding)
         self.ours = passed_offer(
             description,
             self._next_origin(),
@@ -197,7 +199,7 @@ class LegMedia:
             theirs = section_at(description, at) or section
             return self._unguarded(section, setup_to_answer((offer, section), (description, theirs)))
 
-        outlets = self._outlets(offer, said)
+        outlets = self._outlets(offer, said, riders(offer) if self.web else frozenset())
         self.ours = passed_answer(offer, description, self._next_origin(), outlets, speaks=TRANSLATED)
         self._remember()
         return self.ours
@@ -263,14 +265,20 @@ class LegMedia:
         return guard
 
     def _outlets(
-        self, description: SessionDescription, what: Callable[[int, Media, tuple[str, int]], Guarded]
+        self,
+        description: SessionDescription,
+        what: Callable[[int, Media, tuple[str, int]], Guarded],
+        riding: frozenset[int],
     ) -> dict[int, Outlet]:
         """Where each section is that we relay. Raises NotAcceptable when the audio may not be as it is wanted."""
         outlets: dict[int, Outlet] = {}
         audio = description.audio
         for at, section in enumerate(description.media):
-            stream = self.stream if section is audio else self._fitting(at, section)
+            stream = self.stream if section is audio else self._fitting(at, description)
             if stream is None and section is not audio:
+                continue
+            if at in riding and audio is not None:  # RFC 9143 §7.1.3: what the port needs is said with the audio
+                outlets[at] = replace(outlets[description.media.index(audio)], lines=("a=rtcp-mux",))
                 continue
             place = self.place(stream)
             try:
@@ -282,11 +290,11 @@ class LegMedia:
             outlets[at] = Outlet(*place, said.protocol, said.lines)
         return outlets
 
-    def _fitting(self, at: int, section: Media) -> MediaStream | None:
-        found = self._more.get(at)
-        if found is None or section.kind == "audio" or not relayable(section) or found[1] != is_tcp(section):
+    def _fitting(self, at: int, description: SessionDescription) -> MediaStream | None:
+        found, section = self._more.get(at), description.media[at]
+        if found is None or section.kind == "audio" or found[1] != is_tcp(section):
             return None
-        return found[0]
+        return found[0] if relayable(section) or at in riders(description) else None
 
     def _unguarded(self, section: Media, setup: str) -> Guarded:
         """T.38 and streams over TCP have no encryption that we end; over TCP it matters who connects."""
@@ -303,6 +311,7 @@ class LegMedia:
         if ours is None or theirs is None:
             raise ValueError("an offer or an answer is missing")
         audio, others = ours.audio, False
+        self._riding = riders(ours) & riders(theirs) if self.web else frozenset()
         for at, mine in enumerate(ours.media):
             section = section_at(theirs, at)
             if mine is not audio and mine.port and section is not None and section.port and at in self._more:
@@ -346,6 +355,10 @@ class LegMedia:
         if address is None or not is_numeric(address):
             return False
         remote, protection = (address, section.port), Protection()
+        if at in self._riding and self.stream is not None:
+            settings = _settings(remote, protection, "rtp", payload_types=mine.payload_types, carrier=self.stream.id)
+            self._more[at][0].configure(settings)
+            return True
         if mine.is_rtp:
             try:
                 protection = self._guard(at).settle(theirs, section)
@@ -376,6 +389,7 @@ def _settings(
     receive: bool = True,
     guess: tuple[str, int] | None = None,
     active: bool = False,
+    carrier: int = 0,
 ) -> StreamSettings:
     srtp, dtls, ice = protection.srtp, protection.dtls, protection.ice
     return StreamSettings(
@@ -394,4 +408,5 @@ def _settings(
         None if dtls is None else DtlsPeer(*dtls),
         None if ice is None else IceKeys(*ice),
         active,
+        carrier,
     )

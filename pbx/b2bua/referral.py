@@ -6,9 +6,6 @@ The call itself is `transfer`, taking somebody's place `takeover`. RFC 3515 (REF
     referrer ──REFER──> us ──202, NOTIFY 100──> referrer
                         us ──INVITE──> target            (a Signal, with its own rules)
     answered:           us ──re-INVITE──> transferee,  NOTIFY 200, BYE ──> referrer
-
-Missing: a SUBSCRIBE that refreshes or ends the news of a REFER (RFC 3515 §2.4.4), as they end with the outcome
-of its call.
 """
 
 from __future__ import annotations
@@ -23,11 +20,12 @@ from pbx.b2bua.asserted import from_value, sent_by
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.refer_news import Report
 from pbx.b2bua.transfer import Holder, Transfer
 from pbx.policy.relaying import account_lets_out
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.headers import Replaces
-from pbx.sipcore.message import REASONS, Request, Response
+from pbx.sipcore.message import REASONS, Request
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import NameAddress, Uri
 
@@ -39,7 +37,7 @@ _log = get_logger("pbx.calls")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class Wish:
     """What a REFER asks for. `replaces`: the dialog at the target whose place is to be taken."""
 
     target: Uri
@@ -47,7 +45,7 @@ class _Wish:
     silent: bool
 
     @classmethod
-    def of(cls, request: Request) -> _Wish:
+    def of(cls, request: Request) -> Wish:
         """Raises SipSyntaxError."""
         values = request.get_all("Refer-To")
         if len(values) != 1:
@@ -60,32 +58,6 @@ class _Wish:
         named = next((value for name, value in target.headers.items() if name.lower() == "replaces"), None)
         silent = (request.get("Refer-Sub") or "").strip().lower() == "false"  # RFC 4488 §4
         return cls(target, None if named is None else Replaces.parse(named), silent)
-
-
-class _Report:
-    """NOTIFYs to the referrer (RFC 3515 §2.4.4), or none."""
-
-    def __init__(self, leg: Leg, number: int, *, silent: bool) -> None:
-        self._leg = leg
-        self._done = silent
-        # RFC 3515 §2.4.6: a second REFER of a dialog is told apart by its CSeq
-        self._event = f"refer;id={number}" if leg.referred else "refer"
-        leg.referred = True
-
-    def __call__(self, status: int, final: bool) -> None:
-        session = self._leg.session
-        if self._done or session is None or self._leg.ended:
-            return
-        self._done = final
-        body = f"SIP/2.0 {status} {REASONS.get(status, 'Failure')}\r\n".encode()
-        notify = session.new_request("NOTIFY", body, "message/sipfrag;version=2.0")
-        notify.set("Event", self._event)
-        notify.set("Subscription-State", "terminated;reason=noresource" if final else "active;expires=180")
-        session.request(notify, self)
-
-    def on_response(self, response: Response) -> None: ...
-
-    def on_failure(self, cause: str) -> None: ...
 
 
 def refer(exchange: Exchange, referrer: Leg, party: Leg, holder: Holder, transaction: ServerTransaction) -> None:
@@ -108,14 +80,14 @@ def _refer(
 ) -> None:
     request, session = transaction.request, referrer.session
     try:
-        wish = _Wish.of(request)
+        wish = Wish.of(request)
     except SipSyntaxError as error:
         transaction.reply(400, error.reason)
         return
     if party.transfer is not None or session is None:
         transaction.reply(491)
         return
-    report = _Report(referrer, request.cseq.number, silent=wish.silent)
+    report = referrer.news.begin(request.cseq.number, silent=wish.silent)
     session.answer(transaction, 202, **({"Refer_Sub": "false"} if wish.silent else {}))
     report(100, False)
     if wish.replaces is not None and _others(exchange, wish.replaces, referrer):
@@ -217,7 +189,7 @@ def _freed(ringing: Leg | None) -> Call | None:
     return ringing.owner.step_aside() if ringing is not None and isinstance(ringing.owner, SipOrigin) else None
 
 
-def _join(consulted: Leg, party: Leg, holder: Holder, report: _Report) -> None:
+def _join(consulted: Leg, party: Leg, holder: Holder, report: Report) -> None:
     """Attended transfer: the party takes the place of the referrer in his other call."""
     from pbx.b2bua.media_bridge import Bridge
     from pbx.b2bua.program_leg import ProgramLeg

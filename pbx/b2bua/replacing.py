@@ -21,14 +21,16 @@ from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.phone_branch import PhoneBranch
 from pbx.b2bua.program_leg import ProgramLeg
+from pbx.b2bua.referral import Wish
 from pbx.b2bua.takeover import Pickup, Waiting
+from pbx.records.record import LiveRecord
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
+from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import Replaces
 from pbx.sipcore.message import Request
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import SessionState
 from pbx.sipcore.transactions import ServerTransaction
-from pbx.sipcore.uri import NameAddress
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -69,7 +71,7 @@ def replace(
     leg, session, replaces = found
     early = session.state is SessionState.EARLY
     status = _refusal(leg, session, replaces)
-    if not _may(exchange, caller, leg, transaction.request, early=early):
+    if not _may(exchange, caller, leg, early=early):
         exchange.metrics.count("calls.replaces.denied")
         _log.warning("may not replace", caller=caller.uri, party=leg.person.uri, call_id=replaces.call_id)
         status = 403
@@ -99,26 +101,30 @@ def _refusal(leg: Leg, session: Session, replaces: Replaces) -> int:
     return 0 if isinstance(leg.owner, Bridge | ProgramLeg) else 481
 
 
-def _may(exchange: Exchange, caller: Caller, leg: Leg, request: Request, *, early: bool) -> bool:
+def _may(exchange: Exchange, caller: Caller, leg: Leg, *, early: bool) -> bool:
     """The account whose telephone is replaced may; so may, while it rings, whoever may pick its calls up, and later
-    whoever that account has sent here. A trusted peer may replace dialogs with itself. docs/security.md tells more."""
+    whom that telephone has sent here (`make_way`). A trusted peer may replace dialogs with itself. What the INVITE says
+    of who has sent it (Referred-By) counts for nothing. docs/security.md tells more."""
     owner = leg.person.account
     if caller.account is None or owner is None:
         return caller.trusted and leg.flow.remote[0] == caller.source[0]
     if caller.account.id == owner.id:
         return True
-    if early:
-        return exchange.may_pick_up(caller, owner)
-    return caller.account.domain == owner.domain and _sent_by(request) == owner.address
+    return exchange.may_pick_up(caller, owner) if early else caller.account.id in leg.makes_way_for
 
 
-def _sent_by(request: Request) -> str:
-    """RFC 3892 §2.1: the address in Referred-By."""
+def make_way(exchange: Exchange, record: LiveRecord, request: Request, flow: Flow) -> None:
+    """A REFER passes in the proxied call of that record. When it names a dialog with us of the very telephone that has
+    sent it, the other party of that call may take its place there."""
     try:
-        uri = NameAddress.parse((request.get("Referred-By") or "").strip()).uri
+        replaces = Wish.of(request).replaces
     except SipSyntaxError:
-        return ""
-    return f"{uri.user}@{uri.host}"
+        return
+    leg = None if replaces is None else exchange.find(replaces.call_id, replaces.to_tag)
+    if leg is None or replaces is None or leg.find_session(replaces.from_tag) is None or leg.flow.remote != flow.remote:
+        return
+    parties = (record.caller_account, record.callee_account)
+    leg.makes_way_for = frozenset(each for each in parties if each is not None)
 
 
 async def _seat(exchange: Exchange, newcomer: IncomingLeg, leg: Leg) -> None:

@@ -34,7 +34,7 @@ from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.proxy_branch import Forwarder
 from pbx.b2bua.proxy_origin import ProxyOrigin
-from pbx.b2bua.replacing import meant, replace
+from pbx.b2bua.replacing import make_way, meant, replace
 from pbx.b2bua.replacing import proxied as proxied_dialog
 from pbx.b2bua.sip_origin import SipOrigin
 from pbx.programs import ProgramLeg as AnyProgramLeg
@@ -96,6 +96,12 @@ class Switchboard:
         for pending in self.exchange.calls.values():  # on a bad network the BYE may overtake the answer
             if pending.record.call_id == call_id:
                 pending.byes_seen |= tags
+
+    def refer_passed(self, request: Request, flow: Flow) -> None:
+        """Told by the proxy: one party of a proxied call sends the other elsewhere."""
+        call = self.exchange.proxied.get(request.call_id)
+        if call is not None:
+            make_way(self.exchange, call.record, request, flow)
 
     # --- CallControl
 

@@ -6,93 +6,31 @@ Not here: the studio lane (`studio`), which plays, records and echoes at the bea
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections import Counter
-from dataclasses import dataclass
 
 from base.entropy import Entropy
 from pbx.mediaproxy import g711, protocol, rtcp, rtp
+from pbx.mediaproxy.bundle import Bundle
 from pbx.mediaproxy.codecs import CODECS
 from pbx.mediaproxy.digits import Digit, DigitReceiver
 from pbx.mediaproxy.dtls import Identity
 from pbx.mediaproxy.engine import StreamSettings
 from pbx.mediaproxy.g711 import LAWS, Law
 from pbx.mediaproxy.jitter import JitterBuffer
-from pbx.mediaproxy.lane import Lane, control_packet
+from pbx.mediaproxy.lane import control_packet
 from pbx.mediaproxy.latch import Address, Latch
+from pbx.mediaproxy.plan import DTMF, Translation, numeric, translations, understood
 from pbx.mediaproxy.reception import Reception
 from pbx.mediaproxy.transcoder import Transcoder
 from pbx.mediaproxy.voice import Voice
+from pbx.mediaproxy.wire import Wire
 
 # Limit: packets a second that one stream may bring; 10 ms frames are 100. Ends a loop of streams as well as a flood.
 MOST_PACKETS = 400
 # Limit: the same for a stream that may be video; 4,000 packets are some 35 Mbit/s.
 MOST_UNREAD = 4000
-DTMF = "TELEPHONE-EVENT/8000"
 _RTCP_SMALLEST = 8
-_NOT_SOUND = ("TELEPHONE-EVENT/", "CN/", "RED/")
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """How a payload number of one side is written for the other."""
-
-    payload_type: int
-    table: bytes | None = None
-
-
-def translations(inward: dict[int, str], outward: dict[int, str], dtmf: int | None) -> dict[int, Translation]:
-    """For each payload number that comes in on one side: what to send on the other; absent: not to be forwarded.
-    `dtmf` is the far side's own number of telephone-events, of which `outward` may name several (RFC 3264 §5.1).
-    The two laws of G.711 are turned into each other where the far side has but one of them."""
-    plan: dict[int, Translation] = {}
-    numbers: dict[str, int] = {}
-    for number, name in outward.items():
-        numbers.setdefault(name.upper(), number)
-    if dtmf is not None:
-        numbers[DTMF] = dtmf
-    for number, spelled in inward.items():
-        name = spelled.upper()
-        if name != DTMF and outward.get(number, "").upper() == name:
-            plan[number] = Translation(number)
-        elif name in numbers:
-            plan[number] = Translation(numbers[name])
-        elif name in LAWS:
-            law = LAWS[name]
-            other = next((item for item, its in LAWS.items() if its is not law))
-            if other in numbers:
-                plan[number] = Translation(numbers[other], g711.across(law))
-    return plan
-
-
-def understood(
-    inward: dict[int, str], outward: dict[int, str], sent: int, plan: dict[int, Translation]
-) -> tuple[str, str] | None:
-    """The last resort: the codecs to turn into each other, when the plan forwards no sound at all. None: not needed,
-    or not possible."""
-    target = outward.get(sent, "")
-    if (
-        any(not inward[number].startswith(_NOT_SOUND) for number in plan)
-        or target not in CODECS
-        or not CODECS[target].both_ways
-    ):
-        return None
-    source = next((name for name in inward.values() if name in CODECS and name not in outward.values()), None)
-    return None if source is None else (source, target)
-
-
-def numeric(address: Address | None) -> Address | None:
-    """An address that may be sent to: a unicast number and a port; else None (on hold, a name, a broadcast)."""
-    if address is None or not 0 < address[1] < 65536:
-        return None
-    try:
-        host = ipaddress.ip_address(address[0].partition("%")[0])
-    except ValueError:
-        return None
-    if host.is_unspecified or host.is_multicast or str(host) == "255.255.255.255":
-        return None
-    return (str(host), address[1])
 
 
 class Endpoint:
@@ -109,11 +47,10 @@ class Endpoint:
     ) -> None:
         self.number = number
         self._entropy = entropy
-        self._identity = identity
         self._counted = counted
-        self.media = media
-        self.control = control
-        self.port: int = media.getsockname()[1]
+        self.wire = Wire(media, control, identity, counted)
+        self.bundle = Bundle()
+        self._carrier: Endpoint | None = None
         self.settings: StreamSettings | None = None
         self.latch = Latch()
         self.keys = DigitReceiver()
@@ -124,8 +61,6 @@ class Endpoint:
         self.spoken = ""  # the codec that the studio needs for this stream; empty: G.711 will do
         self._voice: Voice | None = None
         self.names: dict[int, str] = {}
-        self.targets: tuple[Address, ...] = ()
-        self.control_source: Address | None = None
         self.listening = False  # recording or echo: sound goes to the buffer
         self.playing = False  # a play interrupts what the relay brings
         self.heard_at = 0.0
@@ -133,8 +68,6 @@ class Endpoint:
         self.this_second = 0
         self.most = MOST_PACKETS
         self.special = False  # not plain RTP: encrypted, on one port with RTCP, or unread
-        self.lane: Lane | None = None
-        self.control_lane: Lane | None = None  # the same one, but for DTLS with RTCP on a port of its own
         self.far_lost = 0
         self.far_jitter = 0.0
         self._reported: tuple[int, float] | None = None  # the peer's last sender report and when it came
@@ -145,12 +78,12 @@ class Endpoint:
         self.settings = settings
         self.names = {number: name.upper() for number, name in settings.payload_types.items()}
         self.latch.configure(numeric(settings.remote), numeric(settings.guess))
-        self.control_source = None
         self.most = MOST_PACKETS if settings.carriage == "audio" else MOST_UNREAD
         self._aim()
-        self._secure(settings)
+        self.wire.secure(settings)
+        self._aim()
         self._find_voice()
-        self.special = self.lane is not None or settings.mux or settings.carriage != "audio"
+        self.special = self.wire.lane is not None or settings.mux or settings.carriage != "audio"
         self.plan_relay()
         if self.peer is not None:
             self.peer.plan_relay()
@@ -165,32 +98,6 @@ class Endpoint:
         if self._voice is None or self._voice.name != self.spoken:
             self._voice = Voice(self.spoken)
         return self._voice
-
-    def _secure(self, settings: StreamSettings) -> None:
-        if settings.srtp is None and settings.dtls is None and settings.ice is None:
-            self.lane = self.control_lane = None
-            return
-        if self.lane is None:
-            self.lane = Lane(self._identity, self._transmit, self._counted)
-        self.lane.configure(settings, self.targets)
-        self._aim()
-        self._secure_control(settings)
-
-    def _secure_control(self, settings: StreamSettings) -> None:
-        """RFC 5764 §4.1: without rtcp-mux there is a handshake for each of the two ports, and keys from each."""
-        if settings.dtls is None or settings.mux or settings.ice is not None:
-            self.control_lane = self.lane
-            return
-        if self.control_lane is None or self.control_lane is self.lane:
-            self.control_lane = Lane(self._identity, self._transmit_control, self._counted)
-        self.control_lane.configure(settings, self._control_targets())
-
-    def _control_targets(self) -> tuple[Address, ...]:
-        """Where RTCP goes: to where the peer's came from, else to what signalling named, else to the next port."""
-        if not self.targets or self.settings is None:
-            return ()
-        host, port = self.targets[0]
-        return (self.control_source or numeric(self.settings.control) or (host, port + 1),)
 
     def plan_relay(self) -> None:
         """Find out again what the relay forwards to the peer."""
@@ -213,14 +120,18 @@ class Endpoint:
             self._counted["media.transcoded"] += 1
 
     def _aim(self) -> None:
-        settings = self.settings
-        if settings is None or not settings.send:
-            self.targets = ()
-        elif settings.ice is None or self.lane is None or self.lane.ice is None:
-            self.targets = self.latch.targets()
+        settings, wire = self.settings, self.wire
+        if settings is None or not settings.send or self._carrier is not None:
+            wire.targets = ()
+        elif settings.ice is None or wire.lane is None or wire.lane.ice is None:
+            wire.targets = self.latch.targets()
         else:  # RFC 8445 §12.1: nothing is sent before the peer has checked a path
-            selected = self.lane.ice.selected
-            self.targets = () if selected is None else (selected,)
+            wire.targets = () if wire.selected is None else (wire.selected,)
+
+    @property
+    def targets(self) -> tuple[Address, ...]:
+        """Where its packets go."""
+        return self.wire.targets
 
     # --- receiving
 
@@ -338,19 +249,24 @@ class Endpoint:
     ) -> tuple[int, Address]:
         """Decrypt, part RTCP from RTP, pass on what is unread; what is left (size, source) is plain RTP to be read."""
         settings = self.settings
-        if settings is None:
+        if settings is None or self._carrier is not None:
             return 0, source
-        if self.lane is not None:
-            opened = self.lane.receive(bytes(buffer[:size]), source, self.latch.expected(source))
+        wire = self.wire
+        if wire.lane is not None:
+            opened = wire.lane.receive(bytes(buffer[:size]), source, self.latch.expected(source))
             self._aim()
             if opened is None:
                 return 0, source
             size = len(opened)
             buffer[:size] = opened
-            if self.lane.ice is not None and self.lane.ice.selected is not None:
+            if wire.selected is not None:
                 # What comes over a checked path is the peer's, whichever of its paths it is.
-                source = self.lane.ice.selected
+                source = wire.selected
                 self.latch.believe(source)
+        rider = self.bundle.owner(buffer[:size]) if self.bundle else None
+        if rider is not None:
+            rider.ride(buffer, size, now)
+            return 0, source
         if settings.mux and settings.carriage != "raw" and size > 1 and control_packet(buffer[1]):
             self._take_control(bytes(buffer[:size]), now, counted)
             return 0, source
@@ -374,6 +290,10 @@ class Endpoint:
             return
         if before is not self.latch.source:
             self._aim()
+        self._forward(buffer, size, now, counted)
+
+    def _forward(self, buffer: memoryview, size: int, now: float, counted: Counter[str]) -> None:
+        assert self.settings is not None
         self.this_second += 1
         if self.this_second > self.most:
             counted["media.flood"] += 1
@@ -387,7 +307,7 @@ class Endpoint:
 
     def receive_control(self, data: memoryview, source: Address, now: float, counted: Counter[str]) -> None:
         """A datagram has come to the RTCP port: believed when it comes from the peer's host."""
-        if self.settings is None:
+        if self.settings is None or self._carrier is not None:
             counted["media.early"] += 1  # the peer is quicker than its answer
             return
         if not self.latch.belongs(source):
@@ -395,10 +315,10 @@ class Endpoint:
             counted["media.strangers"] += 1
             return
         opened: bytes | None = bytes(data)
-        if self.control_lane is not None:
-            opened = self.control_lane.receive(bytes(data), source, True)
+        if self.wire.control_lane is not None:
+            opened = self.wire.control_lane.receive(bytes(data), source, True)
         if opened is not None and self._take_control(opened, now, counted):
-            self.control_source = source
+            self.wire.control_source = source
 
     def _take_control(self, data: bytes, now: float, counted: Counter[str]) -> bool:
         """An RTCP packet of the peer: read for its figures, and forwarded as it is."""
@@ -416,7 +336,7 @@ class Endpoint:
             self._reported = (reports.sent, now)
         peer = self.peer
         if peer is not None and self.forwards_control:
-            peer.send_control(data, counted)
+            peer.send_control(data)
         return True
 
     @property
@@ -429,72 +349,51 @@ class Endpoint:
             return settings.carriage == "rtp"
         return bool(self.plan) and self.transcoder is None
 
+    # --- on the port of another one
+
+    def join_bundle(self, carrier: Endpoint | None) -> None:
+        """From now on its packets come and go with those of that stream; None: on its own port."""
+        if self._carrier is not None:
+            self._carrier.bundle.drop(self)
+        self._carrier = carrier
+        if carrier is not None:
+            carrier.bundle.take(self)
+
+    def ride(self, buffer: memoryview, size: int, now: float) -> None:
+        """A packet has come to the port of the one that carries it, which has decrypted it."""
+        if self.settings is None:
+            return
+        if control_packet(buffer[1]):
+            self._take_control(bytes(buffer[:size]), now, self._counted)
+        elif buffer[0] >> 6 == 2:
+            self._forward(buffer, size, now, self._counted)
+
     # --- sending
 
     def send(self, data: bytes | memoryview, counted: Counter[str]) -> None:
         """Send one RTP packet to the peer: to the latched source, before that to all that may be it."""
-        if self.lane is not None:
-            sealed = self.lane.seal(data)
-            if sealed is None:
-                counted["media.not_sealed"] += 1
-                return
-            data = sealed
-        for target in self.targets:
-            try:
-                self.media.sendto(data, target)
-            except OSError:
-                counted["media.send_failed"] += 1
-                continue
-            self.packets_out += 1
-            self.octets_out += len(data)
+        carrier = self._carrier
+        if carrier is not None:
+            carrier.bundle.heard(data, self)
+        packets, octets = (self if carrier is None else carrier).wire.send(data)
+        self.packets_out += packets
+        self.octets_out += octets
 
-    def send_control(self, data: bytes, counted: Counter[str]) -> None:
-        """Send one RTCP packet, on the RTP port when both are on one."""
-        settings = self.settings
-        if not self.targets or settings is None:
-            return
-        if self.control_lane is not None:
-            sealed = self.control_lane.seal(data, control=True)
-            if sealed is None:
-                counted["media.not_sealed"] += 1
-                return
-            data = sealed
-        try:
-            if settings.mux:
-                self.media.sendto(data, self.targets[0])
-            else:
-                self.control.sendto(data, self._control_targets()[0])
-        except (OSError, OverflowError):
-            counted["media.send_failed"] += 1
+    def send_control(self, data: bytes) -> None:
+        """Send one RTCP packet."""
+        (self if self._carrier is None else self._carrier).wire.send_control(data)
 
     def report(self, ssrc: int, name: str, sent: rtcp.Sent | None, now: float) -> None:
         """A report of our own, for a stream whose peer hears us and not another party (RFC 3550 §6.4)."""
         heard = self._reported
         # RFC 3550 §6.4.1: LSR and DLSR, the latter in units of 1/65536 seconds
         last, delay = (0, 0) if heard is None else (heard[0], int((now - heard[1]) * 65536))
-        self.send_control(rtcp.report(ssrc, name, sent, self.reception.block(last, delay)), self._counted)
-
-    def _transmit(self, data: bytes, target: Address) -> None:
-        """What the lane itself has to say."""
-        try:
-            self.media.sendto(data, target)
-        except OSError:
-            self._counted["media.send_failed"] += 1
-
-    def _transmit_control(self, data: bytes, target: Address) -> None:
-        """The same on the port of RTCP."""
-        try:
-            self.control.sendto(data, target)
-        except (OSError, OverflowError):
-            self._counted["media.send_failed"] += 1
+        self.send_control(rtcp.report(ssrc, name, sent, self.reception.block(last, delay)))
 
     def tick(self) -> None:
         """Once a second."""
         self.this_second = 0
-        if self.lane is not None:
-            self.lane.tick(self.targets)
-        if self.control_lane is not None and self.control_lane is not self.lane:
-            self.control_lane.tick(self._control_targets())
+        self.wire.tick()
 
     # --- life
 
@@ -529,5 +428,5 @@ class Endpoint:
 
     def close(self) -> None:
         self.disconnect()
-        self.media.close()
-        self.control.close()
+        self.join_bundle(None)
+        self.wire.close()

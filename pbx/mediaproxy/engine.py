@@ -57,6 +57,8 @@ class StreamSettings:
     both addresses. `control` is where the peer wants RTCP (None: the port after `remote`'s); with `mux` it goes to the
     RTP port (RFC 5761). With `srtp` or `dtls` nothing leaves or enters unencrypted; with `ice` only who knows its
     password is the peer. Over TCP we connect to the peer when `active`, else it connects to us (RFC 4145).
+    `carrier` is the stream on whose port, and with whose keys, the packets of this one come and go (0: on its own);
+    they are told by `payload_types` (RFC 9143 §9).
     """
 
     remote: tuple[str, int]
@@ -74,6 +76,7 @@ class StreamSettings:
     dtls: DtlsPeer | None = None
     ice: IceKeys | None = None
     active: bool = False
+    carrier: int = 0
 
 
 @dataclass(frozen=True, slots=True)

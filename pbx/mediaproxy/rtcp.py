@@ -6,9 +6,11 @@ Not here: when to send (`endpoint`), nor feedback messages, which the relay pass
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 SENDER, RECEIVER, DESCRIPTION = 200, 201, 202
+TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = 205, 206
 _BLOCK = struct.Struct("!IIIIII")
 _NTP_EPOCH = 2_208_988_800
 # Limit: packets of one compound that are looked at.
@@ -37,30 +39,50 @@ class Reports:
 
 
 def parse(data: bytes) -> Reports:
-    """Whatever can be read; a packet that is cut off or lies about its length ends the reading.
+    """Whatever can be read."""
+    sent: int | None = None
+    blocks: list[Block] = []
+    for kind, count, body in _packets(data):
+        start = 4
+        if kind == SENDER:
+            if len(body) < 24:
+                break
+            sent = int.from_bytes(body[6:10], "big")
+            start = 24
+        if kind in (SENDER, RECEIVER):
+            blocks += _blocks(body[start:], count)
+    return Reports(sent, tuple(blocks))
+
+
+def sources(data: bytes) -> list[int]:
+    """All sources (SSRC) that a compound names: who sends it, whom it reports on, whose media feedback is for (RFC 3550
+    §6.4, RFC 4585 §6.1)."""
+    found: list[int] = []
+    for kind, count, body in _packets(data):
+        found.append(int.from_bytes(body[:4], "big"))
+        if kind in (SENDER, RECEIVER):
+            found += [block.source for block in _blocks(body[24 if kind == SENDER else 4 :], count)]
+        elif kind in (TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK):
+            found.append(int.from_bytes(body[4:8], "big"))
+    return found
+
+
+def _packets(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, count and body (with the sender's SSRC) of each packet; one that is cut off or lies about its length ends
+    it.
 
      0                   1                   2                   3
     |V=2|P|   RC    |      PT       |  length in words minus one    |
     """
-    sent: int | None = None
-    blocks: list[Block] = []
     at = 0
     for _ in range(_MOST_PACKETS):
         if at + 8 > len(data) or data[at] >> 6 != 2:
             break
         end = at + 4 + 4 * int.from_bytes(data[at + 2 : at + 4], "big")
-        kind, start = data[at + 1], at + 8
-        if end > len(data) or end < start:
+        if end > len(data) or end < at + 8:
             break
-        if kind == SENDER:
-            if start + 20 > end:
-                break
-            sent = int.from_bytes(data[start + 2 : start + 6], "big")
-            start += 20
-        if kind in (SENDER, RECEIVER):
-            blocks += _blocks(data[start:end], data[at] & 0x1F)
+        yield data[at + 1], data[at] & 0x1F, data[at + 4 : end]
         at = end
-    return Reports(sent, tuple(blocks))
 
 
 def _blocks(data: bytes, count: int) -> list[Block]:

@@ -159,7 +159,7 @@ class Worker:
 
     def _receive(self, endpoint: Endpoint) -> None:
         try:
-            size, source = endpoint.media.recvfrom_into(self._buffer)
+            size, source = endpoint.wire.media.recvfrom_into(self._buffer)
         except OSError:  # an ICMP error of an earlier packet, or nothing there after all
             return
         if len(source) > 2:  # IPv6 brings flow and scope as well
@@ -174,7 +174,7 @@ class Worker:
 
     def _receive_control(self, endpoint: Endpoint) -> None:
         try:
-            size, source = endpoint.control.recvfrom_into(self._buffer)
+            size, source = endpoint.wire.control.recvfrom_into(self._buffer)
         except OSError:
             return
         endpoint.receive_control(self._view[:size], source[:2], self._now(), self._counted)
@@ -236,6 +236,7 @@ class Worker:
         endpoint = track.endpoint
         match command:
             case protocol.Configure():
+                endpoint.join_bundle(self._endpoints.get(command.settings.carrier))
                 endpoint.configure(command.settings)
                 track.configure()
             case protocol.Connect():
@@ -296,15 +297,15 @@ class Worker:
                 self._tell(protocol.Refused(stream, "ports"))
                 return
             endpoint = self._add(Endpoint(stream, *pair, self._identity, self._entropy, self._counted))
-        self._tell(protocol.Opened(stream, endpoint.port))
+        self._tell(protocol.Opened(stream, endpoint.wire.port))
 
     def _add(self, endpoint: Endpoint) -> Endpoint:
         number = endpoint.number
         self._endpoints[number] = endpoint
-        self._media[endpoint.media.fileno()] = endpoint
-        self._control[endpoint.control.fileno()] = endpoint
-        self._poll.register(endpoint.media, select.EPOLLIN)
-        self._poll.register(endpoint.control, select.EPOLLIN)
+        self._media[endpoint.wire.media.fileno()] = endpoint
+        self._control[endpoint.wire.control.fileno()] = endpoint
+        self._poll.register(endpoint.wire.media, select.EPOLLIN)
+        self._poll.register(endpoint.wire.control, select.EPOLLIN)
         draw = self._entropy.number
         # RFC 3550 §5.1: SSRC, first sequence number and first timestamp are drawn at random
         ssrc, sequence, timestamp = draw(1, 0xFFFFFFFF), draw(0, 0x7FFF), draw(0, 0xFFFFFFFF)
@@ -324,7 +325,7 @@ class Worker:
             return
         self._studio.remove(stream)
         del self._tracks[stream]
-        for table, sock in ((self._media, endpoint.media), (self._control, endpoint.control)):
+        for table, sock in ((self._media, endpoint.wire.media), (self._control, endpoint.wire.control)):
             del table[sock.fileno()]
             self._poll.unregister(sock)
         self._reported.pop(stream, None)

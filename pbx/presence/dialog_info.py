@@ -40,8 +40,8 @@ class DialogPackage:
     def permits(self, caller: Caller, account: Account) -> bool:
         return self._watchers.may_watch(caller, account)
 
-    def open(self, caller: Caller, account: Account) -> DialogView:
-        return DialogView(self._lines, account, lambda: self._watchers.may_see_peers(caller, account))
+    def open(self, caller: Caller, account: Account, version: int = 0) -> DialogView:
+        return DialogView(self._lines, account, lambda: self._watchers.may_see_peers(caller, account), version)
 
     async def close(self) -> None: ...
 
@@ -49,11 +49,11 @@ class DialogPackage:
 class DialogView:
     """What one subscriber knows of an account's calls. Implements `View`."""
 
-    def __init__(self, lines: Lines, account: Account, peers: Callable[[], bool]) -> None:
+    def __init__(self, lines: Lines, account: Account, peers: Callable[[], bool], version: int) -> None:
         self._lines = lines
         self._account = account
         self._peers = peers
-        self._version = 0
+        self._version = version
         self._shown: dict[str, Line] = {}
 
     @property

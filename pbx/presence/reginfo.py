@@ -41,8 +41,8 @@ class RegistrationPackage:
     def permits(self, caller: Caller, account: Account) -> bool:
         return own(caller, account)
 
-    def open(self, caller: Caller, account: Account) -> RegistrationView:
-        return RegistrationView(self._clock, self._bindings, account)
+    def open(self, caller: Caller, account: Account, version: int = 0) -> RegistrationView:
+        return RegistrationView(self._clock, self._bindings, account, version)
 
     async def close(self) -> None: ...
 
@@ -50,11 +50,11 @@ class RegistrationPackage:
 class RegistrationView:
     """What one subscriber knows of the contacts. Implements `View`."""
 
-    def __init__(self, clock: Clock, bindings: Bindings, account: Account) -> None:
+    def __init__(self, clock: Clock, bindings: Bindings, account: Account, version: int) -> None:
         self._clock = clock
         self._bindings = bindings
         self._account = account
-        self._version = 0
+        self._version = version
         self._shown: dict[str, Binding] = {}
 
     @property

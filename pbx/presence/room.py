@@ -10,6 +10,7 @@ from typing import Protocol
 from base.clock import Clock
 from base.entropy import Entropy
 from base.metrics import Metrics
+from base.storage.database import Database
 from directory.model import Account, Address, Caller, Resolution
 from pbx.presence.dialog_info import DialogPackage
 from pbx.presence.lines import Lines
@@ -19,6 +20,7 @@ from pbx.presence.presence import PresencePackage
 from pbx.presence.publications import Publications
 from pbx.presence.publishing import Publisher
 from pbx.presence.reginfo import RegistrationPackage
+from pbx.presence.store import SubscriptionStore
 from pbx.presence.watchers import Watchers
 from pbx.registrar.bindings import Bindings
 from pbx.sipcore.server_transaction import ServerTransaction
@@ -49,11 +51,13 @@ class Events:
         people: People,
         bindings: Bindings,
         counts: CountVoice,
+        database: Database,
         bounds: Bounds | None = None,
         workarounds: Workarounds | None = None,
     ) -> None:
-        watchers, publications = Watchers(people), Publications(clock, entropy)
+        watchers, publications = Watchers(people), Publications(clock, entropy, database)
         self.lines = Lines()
+        self._publications = publications
         self.lamps = MessageSummary(entropy, metrics, stack, people, bindings, counts, workarounds)
         self._publisher = Publisher(metrics, publications)
         self._notifier = Notifier(
@@ -68,8 +72,19 @@ class Events:
                 PresencePackage(self.lines, bindings, publications, watchers),
                 RegistrationPackage(clock, bindings),
             ),
+            SubscriptionStore(clock, database),
             bounds,
         )
+        bindings.listen(lambda account_id: self._notifier.registered(account_id, bindings.way))
+
+    async def start(self) -> None:
+        """Take up what was subscribed and published before a crash."""
+        await self._notifier.start()
+        await self._publications.start()
+
+    def wake(self) -> None:
+        """Requests can be sent: tell those who have been waiting since the crash."""
+        self._notifier.wake()
 
     def subscribe(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         self._notifier.subscribe(transaction, caller, resolution)
@@ -93,4 +108,5 @@ class Events:
         self._notifier.farewell()
 
     async def close(self) -> None:
+        await self._publisher.close()
         await self._notifier.close()

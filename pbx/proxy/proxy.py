@@ -93,6 +93,8 @@ class Proxy:
         self.gruus: Gruus | None = None
         self.on_bye: Callable[[str, frozenset[str]], None] | None = None
         """Told the Call-ID and both tags of each BYE that passes: the end of a dialog that was set up through us."""
+        self.on_refer: Callable[[Request, Flow], None] | None = None
+        """Told each REFER that passes within a dialog, and whence it came."""
         metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
 
     async def close(self) -> None:
@@ -200,6 +202,8 @@ class Proxy:
             self._onwards(transaction, Outgoing(request, flow))
         if request.method == "BYE" and self.on_bye is not None:
             self.on_bye(request.call_id, frozenset((request.from_tag, request.to_tag)))
+        if request.method == "REFER" and self.on_refer is not None:
+            self.on_refer(transaction.request, transaction.flow)
         return True
 
     def _onwards(self, transaction: ServerTransaction, outgoing: Outgoing) -> None:

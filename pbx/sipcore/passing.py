@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pbx.sipcore.bundle import bundled
 from pbx.sipcore.offer_answer import DTMF, is_speech, section_at
 from pbx.sipcore.sdp import MAX_MEDIA, NOWHERE, Media, Origin, SessionDescription, network, nowhere, payload_of
 from pbx.sipcore.tcp_media import is_tcp
@@ -65,6 +66,7 @@ def passed_offer(
     have had a meaning in this session and keep it (RFC 3264 §8.3.2); `before` is our description until now, none of
     whose sections may vanish (§8). Attributes of browsers stay when `web`."""
     sections: list[Media] = []
+    named = {each for section in theirs.media for each in section.formats}
     for at, each in enumerate(theirs.media):
         outlet = outlets.get(at)
         if outlet is None or not each.port:
@@ -72,7 +74,7 @@ def passed_offer(
             continue
         section = each
         if each.kind == "audio" and each.is_rtp:
-            section = _renumbered(_with_more(each, more), used or {})
+            section = _renumbered(_with_more(each, more, named), used or {})
         if web:
             section = _spelled_out(section)
         sections.append(_moved(section, theirs, outlet, _unwanted(web), [str(at)] if web else ()))
@@ -109,25 +111,6 @@ def _refused(section: Media, mid: Sequence[str]) -> Media:
     """It keeps its name; Chromium takes one without for another "0" (RFC 8829 §5.2.2)."""
     refused = section.rejected()
     return refused.with_lines([*refused.lines, *(f"a=mid:{value}" for value in mid[:1])])
-
-
-def bundled(ours: SessionDescription, asked: SessionDescription | None = None) -> SessionDescription:
-    """With a group of the audio alone, where the offer `asked` has the audio in one (RFC 9143 §7.3).
-
-    Interop: a browser with the policy "max-bundle" takes no description without a group.
-    Deviation: RFC 9143 §7.3 lets an answerer leave sections out of the group; we do so with all but the audio, since
-    each section has a port of its own.
-    """
-    spoken = (each for each in ours.media if each.kind == "audio" and each.port)
-    mid = next((value for each in spoken for value in each.attributes("mid")[:1]), None)
-    if mid is None or (asked is not None and not _in_a_group(asked, mid)):
-        return ours
-    return SessionDescription((*ours.lines, f"a=group:BUNDLE {mid}"), ours.media)
-
-
-def _in_a_group(description: SessionDescription, mid: str) -> bool:
-    groups = (value.split() for value in description.attributes("group"))
-    return any(group[:1] == ["BUNDLE"] and mid in group[1:] for group in groups)
 
 
 def _answered(asked: Media, got: Media, speaks: Sequence[str]) -> Media | None:
@@ -196,12 +179,13 @@ def _spelled_out(section: Media) -> Media:
     return section.with_lines([*section.lines, *lines])
 
 
-def _with_more(section: Media, more: Iterable[str]) -> Media:
-    """Codecs of ours behind theirs, so that a far phone without any of theirs can still take the call."""
+def _with_more(section: Media, more: Iterable[str], others: Collection[str]) -> Media:
+    """Codecs of ours behind theirs, so that a far phone without any of theirs can still take the call. `others`:
+    numbers of all sections, which may come to share a port (RFC 9143 §9.1.1)."""
     named = section.payload_types
     if not any(name in more for name in named.values()):
         return section  # nothing of theirs that we could translate from
-    taken = set(section.formats)
+    taken = {*section.formats, *others}
     lines: list[str] = []
     added: list[str] = []
     for name in more:
@@ -336,7 +320,8 @@ def relayable(media: Media, wanted: Callable[[Media], bool] = lambda _media: Tru
 def _without_a_place(media: Media) -> bool:
     """Bundled with the audio and nowhere else (RFC 9143 §7.2): no candidates, and a port that discards all.
 
-    Interop: Chromium with the policy "max-bundle", which takes no answer that has such a section outside the group.
+    Interop: Chromium with the policy "max-bundle", which takes no answer that has such a section outside the group; it
+    is relayed where it rides with the audio (`bundle`).
     """
     return media.is_rtp and media.port == 9 and bool(media.attributes("mid")) and not media.attributes("candidate")
 

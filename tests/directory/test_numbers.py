@@ -30,6 +30,11 @@ PLAN = {
     "0": ("pbx#pbx", "pbx#pbx"),
     "700": ("pbx{700}#pbx", "pbx{700}#pbx"),
     "799": ("pbx{799}#pbx", "pbx{799}#pbx"),
+    "*43": ("echo#pbx", "echo#pbx"),
+    "*72": ("service{72}#alice", None),
+    "*72202": ("service{72,202}#alice", None),
+    "*72*202#": ("service{72,202}#alice", None),
+    "*90+15551234567": ("service{90,+15551234567}#alice", None),
     "*97": ("service{97}#alice", None),
     "*98": ("service{98}#alice", None),
     "*51": ("service{51}#alice", None),
@@ -77,8 +82,9 @@ def test_no_two_rows_of_the_plan_fit_one_number() -> None:
     numbers = [str(n) for n in range(2000)] + [f"*{n}" for n in range(200)] + ["echo", "*98201"]
     for number in numbers:
         assert len(plan.matches(number)) <= 1, number
-    # The one pair that overlaps is decided by who has the number: *99nnn is also *nnn of an extension 99nnn.
+    # Where two overlap, who has the number decides: *99nnn is also *nnn of an extension 99nnn, and so is *72nnn.
     assert [match.digits for match in plan.matches("*99201")] == ["99201", "201"]
+    assert [(match.digits, match.number) for match in plan.matches("*72201")] == [("72201", ""), ("72", "201")]
 
 
 async def test_a_name_goes_before_a_service_but_not_before_an_emergency(directory: Directory) -> None:

@@ -124,8 +124,8 @@ def rtp_stream(data: bytes) -> None:
 
 
 def _sound_rtp(side: Endpoint) -> None:
-    last, settings = cast(_Wire, side.media).last, side.settings
-    if last and settings is not None and settings.carriage == "audio" and side.lane is None and not settings.mux:
+    last, settings = cast(_Wire, side.wire.media).last, side.settings
+    if last and settings is not None and settings.carriage == "audio" and side.wire.lane is None and not settings.mux:
         assert rtp.parse(last) is not None
 
 

@@ -104,10 +104,10 @@ async def one_caller(site: Site, password: str, seconds: float, known: list[Call
         audio.close()
 
 
-def inbox(site: Site, password: str) -> list[bytes]:
+def inbox(site: Site, password: str, name: str = "bob") -> list[bytes]:
     client = imaplib.IMAP4(site.host, site.imap_port, timeout=20)
     try:
-        client.login("bob", password)
+        client.login(name, password)
         client.select("INBOX", readonly=True)
         _, (found,) = client.search(None, "ALL")
         return [client.fetch(number.decode(), "(BODY.PEEK[])")[1][0][1] for number in found.split()]  # type: ignore[index,misc]

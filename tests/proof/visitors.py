@@ -15,7 +15,9 @@ from pbx.sipcore.message import Response
 from tests.scenes.site import DOMAIN, Site
 from tests.scenes.test_hostile import Peer, peer, scribbled
 
-WS_PORT = 15088
+WS_PORT, TLS_PORT = 15088, 15061
+PATIENCE = 40.0
+"""Seconds that somebody waits for an answer: longer than any transaction."""
 PIDF = (
     '<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:alice@tandem.test"><tuple id="a"><status>'
     "<basic>open</basic></status></tuple></presence>"
@@ -23,10 +25,10 @@ PIDF = (
 
 
 class OpenSite(Site):
-    """Listens to browsers as well."""
+    """Listens to browsers and to TLS as well."""
 
     def _configuration(self) -> str:
-        listens = [f"{self.host}:{self.sip_port}", f"ws:{self.host}:{WS_PORT}"]
+        listens = [f"{self.host}:{self.sip_port}", f"ws:{self.host}:{WS_PORT}", f"tls:{self.host}:{TLS_PORT}"]
         return super()._configuration().replace(f'listen = "{listens[0]}"', f"listen = {listens!r}")
 
 
@@ -37,13 +39,18 @@ async def proved(one: Peer, password: str, method: str, uri: str, *headers: str,
         text = one.text(method, uri, *headers, *more).replace(f"To: <sip:{DOMAIN}>", f"To: <sip:alice@{DOMAIN}>")
         return text.replace("Content-Length: 0", f"Content-Length: {len(body)}") + body
 
-    challenge = await one.ask(whole())
+    async def asked(*more: str) -> Response:
+        while (answer := await one.ask(whole(*more), PATIENCE)).status == 503:
+            await asyncio.sleep(answer.number("Retry-After") or 1)
+        return answer
+
+    challenge = await asked()
     if challenge.status != 401:
         return challenge
-    return await one.ask(whole(one.proof(method, uri, challenge, "alice", password)))
+    return await asked(one.proof(method, uri, challenge, "alice", password))
 
 
-async def telephone(site: Site, password: str) -> list[int]:
+async def telephone(site: Site, password: str) -> list[tuple[str, int]]:
     """Registers, refreshes, asks for lamps, says where it is, sends word, and leaves; the status of each."""
     me, answers = f"sip:alice@{DOMAIN}", []
     async with peer(site) as one:
@@ -54,10 +61,10 @@ async def telephone(site: Site, password: str) -> list[int]:
         kind = ("Event: presence", "Expires: 60", "Content-Type: application/pidf+xml")
         answers.append(await proved(one, password, "PUBLISH", me, *kind, body=PIDF))
         answers.append(
-            await proved(one, password, "MESSAGE", f"sip:204@{DOMAIN}", "Content-Type: text/plain", body="Good morning")
+            await proved(one, password, "MESSAGE", f"sip:206@{DOMAIN}", "Content-Type: text/plain", body="Good morning")
         )
         answers.append(await proved(one, password, "REGISTER", f"sip:{DOMAIN}", "Expires: 0"))
-    return [each.status for each in answers]
+    return [(each.method, each.status) for each in answers]
 
 
 async def guesser(site: Site, password: str) -> int:
@@ -107,8 +114,8 @@ async def reader(site: Site, password: str) -> None:
 KINDS: tuple[Callable[[Site, str], Awaitable[object]], ...] = (guesser, vandal, browser, reader)
 
 
-async def visit(site: Site, password: str) -> list[int]:
+async def visit(site: Site, password: str) -> list[tuple[str, int]]:
     """All of them at once; what the telephones were answered."""
     answers = await asyncio.gather(*(telephone(site, password) for _ in range(4)))
     await asyncio.gather(*(kind(site, password) for kind in KINDS for _ in range(4)))
-    return [status for each in answers for status in each]
+    return [answer for each in answers for answer in each]

@@ -56,6 +56,8 @@ class Placed(Leg):
         super().__init__(phone, phone.entropy.token(8))
         self.plan = plan
         self.status = 0
+        self.retry_after = 0.0
+        """Seconds that a refusal names."""
         self.cancelled = False
         self.done = asyncio.Event()
         self.consulting: Placed | None = None
@@ -112,7 +114,7 @@ class Placed(Leg):
         elif response.is_provisional:
             self._acknowledge_early(response)
         elif self.status == 0:
-            self.status = response.status
+            self.status, self.retry_after = response.status, float(response.number("Retry-After") or 0)
             self.over()
 
     def _acknowledge_early(self, response: Response) -> None:

@@ -137,9 +137,14 @@ class Leg:
         self.speak()
 
     def speak(self) -> None:
+        self.send(0)
+
+    def send(self, payload_type: int, payload: bytes = b"") -> None:
+        """A packet of our audio, where it is wanted."""
         if self._target is not None and self._target[1] and self.direction in ("sendrecv", "sendonly"):
             self._sequence += 1
-            self.socket.send(_RTP.pack(0x80, 0, self._sequence & 0xFFFF, 160 * self._sequence, self.ssrc), self._target)
+            head = _RTP.pack(0x80, payload_type, self._sequence & 0xFFFF, 160 * self._sequence & 0xFFFF_FFFF, self.ssrc)
+            self.socket.send(head + payload, self._target)
 
     def _hear(self, data: bytes, source: Endpoint) -> None:
         if not self.ended and len(data) == _RTP.size:

@@ -217,6 +217,29 @@ def test_the_busy_signal_and_not_to_be_disturbed() -> None:
     assert controlled({"DoNotDisturb": "YES", "VoicemailOnBusy": "NO"}) == [CallRule(Stage.AT_ONCE, Reject(486))]
 
 
+def test_where_calls_go_when_busy() -> None:
+    to_carol = Redirect(("carol",))
+    assert CallRule(Stage.BUSY, to_carol) in controlled({"DivertOnBusy": "carol"})
+    assert CallRule(Stage.BUSY, VOICEMAIL) not in controlled({"DivertOnBusy": "carol"})
+    assert controlled({"DivertOnBusy": "carol", "DoNotDisturb": "YES"}) == [CallRule(Stage.AT_ONCE, to_carol)]
+
+
+@pytest.mark.parametrize(("after", "delay"), [("20", 20.0), ("0", 30.0)])
+def test_where_calls_go_when_nobody_answers(after: str, delay: float) -> None:
+    to_carol = Redirect(("carol",))
+    found = controlled({"DivertOnNoAnswer": "carol", "VoicemailAfter": after})
+    assert CallRule(Stage.AFTER, to_carol, delay) in found
+    assert CallRule(Stage.NO_DEVICE, to_carol) in found
+    assert CallRule(Stage.NO_ANSWER, to_carol) in found
+
+
+def test_a_second_call_is_busy_without_call_waiting() -> None:
+    engaged, free = Occasion(engaged=True), Occasion()
+    assert controlled({"CallWaiting": "NO"}, engaged) == [CallRule(Stage.AT_ONCE, VOICEMAIL)]
+    assert controlled({"CallWaiting": "NO", "VoicemailOnBusy": "NO"}, engaged) == [CallRule(Stage.AT_ONCE, Reject(486))]
+    assert controlled({"CallWaiting": "NO"}, free) == controlled({}, engaged) == controlled({})
+
+
 @pytest.mark.parametrize(
     ("blocked", "sender", "gets_through"),
     [

@@ -206,7 +206,7 @@ async def goes_on(house: House, phone: Phone) -> None:
     ("who", "headers", "status"),
     [
         (CAROL, {}, 403),
-        (CAROL, {"Referred_By": f"<sip:alice@{DOMAIN}>"}, 403),
+        (CAROL, {"Referred_By": f"<sip:bob@{DOMAIN}>"}, 403),
         (BOB, {"early": "yes"}, 486),
         (BOB, {"Replaces": "unknown;to-tag=a;from-tag=b"}, 481),
         (BOB, {"ended": "yes"}, 603),
@@ -239,16 +239,31 @@ async def test_the_early_dialog_that_a_caller_has_begun_is_not_replaced() -> Non
         await again.response(481)
 
 
-async def test_whom_the_account_has_sent_may_replace_it() -> None:
-    """RFC 3892: as when Bob has sent Carol here by a call that did not go through us."""
+@pytest.mark.parametrize("by_himself", [True, False])
+async def test_whom_the_telephone_itself_has_sent_may_replace_it(by_himself: bool) -> None:
+    """Bob has asked Carol in a call that only passes through us, and sends her by it into his call with Alice. When
+    another telephone names that call, it has no say; nor has what Carol's INVITE says of who has sent her."""
     async with House() as house:
+        house.town.settings[CAROL.id, "CallFeatures"] = "NO"
         alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
         await connected(house, alice, bob)
-        carol.call(f"sip:alice@{DOMAIN}", Replaces=replaces(bob), Referred_By=f"<sip:bob@{DOMAIN}>")
-        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
-        await carol.response(200)
-        carol.send("ACK")
-        await bob.request("BYE")
+        asks = bob.line() if by_himself else house.phone(ALICE, registered=False)
+        asks.call(f"sip:carol@{DOMAIN}")
+        carol.answer(await carol.request("INVITE"), 200, carol.sdp())
+        await asks.response(200)
+        asks.send("ACK")
+        wanted = replaces(bob)
+        asks.send("REFER", Refer_To=f"<sip:alice@{DOMAIN}?Replaces={wanted.replace(';', '%3B').replace('=', '%3D')}>")
+        carol.answer(await carol.request("REFER"), 202)
+        comes = carol.line()
+        comes.call(f"sip:alice@{DOMAIN}", Replaces=wanted, Referred_By=f"<sip:bob@{DOMAIN}>")
+        if by_himself:
+            alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+            await comes.response(200)
+            comes.send("ACK")
+            await bob.request("BYE")
+        else:
+            await comes.response(403)
 
 
 async def test_a_proxied_dialog_is_replaced_by_the_telephone_at_its_end() -> None:

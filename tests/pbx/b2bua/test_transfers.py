@@ -291,6 +291,38 @@ async def test_a_second_refer_is_told_apart() -> None:
         assert (await bob.request("NOTIFY")).get("Event") == f"refer;id={refer.cseq.number}"
 
 
+async def test_the_news_of_a_refer_are_refreshed_and_ended_by_subscribe() -> None:
+    """RFC 3515 §2.4.4, RFC 6665 §4.4.3: whoever ends them does not end the transfer."""
+    async with House() as house:
+        _, bob, carol = await sent_to_carol(house)
+        await told(bob, 100)
+        rung = await carol.request("INVITE")
+        bob.send("SUBSCRIBE", Event="refer", Expires="7200")
+        assert (await bob.response(200, "SUBSCRIBE")).get("Expires") == "180"
+        assert await told(bob, 100) == "active;expires=180"
+        bob.send("SUBSCRIBE", Event="refer;id=1", Expires="60")
+        await bob.response(481, "SUBSCRIBE")
+        bob.send("SUBSCRIBE", Event="refer", Expires="0")
+        await bob.response(200, "SUBSCRIBE")
+        assert await told(bob, 100) == "terminated;reason=timeout"
+        carol.answer(rung, 200, carol.sdp())
+        await bob.request("BYE")
+        assert not [each for each in bob.inbox if each.is_request]
+
+
+async def test_the_news_of_a_refer_end_by_themselves() -> None:
+    async with House() as house:
+        _, bob, carol = await sent_to_carol(house)
+        await told(bob, 100)
+        rung = await carol.request("INVITE")
+        bob.send("SUBSCRIBE", Event="refer", Expires="1")
+        assert await told(bob, 100) == "active;expires=1"
+        assert await told(bob, 100) == "terminated;reason=timeout"
+        bob.send("SUBSCRIBE", Event="refer", Expires="60")
+        await bob.response(481, "SUBSCRIBE")
+        carol.answer(rung, 486)
+
+
 @pytest.mark.parametrize("target", ["<http://a.test>", f"<sip:carol@{DOMAIN};method=BYE>", "<sip:", ""])
 async def test_what_is_no_call_is_refused(target: str) -> None:
     async with House() as house:

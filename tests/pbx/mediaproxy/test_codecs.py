@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pbx.mediaproxy import g711, rtp
 from pbx.mediaproxy.codecs import CODECS, decoder, encoder
-from pbx.mediaproxy.endpoint import translations, understood
 from pbx.mediaproxy.engine import StreamSettings
 from pbx.mediaproxy.g711 import Law
+from pbx.mediaproxy.plan import translations, understood
 from pbx.mediaproxy.transcoder import Transcoder
 from pbx.mediaproxy.voice import Voice
 from tests.pbx.mediaproxy.desk import Ear, FakePhone, engine

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pbx.mediaproxy import g711, rtp
 from pbx.mediaproxy.digits import Digit, DigitReceiver, DigitSender
-from pbx.mediaproxy.endpoint import Translation, numeric, translations
 from pbx.mediaproxy.framer import Framer
 from pbx.mediaproxy.g711 import Law
 from pbx.mediaproxy.latch import SETTLING, STALE, WINDOW, Latch, LatchState
+from pbx.mediaproxy.plan import Translation, numeric, translations
 from pbx.mediaproxy.player import Clip, Player, tone
 from pbx.mediaproxy.protocol import Frames
 from pbx.mediaproxy.reception import Reception

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.entropy import SeededEntropy
+from pbx.sipcore.bundle import riders
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.passing import Outlet, numbers_of, passed_answer, passed_offer, relayable
 from pbx.sipcore.sdp import Origin, SessionDescription
@@ -298,19 +299,55 @@ def test_a_key_of_the_wrong_length_is_none() -> None:
     assert cryptos(lived.media[0]) == [Crypto(1, "AES_CM_128_HMAC_SHA1_80", b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcd")]
 
 
-@pytest.mark.parametrize(
-    ("group", "answered"), [("a=group:BUNDLE 0 1\r\n", ["BUNDLE 0"]), ("a=group:LS 0 1\r\n", []), ("", [])]
+WEB = (
+    "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n{}"
+    "m=audio 4000 RTP/AVP 0\r\na=mid:0\r\nm=video 4000 RTP/AVP {}\r\na=rtpmap:97 VP8/90000\r\na=mid:1\r\n"
 )
-def test_the_audio_alone_is_bundled_where_that_was_offered(group: str, answered: list[str]) -> None:
-    """RFC 9143 §7.3: each section has a port of its own, and a browser of policy "max-bundle" wants a group."""
-    web = SessionDescription.parse(
-        f"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n{group}"
-        "m=audio 4000 RTP/AVP 0\r\na=mid:0\r\nm=video 4000 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\na=mid:1\r\n"
-    )
-    places = {0: Outlet(*PLACE, "RTP/AVP"), 1: Outlet("198.51.100.1", 61002, "RTP/AVP")}
+
+
+@pytest.mark.parametrize(
+    ("group", "port", "answered"),
+    [
+        ("a=group:BUNDLE 0 1\r\n", 61002, ["BUNDLE 0"]),
+        ("a=group:BUNDLE 0 1\r\n", PLACE[1], ["BUNDLE 0 1"]),
+        ("a=group:LS 0 1\r\n", PLACE[1], []),
+        ("", PLACE[1], []),
+    ],
+)
+def test_what_shares_the_port_of_the_audio_is_bundled_where_that_was_offered(
+    group: str, port: int, answered: list[str]
+) -> None:
+    """RFC 9143 §7.3; a browser of policy "max-bundle" wants a group of whatever it has."""
+    web = SessionDescription.parse(WEB.format(group, "97"))
+    places = {0: Outlet(*PLACE, "RTP/AVP"), 1: Outlet(PLACE[0], port, "RTP/AVP")}
     assert passed_answer(web, web, US, places).attributes("group") == answered
     assert passed_offer(web, US, places).attributes("group") == []
-    assert passed_offer(web, US, places, web=True).attributes("group") == ["BUNDLE 0"]
+
+
+@pytest.mark.parametrize(("numbers", "group"), [("97", "BUNDLE 0 1"), ("97 0", "BUNDLE 0")])
+def test_a_browser_is_offered_one_port_for_all_unless_two_share_a_number(numbers: str, group: str) -> None:
+    """RFC 9143 §9.1.1: then nothing but the number would tell whose a packet is."""
+    web = SessionDescription.parse(WEB.format("", numbers))
+    places = {0: Outlet(*PLACE, "RTP/AVP"), 1: Outlet(PLACE[0], 61002, "RTP/AVP")}
+    assert passed_offer(web, US, places, web=True).attributes("group") == [group]
+
+
+@pytest.mark.parametrize(
+    ("group", "found"),
+    [("a=group:BUNDLE 0 1\r\n", {1}), ("a=group:BUNDLE 1 0\r\n", set()), ("a=group:BUNDLE 0\r\n", set()), ("", set())],
+)
+def test_who_rides_with_the_audio(group: str, found: set[int]) -> None:
+    """Only with an audio that carries the group (RFC 9143 §7.2.1: the first one named)."""
+    assert riders(SessionDescription.parse(WEB.format(group, "97"))) == found
+
+
+def test_codecs_of_ours_take_no_number_of_another_section() -> None:
+    """RFC 9143 §9.1.1: they may come to share a port."""
+    theirs = SessionDescription.parse(WEB.format("", "96 97"))
+    places = {0: Outlet(*PLACE, "RTP/AVP"), 1: Outlet(PLACE[0], 61002, "RTP/AVP")}
+    audio, video = passed_offer(theirs, US, places, web=True, more=("PCMU/8000", "OPUS/48000/2")).media
+    assert "OPUS/48000/2" in audio.payload_types.values()
+    assert set(audio.formats).isdisjoint(video.formats)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Media that share a port (BUNDLE), as descriptions tell of it. Pure. RFC 9143.
+
+What we bundle rides on the port of the audio, which has to stand before it.
+
+Missing: sections offered at port 0 with a=bundle-only (RFC 9143 §6): they are taken for refused ones, as Chromium names
+port 9 instead.
+"""
+
+from __future__ import annotations
+
+from pbx.sipcore.sdp import Media, SessionDescription
+
+
+def riders(description: SessionDescription) -> frozenset[int]:
+    """The places of the sections that its author has put into one group with the audio."""
+    mid = _mid(description.audio)
+    groups = [value.split()[1:] for value in description.attributes("group") if value.split()[:1] == ["BUNDLE"]]
+    group = next((group for group in groups if group[:1] == [mid]), ())
+    return frozenset(at for at in _fitting(description) if _mid(description.media[at]) in group)
+
+
+def bundled(ours: SessionDescription, asked: SessionDescription | None = None) -> SessionDescription:
+    """With a group of the audio and of what may ride with it; in an answer, to an offer `asked` that has the audio in
+    a group, of what shares its port (RFC 9143 §7.3).
+
+    Interop: a browser with the policy "max-bundle" takes no description without a group.
+    """
+    audio = ours.audio
+    mid = _mid(audio)
+    if audio is None or not mid or (asked is not None and not _in_a_group(asked, mid)):
+        return ours
+    together = [ours.media[at] for at in _fitting(ours) if asked is None or ours.media[at].port == audio.port]
+    group = " ".join((mid, *map(_mid, together)))
+    return SessionDescription((*ours.lines, f"a=group:BUNDLE {group}"), ours.media)
+
+
+def _fitting(description: SessionDescription) -> list[int]:
+    """The places of RTP behind the audio that has a name, and payload numbers of its own (RFC 9143 §9.1.1)."""
+    audio, found = description.audio, list[int]()
+    taken = set[str]()
+    for at, section in enumerate(description.media):
+        if section is audio:
+            taken.update(section.formats)
+        elif taken and section.port and section.is_rtp and _mid(section) and taken.isdisjoint(section.formats):
+            found.append(at)
+            taken.update(section.formats)
+    return found
+
+
+def _mid(section: Media | None) -> str:
+    return next(iter(section.attributes("mid")), "") if section is not None else ""
+
+
+def _in_a_group(description: SessionDescription, mid: str) -> bool:
+    groups = (value.split() for value in description.attributes("group"))
+    return any(group[:1] == ["BUNDLE"] and mid in group[1:] for group in groups)
