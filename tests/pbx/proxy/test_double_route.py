@@ -77,8 +77,10 @@ async def test_each_side_finds_the_other(tmp_path: Path, near: str, far: str, ro
         caller = await acts.perform(tmp_path, "caller", CALLER, server.format(*bound[near]), *_place(near, 0))
         await acts.ended(tmp_path, caller=caller, callee=callee)
         assert (await house.record()).cause == "BYE"
-    invite = (tmp_path / "callee.log").read_text().partition("SIP/2.0 180")[0]
+    invite, _, later = (tmp_path / "callee.log").read_text().partition("SIP/2.0 180")
     assert invite.count(";lr>") == routes, invite
+    for request in ("ACK", "INFO"):  # both Route values were ours, and have been taken off
+        assert "\nRoute:" not in later.partition(f"{request} sip:")[2].partition("\n\n")[0], later
 
 
 async def test_a_secure_call_is_recorded_as_secure_towards_secure_sides() -> None:
