@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from admin.configuration.configuration import Configuration
-from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
+from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, Phones, PromptStore, Server
 from admin.rights import Actor, Right
 from base.clock import Clock
 from base.failures import Failure
@@ -96,6 +96,7 @@ class Desk:
     blocks: Blocks | None = None
     workarounds: WorkaroundStore | None = None
     configuration: Configuration | None = None
+    phones: Phones | None = None
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""

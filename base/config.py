@@ -95,6 +95,16 @@ class ImapConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisioningConfig:
+    """`[provisioning]`: where telephones fetch their files. A port of None: not by that way."""
+
+    address: str = "0.0.0.0"
+    http: int | None = 8100
+    https: int | None = 9100
+    tftp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """`[log]`"""
 
@@ -110,6 +120,7 @@ class Config:
     media: MediaConfig = field(default_factory=MediaConfig)
     nat: NatConfig = field(default_factory=NatConfig)
     imap: ImapConfig = field(default_factory=ImapConfig)
+    provisioning: ProvisioningConfig = field(default_factory=ProvisioningConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
@@ -145,6 +156,15 @@ def _qualify(value: object) -> int:
         return _within(10, 3600)(value)
     except _Wrong:
         raise _Wrong('must be "off" or seconds from 10 to 3600') from None
+
+
+def _port_or_off(value: object) -> int | None:
+    if value == "off":
+        return None
+    try:
+        return _within(0, 65535)(value)
+    except _Wrong:
+        raise _Wrong('must be a port, or "off"') from None
 
 
 def _admission(value: object) -> int | str:
@@ -275,6 +295,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "media": _one_of("needed", "always"),
     },
     "imap": {"address": _address, "port": _within(0, 65535), "tls_port": _within(0, 65535)},
+    "provisioning": {"address": _address, "http": _port_or_off, "https": _port_or_off, "tftp": _port_or_off},
     "log": {"level": _level, "json": _flag},
 }
 
@@ -311,6 +332,7 @@ def parse(text: str, name: str = "configuration") -> Config:
         MediaConfig(**sections["media"]),  # type: ignore[arg-type]
         NatConfig(**sections["nat"]),  # type: ignore[arg-type]
         ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
+        ProvisioningConfig(**sections["provisioning"]),  # type: ignore[arg-type]
         LogConfig(**sections["log"]),  # type: ignore[arg-type]
     )
 

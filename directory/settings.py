@@ -88,6 +88,7 @@ _TABLE = (
     Setting("VoicemailLimit", Kind.SECONDS, 180, "longest voice message"),
     Setting("VoicemailSilence", Kind.SECONDS, 10, "silence that ends a recording"),
     Setting("VoicemailMinimum", Kind.SECONDS, 2, "shorter voice messages are dropped"),
+    Setting("PhoneKeys", Kind.TARGETS, (), "keys of its telephones: 202, Bob=202 (lamps), Home=speed:+4930123"),
     Setting("PIN", Kind.TEXT, None, "digits that open the mailbox by phone; kept sealed, never shown"),
     # the PBX centre (pbx-apps §3)
     Setting("ReceptDirPrefix", Kind.TEXT, "2", "first digit of an extension typed to the attendant"),

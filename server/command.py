@@ -13,6 +13,7 @@ from server.command_accounts import accounts, domains, settings
 from server.command_certificates import certificates
 from server.command_configuration import apply, export, plan
 from server.command_data import data_commands
+from server.command_devices import devices
 from server.command_import import account_import
 from server.command_names import forwarders, groups
 from server.command_network import network
@@ -69,6 +70,7 @@ app.command("plan")(plan)
 app.command("apply")(apply)
 accounts.command("import")(account_import)
 app.add_typer(accounts, name="account")
+app.add_typer(devices, name="device")
 app.add_typer(groups, name="group")
 app.add_typer(forwarders, name="forwarder")
 app.add_typer(domains, name="domain")

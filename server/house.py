@@ -278,6 +278,7 @@ class House:
         feed = bridges.lamp(self.store, self.events.lamps.changed)
         self._closing.callback(feed.close)
         self._closing.callback(bridges.watchers(self.directory, self.events.review, self.events.gone))
+        self._closing.callback(bridges.passwords(self.directory, self._logged_out))
         policy = Policy(
             self.ground.clock,
             self.ground.entropy,
@@ -295,6 +296,7 @@ class House:
         self.blocks = policy.blocks
         self.stack.shut_out = policy.blocks.shut_out
         self._closing.callback(bridges.surroundings(self.directory, self.stack))
+        bridges.peers(self.directory, self.stack)
         bridges.admission(self.directory, self.bindings, self.stack)
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.stack.way = self.bindings.way
@@ -303,6 +305,11 @@ class House:
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)
+
+    def _logged_out(self, account_id: int) -> None:
+        """What began with the old password of an account ends; calls go on."""
+        self.registrar.unregister_all(account_id)
+        self.events.logged_out(account_id)
 
     def _source_port(self, request: Request, flow: Flow) -> bool:
         done = self.workarounds.table.for_(request.get("User-Agent") or "", flow.remote[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base.clock import Timer
 from pbx.b2bua.bodies import read_description
+from pbx.b2bua.connected import Headers
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.reoffer import Reoffer
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
@@ -28,12 +29,13 @@ _NO_UPDATE = (405, 501)
 
 
 class Renegotiation:
-    """One offer of `leg`, carried to `other`."""
+    """One offer of `leg`, carried to `other` with these headers."""
 
-    def __init__(self, leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
+    def __init__(self, leg: Leg, other: Leg, transaction: ServerTransaction, headers: Headers = ()) -> None:
         self._leg = leg
         self._other = other
         self._transaction = transaction
+        self._headers = headers
         self._offer: SessionDescription | None = None
         self._limit: Timer | None = None
 
@@ -95,9 +97,9 @@ class Renegotiation:
             return
         body = b"" if self._offer is None else self._other.relay(self._offer).encode()
         if update:
-            session.changes.update(body, CONTENT_TYPE, self)
+            session.changes.update(body, CONTENT_TYPE, self, self._headers)
         else:
-            session.changes.reinvite(body, CONTENT_TYPE, self)
+            session.changes.reinvite(body, CONTENT_TYPE, self, self._headers)
 
     def _answer_for_other(self) -> None:
         """The other party cannot be asked while it rings: what it has said answers, as far as it goes."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from base.log import get_logger
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.connected import introduce
+from pbx.b2bua.guards import kept, pair
 from pbx.b2bua.hold import Renegotiation
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
@@ -45,7 +46,9 @@ class Bridge:
             call.exchange.clock, call.exchange.settings.silence, lambda: heard_of((self._near, self._far)), self._silent
         )
         near.owner = far.owner = self
+        near.renamed = far.renamed = self._renamed
         call.parties = [near, far]
+        pair(near, far)
         call.hang_up_all = self.hang_up
 
     def other(self, leg: Leg) -> Leg:
@@ -96,7 +99,9 @@ class Bridge:
 
     def start(self) -> None:
         """Both are set up: relay, and watch for silence."""
-        if not self._ended:
+        if not self._ended and not kept(self._near, self._far):
+            self._fail(488, "media not encrypted")
+        elif not self._ended:
             self._near.media.join(self._far.media)
             self._watch.start()
 
@@ -139,7 +144,18 @@ class Bridge:
         self._finish(leg, 0, by, cause)
 
     def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
-        Renegotiation(leg, self.other(leg), transaction).start()
+        other = self.other(leg)
+        headers = introduce(other, leg) if leg.learns(transaction.request) else ()
+        Renegotiation(leg, other, transaction, headers).start()
+        if headers:
+            tell_lines(self.call)
+
+    def _renamed(self, leg: Leg) -> None:
+        """The peer of `leg` is somebody else now."""
+        if not self._ended:
+            other = self.other(leg)
+            other.refresh(introduce(other, leg))
+            tell_lines(self.call)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         if transaction.request.method == "REFER":
@@ -196,6 +212,7 @@ class Bridge:
         else:
             self._far = newcomer
         newcomer.owner = self
+        newcomer.renamed = self._renamed
         self.call.parties = [self._near, self._far]
         self.other(newcomer).media.part()
         leg.hang_up()

@@ -21,6 +21,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.session_ports import unknown_extensions
 from pbx.sipcore.transactions import ServerTransaction
 
@@ -41,6 +42,8 @@ class ProxyOrigin:
     headers: tuple[tuple[str, str], ...] = ()
     hops = 70
     reliable = False
+    security = MediaSecurity.OPTIONAL
+    can_encrypt = True
 
     def __init__(self, caller: Caller, transaction: ServerTransaction, forwarder: Forwarder) -> None:
         self._caller = caller

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.connected import introduce
+from pbx.b2bua.guards import pair
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.reoffer import Reoffer
@@ -61,6 +62,14 @@ def takes_answer(leg: Leg, ack: Request) -> bool:
     return leg.theirs is not None
 
 
+def give_back(newcomer: Leg) -> None:
+    """He has taken other audio, and the place was gone: what he had in his own call is his again."""
+    from pbx.b2bua.media_bridge import Bridge
+
+    if isinstance(newcomer.owner, Bridge) and not newcomer.ended:
+        newcomer.owner.take_back(newcomer)
+
+
 class Takeover(Waiting):
     """Of the place of `leg` in a bridge. `done` is told once: 200, or why it came to nothing."""
 
@@ -75,6 +84,8 @@ class Takeover(Waiting):
         newcomer, theirs = self._newcomer, self._stays.theirs
         if theirs is None:
             self._done(480)
+        elif not pair(newcomer, self._stays):
+            self._done(488)
         elif not (isinstance(newcomer, IncomingLeg) and newcomer.pending):
             offer = newcomer.relay(theirs.with_direction("sendrecv"))
             Reoffer(newcomer, self._newcomer_renewed, introduce(newcomer, self._stays)).send(offer)
@@ -92,6 +103,7 @@ class Takeover(Waiting):
         if not renewed:
             self._done(488)
         elif self._newcomer.ended or not self._bridge.joins(self._leg, self._stays):
+            give_back(self._newcomer)
             self._done(481)
         else:
             return True
@@ -168,6 +180,7 @@ class ProgramTakeover(Waiting):
         if not agreed:
             self._done(488)
         elif self._newcomer.ended or not self._program.talks_to(self._leg):
+            give_back(self._newcomer)
             self._done(481)
         else:
             self._done(200)

@@ -35,6 +35,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Transfer:
     hops = 70
     earlier: tuple[tuple[str, str], ...] = ()
     reliable = False
+    can_encrypt = True  # it is offered other media in any case
 
     def __init__(
         self,
@@ -127,6 +129,10 @@ class Transfer:
     @property
     def caller(self) -> Caller:
         return self._caller
+
+    @property
+    def security(self) -> MediaSecurity:
+        return self._party.media.guards.wish
 
     @property
     def asked(self) -> SessionDescription | None:

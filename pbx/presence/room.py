@@ -103,6 +103,10 @@ class Events:
         """The account was removed."""
         self._notifier.gone(account_id)
 
+    def logged_out(self, account_id: int) -> None:
+        """The account has a new password."""
+        self._notifier.logged_out(account_id)
+
     def farewell(self) -> None:
         """Before the doors close: subscribers are told to come again."""
         self._notifier.farewell()

@@ -179,8 +179,9 @@ class Anchor:
         message.set_body(ours.encode(), CONTENT_TYPE)
 
     def heard(self) -> tuple[int, ...] | None:
-        """The packets that have come from both; None while one holds the other, or there is nothing to hear."""
-        if not (self.near.talks and self.far.talks and self.near.streams):
+        """The packets that have come from both; None while one holds the other, or there is nothing to hear: a relay
+        whose worker has died hears nobody, and cannot tell whether they have gone."""
+        if self.lost or not (self.near.talks and self.far.talks and self.near.streams):
             return None
         return tuple(each.statistics().packets_received for each in (*self.near.streams, *self.far.streams))
 

@@ -123,7 +123,7 @@ class Registrar:
         return replace(self._limits, contacts=max(1, min(self._contacts(account.id), MOST_CONTACTS)))
 
     def unregister_all(self, account_id: int) -> None:
-        """The account is gone: nobody rings for it any more."""
+        """The account is gone, or has a new password: nobody rings for it any more who knows the old one."""
         self._forget(self.bindings.known(account_id))
 
     def flow_ended(self, flow: Flow) -> None:

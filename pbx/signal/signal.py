@@ -343,6 +343,7 @@ class Signal:
 
     def _fail(self, branch: Branch, answer: Answer) -> None:
         state, branch.state = branch.state, BranchState.ENDED
+        branch.final = branch.final or answer.status
         if branch.drain is not None:
             drain, branch.drain = branch.drain, None
             drain.waiting.discard(branch)
@@ -382,6 +383,7 @@ class Signal:
         if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
             branch.node.branches.remove(branch)
             self._cancel(branch, None)
+            branch.final = 408
             branch.node.finals.append(Answer(408))
             self._check(branch.node)
 

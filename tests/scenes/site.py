@@ -47,6 +47,13 @@ def own_address() -> str:
     return f"127.{1 + worker % 250}.{1 + (worker // 250) % 250}.{next(_numbers) % 250 + 1}"
 
 
+NO_PROVISIONING = """
+[provisioning]
+http = "off"
+https = "off"
+"""
+
+
 class Site:
     """One `tandem serve`. `settings` are lines of its configuration file."""
 
@@ -186,5 +193,6 @@ address = "{self.host}"
 address = "{self.host}"
 port = {self.imap_port}
 tls_port = {self.imaps_port}
+{"" if "[provisioning]" in self._settings else NO_PROVISIONING}
 {self._settings}
 """

@@ -296,7 +296,8 @@ class Town:
     def _stray_packets(self) -> None:
         """Single packets from a stranger to every open port: none of them may be believed."""
         for stream in list(self.studio.open_streams.values()):
-            self.network.carry(b"\x80\0\0\1\0\0\0\0\xff\xff\xff\xff", STRANGER, stream.local)
+            self.watch.note(f"a stranger sends a packet to {stream.local[0]}:{stream.local[1]}")
+            self.network.arrive(b"\x80\0\0\1\0\0\0\0\xff\xff\xff\xff", STRANGER, stream.local)
 
     # --- looking on
 

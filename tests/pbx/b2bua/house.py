@@ -39,7 +39,6 @@ from pbx.sipcore.transactions import ServerTransaction, Timers
 from pbx.sipcore.uri import Uri
 from pbx.transport.memory import MemoryNetwork
 from pbx.transport.network import Network
-from pbx.transport.sockets import SystemNetwork
 from pbx.transport.stack import SipStack, StackSettings
 
 DOMAIN = "tandem.test"
@@ -270,8 +269,8 @@ class House:
         self.studio = Studio()
         self.book = Book()
         # programs of others have their own pace, and this machine may be busy
-        real = isinstance(network, SystemNetwork)
-        timers = Timers(trying=0.0) if real else Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
+        short = isinstance(self.network, MemoryNetwork)
+        timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0) if short else Timers(trying=0.0)
         self.stack = SipStack(
             self.network,
             clock,

@@ -147,6 +147,19 @@ async def test_a_call_whose_bye_never_comes_by_gives_its_ports_back() -> None:
         assert (await house.record()).cause == "no RTP"
 
 
+async def test_a_dead_relay_is_no_sign_that_the_parties_have_gone() -> None:
+    """The media worker dies; the dialog is theirs, and lasts until their BYE."""
+    async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
+        await connected(house, alice, bob)
+        for stream in house.studio.streams:
+            stream.listener.media_lost()
+        await asyncio.sleep(0.5)  # several looks of the watch
+        alice.send("BYE")
+        bob.answer(await bob.request("BYE"), 200)
+        await alice.response(200, "BYE")
+        assert (await house.record()).cause == "BYE"
+
+
 async def test_a_call_on_hold_and_one_that_is_heard_keep_them() -> None:
     async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
         alice.call(f"sip:bob@{DOMAIN}", alice.sdp(direction="sendonly"))
