@@ -200,6 +200,7 @@ class House:
             self.store.voice_counts,
             self.database,
             workarounds=done,
+            gruus=gruus,
         )
         await self.events.start()
         self._closing.push_async_callback(self.events.close)
@@ -267,7 +268,7 @@ class House:
         self.switchboard.attach_proxy(self.proxy)
         self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"
-        anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
+        anchors = Anchors(ground.clock, ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
         self.proxy.on_bye = self.switchboard.bye_passed
         self.proxy.on_refer = self.switchboard.refer_passed

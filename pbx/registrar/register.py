@@ -125,7 +125,9 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
             return Decision(400, "One contact with a reg-id at a time")  # RFC 5626 §4.2
         before = known.get(binding.key)
         if before is not None:
-            binding = replace(binding, registered_at=before.registered_at)
+            same = before.call_id == binding.call_id
+            first = before.first_cseq if same else binding.cseq
+            binding = replace(binding, registered_at=before.registered_at, first_cseq=first)
         if before is not None and _out_of_order(registration.request, before):
             return Decision(500, "Out of order")  # RFC 3261 §10.3 step 7
         if seconds:
@@ -253,6 +255,7 @@ def _binding(registration: Registration, value: str, address: NameAddress, secon
         q=_preference(address.params.get("q")),
         registered_at=registration.now,
         reg_id=reg_id,
+        first_cseq=request.cseq.number,
     )
 
 
