@@ -200,6 +200,7 @@ class House:
             self.store.voice_counts,
             self.database,
             workarounds=done,
+            gruus=gruus,
         )
         await self.events.start()
         self._closing.push_async_callback(self.events.close)
@@ -267,7 +268,7 @@ class House:
         self.switchboard.attach_proxy(self.proxy)
         self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"
-        anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
+        anchors = Anchors(ground.clock, ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
         self.proxy.on_bye = self.switchboard.bye_passed
         self.proxy.on_refer = self.switchboard.refer_passed
@@ -278,6 +279,7 @@ class House:
         feed = bridges.lamp(self.store, self.events.lamps.changed)
         self._closing.callback(feed.close)
         self._closing.callback(bridges.watchers(self.directory, self.events.review, self.events.gone))
+        self._closing.callback(bridges.passwords(self.directory, self._logged_out))
         policy = Policy(
             self.ground.clock,
             self.ground.entropy,
@@ -295,6 +297,7 @@ class House:
         self.blocks = policy.blocks
         self.stack.shut_out = policy.blocks.shut_out
         self._closing.callback(bridges.surroundings(self.directory, self.stack))
+        bridges.peers(self.directory, self.stack)
         bridges.admission(self.directory, self.bindings, self.stack)
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.stack.way = self.bindings.way
@@ -303,6 +306,11 @@ class House:
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)
+
+    def _logged_out(self, account_id: int) -> None:
+        """What began with the old password of an account ends; calls go on."""
+        self.registrar.unregister_all(account_id)
+        self.events.logged_out(account_id)
 
     def _source_port(self, request: Request, flow: Flow) -> bool:
         done = self.workarounds.table.for_(request.get("User-Agent") or "", flow.remote[0])

@@ -58,7 +58,7 @@ class Stack(SessionPort, Protocol):
     @property
     def surroundings(self) -> Surroundings: ...
 
-    async def flow_to(self, uri: Uri) -> Flow:
+    async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
         """Raises Failure("unavailable")."""
 
 

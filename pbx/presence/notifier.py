@@ -166,6 +166,12 @@ class Notifier:
             elif account_id in kept.subscription.view.accounts:
                 kept.subscription.end("deactivated" if kept.account is None else "noresource")
 
+    def logged_out(self, account_id: int) -> None:
+        """The account has a new password: whoever watches on the old one proves himself again (RFC 6665 §4.1.3)."""
+        for kept in self._table.all():
+            if kept.caller.account is not None and kept.caller.account.id == account_id:
+                kept.subscription.end("deactivated")
+
     # --- news
 
     def changed(self, event: str, account_id: int) -> None:

@@ -23,6 +23,7 @@ from pbx.presence.reginfo import RegistrationPackage
 from pbx.presence.store import SubscriptionStore
 from pbx.presence.watchers import Watchers
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.workarounds.rows import Workarounds
 
@@ -54,6 +55,7 @@ class Events:
         database: Database,
         bounds: Bounds | None = None,
         workarounds: Workarounds | None = None,
+        gruus: Gruus | None = None,
     ) -> None:
         watchers, publications = Watchers(people), Publications(clock, entropy, database)
         self.lines = Lines()
@@ -70,7 +72,7 @@ class Events:
                 self.lamps,
                 DialogPackage(self.lines, watchers),
                 PresencePackage(self.lines, bindings, publications, watchers),
-                RegistrationPackage(clock, bindings),
+                RegistrationPackage(clock, bindings, gruus),
             ),
             SubscriptionStore(clock, database),
             bounds,
@@ -102,6 +104,10 @@ class Events:
     def gone(self, account_id: int) -> None:
         """The account was removed."""
         self._notifier.gone(account_id)
+
+    def logged_out(self, account_id: int) -> None:
+        """The account has a new password."""
+        self._notifier.logged_out(account_id)
 
     def farewell(self) -> None:
         """Before the doors close: subscribers are told to come again."""

@@ -90,7 +90,7 @@ async def test_every_transport_and_encryption(
 ) -> None:
     if encryption:
         await site.tandem("setting", "set", "alice", "MediaSecurity", "required")
-    bob = await site.phone("bob", await site.password("bob"))
+    bob = await site.phone("bob", await site.password("bob"), srtp="optional" if encryption else "")
     alice = Baresip("alice", tmp_path / "alice", tone(440))
     async with alice, bob:
         await alice.start(site, await site.password("alice"), transport=transport, encryption=encryption)

@@ -134,7 +134,7 @@ class Exchange:
         self.proxy.gruus = gruus
         self.events = Events(
             clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts,
-            await self.databases.main(), workarounds=done,
+            await self.databases.main(), workarounds=done, gruus=gruus,
         )  # fmt: skip
         self.lamps = self.events.lamps
         self.messenger = Messenger(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -96,6 +97,44 @@ def test_a_phone_that_knows_nothing_of_it_ends_it() -> None:
         assert await rows(house) == 0
 
     simulate(play(scene))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_was_acknowledged_is_told_again(seed: int) -> None:
+    """Telephones subscribe, refresh and are told while commits take their time; the server is killed at any moment."""
+    rng = Random(seed)
+
+    async def scene(house: Exchange) -> None:
+        (await house.databases.main()).latency = 0.01
+        phones = [house.phone(rng.choice(("alice", "bob"))) for _ in range(8)]
+        acknowledged: set[Phone] = set()
+
+        async def use(phone: Phone, event: str) -> None:
+            await asyncio.sleep(rng.uniform(0.0, 1.0))
+            request, response = await subscribe(phone, event, "bob")
+            assert response.status == 200
+            acknowledged.add(phone)
+            await asyncio.sleep(rng.uniform(0.0, 5.0))
+            assert (await phone.ask(again(phone, request, response, event))).status == 200
+
+        uses = [asyncio.create_task(use(phone, rng.choice(("dialog", "presence")))) for phone in phones]
+        for number in range(rng.randint(1, 8)):
+            await asyncio.sleep(rng.uniform(0.0, 1.0))
+            house.events.lines.update("c1", [line(house, "bob", "early")] if number % 2 else [])
+        for one in uses:
+            one.cancel()
+        used = {phone: max((each.cseq.number for each in told(phone)), default=0) for phone in acknowledged}
+        await house.crash()
+        await asyncio.sleep(1.0)
+        for phone in acknowledged:
+            assert [each for each in told(phone) if each.cseq.number > used[phone] and state(each) == "active"]
+
+    simulate(play(scene))
+
+
+def told(phone: Phone) -> list[Request]:
+    """All that has come so far."""
+    return [phone.requests.get_nowait() for _ in range(phone.requests.qsize())]
 
 
 def test_many_notifies_are_counted_without_writing_each(monkeypatch: pytest.MonkeyPatch) -> None:
