@@ -66,6 +66,11 @@ class ProgramRoute:
     account: Account
 
 
+PICKUP = "pickup"
+"""The program by which ringing calls are picked up; its parameters are the addresses at which they may ring. The
+switchboard does it itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupRoute:
     """The address leads to all members of a group."""

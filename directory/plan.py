@@ -5,7 +5,7 @@ The order in which a local part of ours is looked at, and nothing else has a say
     1. emergency numbers                               setting EmergencyNumbers: only a record of their own takes them
     2. the Router's table                              `directory.router`; what it makes of the address starts again
     3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
-    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber
+    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber  **nnn  *8
     5. functions of the PBX centre                     0  600  *43  echo  7nn
 
 Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.
@@ -24,6 +24,8 @@ class Function(enum.Enum):
     SERVICE_CODE = "service code"
     SERVICE_NUMBER = "service code with a number"
     VOICEMAIL_OF = "voicemail of an extension"
+    PICKUP = "pickup of an extension's call"
+    GROUP_PICKUP = "pickup of a group's call"
     ECHO = "echo test"
     OPERATOR = "operator"
     CENTRE = "function of the PBX centre"
@@ -62,6 +64,8 @@ PLAN = (
         Function.SERVICE_NUMBER,
         "*NNnumber: the service application, function NN with that number",
     ),
+    _entry(r"\*\*(\d{2,})", Function.PICKUP, "**nnn: pick up the call that rings at extension nnn"),
+    _entry(r"\*8", Function.GROUP_PICKUP, "*8: pick up the call that rings longest at somebody of one's groups"),
     _entry(r"600|\*43|\*9196|echo", Function.ECHO, "600, *43, echo: hear yourself"),
     _entry(r"0", Function.OPERATOR, "0: the operator"),
     _entry(r"(7\d\d)", Function.CENTRE, "7nn: function nn of the PBX centre"),

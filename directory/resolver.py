@@ -13,6 +13,7 @@ from base.values.kinds import Value
 from directory import names, plan
 from directory.image import Forwarder, Group, Image
 from directory.model import (
+    PICKUP,
     Account,
     AccountRoute,
     Address,
@@ -204,6 +205,10 @@ class Resolver:
                     walk.say(f"no account has the number {match.digits}")
                     return None
                 return ProgramRoute("voicemail", (), owner)
+            case plan.Function.PICKUP:
+                return self._pickup(match.digits, address, walk)
+            case plan.Function.GROUP_PICKUP:
+                return self._group_pickup(address, walk)
             case plan.Function.ECHO:
                 return self._centre("echo", (), address, walk)
             case plan.Function.OPERATOR:
@@ -212,6 +217,34 @@ class Resolver:
                 return self._centre(CENTRE, (match.digits,), address, walk)
             case _:
                 assert_never(match.entry.function)
+
+    def _pickup(self, digits: str, address: Address, walk: _Walk) -> Route:
+        owner = self._account_named(address.domain, digits)
+        if owner is None:
+            walk.say(f"no account has the number {digits}")
+            return UnknownRoute(address)
+        return self._picked((owner.address,), address, walk)
+
+    def _group_pickup(self, address: Address, walk: _Walk) -> Route:
+        """At whom it may ring: everybody of the groups that the caller is in."""
+        caller = None if walk.caller is None else walk.caller.account
+        found: dict[str, None] = {}
+        for group in self._image.objects.values():
+            if caller is not None and isinstance(group, Group) and group.domain == caller.domain:
+                members = self._members(group)
+                found |= dict.fromkeys(each.address for each in members) if caller in members else {}
+        return self._picked(tuple(found), address, walk)
+
+    def _members(self, group: Group) -> list[Account]:
+        named = (names.parse_target(member, group.domain) for member in group.members)
+        found = (self._account_named(each.domain, each.local) for each in named if each is not None)
+        return [each for each in found if each is not None]
+
+    def _picked(self, addresses: tuple[str, ...], address: Address, walk: _Walk) -> Route:
+        if walk.caller is None or walk.caller.account is None:
+            walk.say("calls are picked up by accounts of this server that proved who they are")
+            return UnknownRoute(address)
+        return ProgramRoute(PICKUP, addresses, walk.caller.account)
 
     def _service(self, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:
         if walk.caller is None or walk.caller.account is None:

@@ -13,15 +13,12 @@ from base.failures import Failure
 from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.guards import Guards
+from pbx.b2bua.settled import stream_settings
 from pbx.b2bua.translations import TRANSLATED, favourite, translations
 from pbx.mediaproxy.engine import (
     Carriage,
-    DtlsPeer,
-    IceKeys,
     MediaListener,
     MediaStream,
-    SrtpKeys,
-    StreamSettings,
     StreamStatistics,
 )
 from pbx.nat.surroundings import media_host
@@ -338,7 +335,7 @@ class LegMedia:
     def _configure(self, agreed: AgreedAudio, protection: Protection) -> None:
         if self.stream is not None:
             self.stream.configure(
-                _settings(
+                stream_settings(
                     agreed.remote,
                     protection,
                     "audio",
@@ -360,7 +357,9 @@ class LegMedia:
             return False
         remote, protection = (address, section.port), Protection()
         if at in self._riding and self.stream is not None:
-            settings = _settings(remote, protection, "rtp", payload_types=mine.payload_types, carrier=self.stream.id)
+            settings = stream_settings(
+                remote, protection, "rtp", payload_types=mine.payload_types, carrier=self.stream.id
+            )
             self._more[at][0].configure(settings)
             return True
         if mine.is_rtp:
@@ -372,45 +371,9 @@ class LegMedia:
         carriage: Carriage = "rtp" if mine.is_rtp else "raw"
         guess = self._guess(remote)
         active = is_tcp(mine) and connects(ours, other)
-        self._more[at][0].configure(_settings(remote, protection, carriage, guess=guess, active=active))
+        self._more[at][0].configure(stream_settings(remote, protection, carriage, guess=guess, active=active))
         return mine.is_rtp or is_datagrams(mine) or is_tcp(mine)
 
     def _guess(self, said: tuple[str, int]) -> tuple[str, int] | None:
         """Where a peer behind a NAT may really listen (decision 12): the address that its signalling comes from."""
         return self._exchange.stack.surroundings.media_guess(said, self._party.flow.remote[0])
-
-
-def _settings(
-    remote: tuple[str, int],
-    protection: Protection,
-    carriage: Carriage,
-    *,
-    codec: int = 0,
-    payload_types: dict[int, str] | None = None,
-    dtmf: int | None = None,
-    ptime: int = 20,
-    send: bool = True,
-    receive: bool = True,
-    guess: tuple[str, int] | None = None,
-    active: bool = False,
-    carrier: int = 0,
-) -> StreamSettings:
-    srtp, dtls, ice = protection.srtp, protection.dtls, protection.ice
-    return StreamSettings(
-        remote,
-        codec,
-        payload_types or {},
-        dtmf,
-        ptime,
-        send,
-        receive,
-        guess,
-        carriage,
-        protection.control,
-        protection.mux,
-        None if srtp is None else SrtpKeys(*srtp),
-        None if dtls is None else DtlsPeer(*dtls),
-        None if ice is None else IceKeys(*ice),
-        active,
-        carrier,
-    )

@@ -69,7 +69,7 @@ class SipOrigin:
 
     @property
     def hops(self) -> int:
-        """RFC 3261 §16.6 step 3; a B2BUA counts down too, so that circles through it end (RFC 5393 §5)."""
+        """RFC 3261 §16.6 step 3; a B2BUA counts down too, so that circles through it end."""
         said = self.leg.request.number("Max-Forwards")
         return max(0, (70 if said is None else min(said, 70)) - 1)
 

@@ -48,7 +48,7 @@ class Gruus:
         self._bindings = bindings
 
     def parameters(self, account: Account, binding: Binding) -> str:
-        """What is added to a Contact of the answer (RFC 5627 §5.3); empty for one that has none."""
+        """What is added to a Contact of the answer (RFC 5627 §5.2); empty for one that has none."""
         found = self.of(account, binding)
         return "" if found is None else f';pub-gruu="{found[0]}";temp-gruu="{found[1]}"'
 
@@ -61,7 +61,7 @@ class Gruus:
         return public, Uri(user=self._token(account, binding), host=account.domain, params={"gr": None})
 
     def route(self, uri: Uri) -> AccountRoute | UnknownRoute | None:
-        """Where a GRUU leads; None for an address that is none of ours. RFC 5627 §5.4: to an unknown account or with a
+        """Where a GRUU leads; None for an address that is none of ours. RFC 5627 §6.1: to an unknown account or with a
         temporary one that holds no more, nowhere (404); to a telephone that is not there, to nobody (480)."""
         domain = self._accounts.local_domain(uri.host) if uri.is_sip and "gr" in uri.params else None
         if domain is None:

@@ -186,7 +186,7 @@ class Registrar:
         transaction.respond(response)
 
     def _list_contacts(self, response: Response, account: Account, *, gruus: bool) -> None:
-        """RFC 3261 §10.3 step 8: all of them, each as it was sent, with the seconds left; RFC 5627 §5.3."""
+        """RFC 3261 §10.3 step 8: all of them, each as it was sent, with the seconds left; RFC 5627 §5.2."""
         now = self._clock.wall()
         for binding in self.bindings.contacts(account.id):
             own = self._gruus.parameters(account, binding) if gruus and self._gruus is not None else ""

@@ -32,7 +32,7 @@ from directory.model import (
     Stage,
     UnknownRoute,
 )
-from pbx.signal.answer import BUSY, COMPLETED_ELSEWHERE, SILENT, Answer, best
+from pbx.signal.answer import BUSY, COMPLETED_ELSEWHERE, GIVEN_UP, SILENT, Answer, best
 from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
 from pbx.signal.cause import Cause
 from pbx.signal.node import Node, NodeState
@@ -124,7 +124,8 @@ class Signal:
     def cancel(self, status: int = 487, reason: str | None = None) -> None:
         """The caller has given up; another status says why it ends for him. `reason` is what his Reason header says
         (RFC 3326): the phones are told the same."""
-        self._post(lambda: self._end(Answer(status), reason))
+        said = GIVEN_UP if reason is None and status == 487 else reason
+        self._post(lambda: self._end(Answer(status), said))
 
     def redirect(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) hands the call over to others and is done with it."""

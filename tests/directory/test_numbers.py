@@ -42,6 +42,9 @@ PLAN = {
     "*202": ("voicemail#bob", "voicemail#bob"),
     "*99202": ("voicemail#bob", "voicemail#bob"),
     "*203": (None, None),
+    "**202": (f"pickup{{bob@{DOMAIN}}}#alice", None),
+    "**203": (None, None),
+    "*8": ("pickup#alice", None),
     "*9": (None, None),
     "203": (None, None),
     "70": (None, None),
@@ -214,3 +217,15 @@ async def test_a_uri_without_services_leaves_out_the_rules_of_the_callee() -> No
         for target in ("sip:202@tandem.test;services=no", "<sip:bob@tandem.test;transport=tcp;Services=NO>"):
             assert directory.resolve_target(target, alice).route == AccountRoute(bob, services=False)
         assert directory.resolve_target("sip:202@tandem.test", alice).route == AccountRoute(bob)
+
+
+async def test_a_groups_calls_are_those_of_its_members(directory: Directory) -> None:
+    await directory.create_group(DOMAIN, "sales", ["201", "bob", "nobody", "x@elsewhere.example"])
+    await directory.create_group(DOMAIN, "others", ["pbx"])
+    found = {}
+    for name in ("alice", "postmaster"):
+        account = directory.find_account(DOMAIN, name)
+        route = directory.resolve(Address("*8", DOMAIN), caller=Caller("sip:x@y", account=account)).route
+        assert isinstance(route, ProgramRoute)
+        found[name] = route.parameters
+    assert found == {"alice": (f"alice@{DOMAIN}", f"bob@{DOMAIN}"), "postmaster": ()}

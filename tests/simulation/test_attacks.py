@@ -377,3 +377,42 @@ def test_a_new_password_ends_what_the_old_one_began() -> None:
         assert await stage.ask("alice", alice.outside("REGISTER", BOB)) == 403
 
     attack(act)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        '"Eve\r\n\tX-Evil: yes"',
+        '"Eve\r\n X-Evil: yes\r\n \r\n body"',
+        '"=?utf-8?q?Eve=0D=0AX-Evil:_yes?="',
+        '"Eve%0d%0aX-Evil: yes"',
+    ],
+)
+def test_a_caller_writes_no_header_of_a_voice_message(sender: str) -> None:
+    """Nor of a record, whatever name he gives himself, folded or encoded."""
+
+    async def act(stage: Stage) -> None:
+        house, stranger = stage.server.house, stage.peers["stranger"]
+        account = house.directory.find_account(DOMAIN, "bob")
+        assert account is not None
+        await house.directory.set_setting(account.id, "VoicemailOnBusy", "YES")
+        stage.replies.append(Reply((486,)))
+        draft = stranger.outside("INVITE", f"{BOB}")
+        draft = draft.sets("From", f"{sender} <sip:x%0d%0aX-Evil@far.example>;tag=1").sets(
+            "Subject", "a\r\n X-Evil: yes"
+        )
+        assert await stage.ask("stranger", draft) == 200
+        known = stranger.dialogs[-1]
+        known.local = draft.get("From")
+        await asyncio.sleep(30.0)
+        stranger.send(stranger.inside("BYE", known))
+        await asyncio.sleep(5.0)
+        (found,) = await house.store.messages(account.id, "INBOX")
+        head = (await house.store.octets(account.id, found)).partition(b"\r\n\r\n")[0]
+        names = [line.partition(b":")[0].lower() for line in head.splitlines() if line[:1] not in (b" ", b"\t")]
+        assert b"x-evil" not in names, head
+        assert all(line.partition(b":")[1] for line in head.split(b"\r\n") if line[:1] not in (b" ", b"\t"))
+        (record, *_) = await house.book.recent(10)
+        assert not set(record.caller) & {"\r", "\n"}
+
+    attack(act)

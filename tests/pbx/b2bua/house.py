@@ -11,6 +11,7 @@ from base.clock import LoopClock
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from directory.model import (
+    PICKUP,
     Account,
     AccountRoute,
     Address,
@@ -200,6 +201,10 @@ class Town:
             return ForeignRoute(Address(local, domain))
         if local in PEOPLE:
             return AccountRoute(PEOPLE[local], services)
+        if local.startswith("**"):
+            return ProgramRoute(PICKUP, (f"{local[2:]}@{DOMAIN}",), ALICE)
+        if local == "*8":
+            return ProgramRoute(PICKUP, tuple(each.address for each in PEOPLE.values()), ALICE)
         if local in ("echo", "greeter"):
             return ProgramRoute(local, (), ALICE)
         if local == "mailbox":
