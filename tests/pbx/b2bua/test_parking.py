@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from directory.model import Account
 from pbx.mediaproxy.engine import Clip
-from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, PEOPLE, House, Phone
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_replaces import until
 from tests.pbx.b2bua.test_transfers import named, told
@@ -81,10 +83,14 @@ async def test_who_has_hung_up_is_there_no_more() -> None:
         await parked(house, "701")
 
 
-async def test_strangers_neither_fetch_nor_ask_for_places() -> None:
+@pytest.mark.parametrize("proved", [False, True])
+async def test_others_neither_fetch_nor_ask_for_places(proved: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    mallory = Account(9, "elsewhere.test", "mallory", "Mallory")
+    if proved:
+        monkeypatch.setitem(PEOPLE, "mallory", mallory)
     async with House() as house:
         await parked(house, "701")
-        stranger = house.phone(Account(9, "elsewhere.test", "mallory", "Mallory"), registered=False)
+        stranger = house.phone(mallory, registered=False)
         for number in ("701", "700"):
             stranger.call(f"sip:{number}@{DOMAIN}")
             await stranger.response(404)
