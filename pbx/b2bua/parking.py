@@ -17,12 +17,14 @@ from base.failures import Failure
 from base.log import get_logger
 from directory.model import Account, AccountRoute, Caller
 from directory.plan import slots
-from pbx.b2bua.asserted import sent_by
+from pbx.b2bua.asserted import NOBODY, seen, sent_by
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.fetching import Fetching
+from pbx.b2bua.leg import Leg
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.ringback import Ringback
 from pbx.b2bua.transfer import Transfer
+from pbx.presence.lines import Line, place_id
 
 _log = get_logger("pbx.calls")
 
@@ -89,6 +91,7 @@ class Parked:
         self._asks = leg.party is not None and leg.party.transfer is None
         self._words = [*number[1], *number[1]] if self._asks else []
         self._said = 0
+        self._token = exchange.entropy.token(6)
         self._music: Ringback | None = None
         self._timer: Timer | None = None
         self._fetching: Fetching | None = None
@@ -114,11 +117,19 @@ class Parked:
         if (party := self._leg.party) is None:
             return
         _log.info("parked", party=party.person.uri, at="@".join(self.number[::-1]), by=self._parker.address)
+        self._light(party)
         self._music = Ringback(party, "holdmusic")
         self._music.start(self._account)
         seconds = self._exchange.people.setting(self._parker.id, "ParkReturn")
         if isinstance(seconds, int) and seconds > 0:
             self._timer = self._exchange.clock.call_later(float(seconds), self._return)
+
+    def _light(self, party: Leg | None) -> None:
+        """The lamp of the place: on while somebody waits there."""
+        name = f"{self.number[1]}@{self.number[0]}"
+        line, person = f"park-{self._token}", NOBODY if party is None else seen(party.person)
+        lit = Line(line, place_id(name), "recipient", "confirmed", person.uri, person.name)
+        self._exchange.lines.update(f"park-{name}", [] if party is None else [lit])
 
     # --- back to who has parked it
 
@@ -164,6 +175,7 @@ class Parked:
 
     def leg_disconnected(self) -> None:
         self._stop_timer()
+        self._light(None)
         self._free(self)
 
     def leg_transferred(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from directory.model import Account
 from pbx.mediaproxy.engine import Clip
+from pbx.presence.lines import place_id
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, PEOPLE, House, Phone
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_replaces import until
@@ -28,7 +29,13 @@ async def parked(house: House, where: str, status: int = 200) -> tuple[Phone, Ph
     if status == 200:
         bob.answer(await bob.request("BYE"), 200)
         await until(lambda: house.studio.streams[0].playing == "holdmusic")
+        assert lamp(house, "701") or lamp(house, "702")
     return alice, bob
+
+
+def lamp(house: House, place: str) -> list[str]:
+    """The states that who watches the place is shown."""
+    return [line.state for line in house.exchange.lines.of(place_id(f"{place}@{DOMAIN}"))]
 
 
 async def fetched(house: House, who: Phone, where: str, party: Phone) -> None:
@@ -48,12 +55,14 @@ async def fetched(house: House, who: Phone, where: str, party: Phone) -> None:
 async def test_a_call_is_parked_at_a_place_and_fetched() -> None:
     async with House() as house:
         alice, _ = await parked(house, "702")
+        assert (lamp(house, "701"), lamp(house, "702")) == ([], ["confirmed"])
         carol = house.phone(CAROL)
         carol.call(f"sip:701@{DOMAIN}")
         await carol.response(404)
         carol.send("ACK")
         carol = carol.line()
         await fetched(house, carol, "702", alice)
+        assert lamp(house, "702") == []
         carol.send("BYE")
         await carol.response(200, "BYE")
         await alice.request("BYE")
@@ -80,6 +89,7 @@ async def test_who_has_hung_up_is_there_no_more() -> None:
         alice, _ = await parked(house, "701")
         alice.send("BYE")
         await alice.response(200, "BYE")
+        await until(lambda: not lamp(house, "701"))
         await parked(house, "701")
 
 
@@ -112,7 +122,7 @@ async def test_the_lot_says_where_and_a_transfer_there_parks() -> None:
             await until(lambda said=digit: voice.playing == said)  # type: ignore[misc]
             voice.playing = ""
             voice.listener.media_played(len(voice.played))
-        assert voice.played == list("701701")
+        assert (voice.played, lamp(house, "701")) == (list("701701"), [])
         bob.send("REFER", Refer_To=f"<sip:700@{DOMAIN}?Replaces={named(asking)}>")
         alice.answer(await alice.request("INVITE"), 200, alice.sdp())
         await alice.request("ACK")
@@ -152,6 +162,7 @@ async def test_refused_it_waits_on_and_is_tried_again() -> None:
         assert bob.invite is not None
         bob.answer(bob.invite, 486)
         await until(lambda: house.studio.streams[0].playing == "holdmusic")
+        assert lamp(house, "701") == ["confirmed"]
         await bob.request("INVITE")
 
 
