@@ -33,8 +33,8 @@ class Watchers:
         self._people = people
 
     def may_watch(self, caller: Caller, account: Account) -> bool:
-        """`WatchedBy`: accounts of the same domain unless set otherwise; oneself always, strangers never. A place of the
-        parking lot is its domain's."""
+        """`WatchedBy`: accounts of the same domain unless set otherwise; oneself always, strangers never. A
+        place of the parking lot is its domain's."""
         watcher = caller.account
         if watcher is None:
             return False
@@ -43,8 +43,8 @@ class Watchers:
         return watcher.id == account.id or any(self._admits(word, watcher, account) for word in self._words(account))
 
     def may_see_peers(self, caller: Caller, account: Account) -> bool:
-        """`ShowPeers`: whether watchers learn with whom somebody speaks. One's own calls are one's own; nobody learns who
-        is parked."""
+        """`ShowPeers`: whether watchers learn with whom somebody speaks. One's own calls are one's own; nobody learns
+        who is parked."""
         if caller.account is not None and caller.account.id == account.id:
             return True
         if account.id < 0:
