@@ -83,6 +83,7 @@ _TABLE = (
     # the parking lot (pbx/b2bua/parking)
     Setting("ParkLot", Kind.TEXT, "700", "of the domain: parks a call at its first free place; empty: no parking"),
     Setting("ParkSlots", Kind.SLOTS, "701-720", "of the domain: the places of calls that are parked"),
+    Setting("ParkTell", Kind.FLAG, "YES", "a short call shows the place to who has sent a call to ParkLot"),
     Setting("ParkReturn", Kind.SECONDS, 45, "a parked call rings again at who has parked it; 0: never"),
     # who sees whom (pbx/presence)
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),

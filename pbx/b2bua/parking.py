@@ -1,6 +1,7 @@
 """The parking lot: calls that wait at a place with a number until somebody of the domain fetches them there.
 
-    transfer to 700, or to 70n     the party waits at the first free place, or at that one, and hears music
+    transfer to 70n                the party waits at that place, and hears music
+    transfer to 700                at the first free one, which a short call shows who has sent it there
     call to 700                    says the first free place; a transfer that this call is the question of parks there
     call to 70n                    fetches who waits there: 404 when nobody does
     after ParkReturn seconds       the party's call rings at who has parked it, by his rules; refused, it waits on
@@ -21,6 +22,7 @@ from pbx.b2bua.asserted import NOBODY, seen, sent_by
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.fetching import Fetching
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.parking_voice import Deaf, Digits, Notice
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.ringback import Ringback
 from pbx.b2bua.transfer import Transfer
@@ -54,10 +56,11 @@ class Lots:
         elif (free := next((each for each in numbers if (domain, each) not in self._taken), None)) is None:
             leg.reject(486)
         else:
-            self._take((domain, free), account, leg, parker)
+            tells = sent is not None and "-" in span and self._exchange.people.setting(parker.id, "ParkTell") != "NO"
+            self._take((domain, free), account, leg, parker, tells=tells)
 
-    def _take(self, number: Number, account: Account, leg: ProgramLeg, parker: Account) -> None:
-        parked = self._taken[number] = Parked(self._exchange, number, account, leg, parker, self._free)
+    def _take(self, number: Number, account: Account, leg: ProgramLeg, parker: Account, *, tells: bool) -> None:
+        parked = self._taken[number] = Parked(self._exchange, number, account, leg, parker, self._free, tells=tells)
         self._exchange.spawn(parked.begin(), f"park at {number[1]}")
 
     def _free(self, parked: Parked) -> None:
@@ -70,8 +73,9 @@ class Lots:
             leg.reject(404)
 
 
-class Parked:
-    """One place that is taken: by who waits there, or by who has asked where he may send somebody."""
+class Parked(Deaf):
+    """One place that is taken: by who waits there, or by who has asked where he may send somebody. `tells`: who has
+    parked the call does not know where."""
 
     def __init__(
         self,
@@ -81,6 +85,8 @@ class Parked:
         leg: ProgramLeg,
         parker: Account,
         free: Callable[[Parked], None],
+        *,
+        tells: bool,
     ) -> None:
         self._exchange = exchange
         self.number = number
@@ -89,8 +95,9 @@ class Parked:
         self._parker = parker
         self._free = free
         self._asks = leg.party is not None and leg.party.transfer is None
-        self._words = [*number[1], *number[1]] if self._asks else []
-        self._said = 0
+        self._digits = Digits(exchange, account, leg, number[1], lambda: None)
+        self._tells = tells
+        self._notice: Notice | None = None
         self._token = exchange.entropy.token(6)
         self._music: Ringback | None = None
         self._timer: Timer | None = None
@@ -102,15 +109,11 @@ class Parked:
         if await self._leg.accept() is not None:
             self._free(self)
         elif self._asks:
-            self._say()
+            self._digits.say()
         else:
             self._wait()
-
-    def _say(self) -> None:
-        """The next digit of the number; the whole is said twice."""
-        if self._words:
-            clip = self._exchange.sound(self._words.pop(0), self._account)
-            self._said = 0 if clip is None else self._leg.play(clip)
+            if self._tells:
+                self._notice = Notice(self._exchange, self._parker, *self.number)
 
     def _wait(self) -> None:
         """Somebody is there: music, until he is fetched or returns."""
@@ -175,29 +178,18 @@ class Parked:
 
     def leg_disconnected(self) -> None:
         self._stop_timer()
+        if self._notice is not None:
+            self._notice.stop()
         self._light(None)
         self._free(self)
 
     def leg_transferred(self) -> None:
         """Who has asked has sent somebody in his place."""
-        self._words.clear()
+        self._digits.stop()
         self._wait()
 
     def leg_played(self, play: int) -> None:
-        if play == self._said:
-            self._say()
-
-    def leg_digit(self, digit: str) -> None: ...
-
-    def leg_provisioned(self, status: int) -> None: ...
-
-    def leg_completed(self, error: str | None) -> None: ...
-
-    def leg_info(self, content_type: str, body: bytes) -> None: ...
-
-    def leg_recorded(self, record: int, cause: str, seconds: float) -> None: ...
-
-    def leg_unbridged(self) -> None: ...
+        self._digits.played(play)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -9,7 +9,7 @@ import pytest
 from directory.model import Account
 from pbx.mediaproxy.engine import Clip
 from pbx.presence.lines import place_id
-from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, PEOPLE, House, Phone
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, PEOPLE, House, Phone, Stream
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_replaces import until
 from tests.pbx.b2bua.test_transfers import named, told
@@ -76,12 +76,53 @@ async def test_a_call_is_parked_at_a_place_and_fetched() -> None:
 
 async def test_the_lot_gives_the_first_free_place_until_it_is_full() -> None:
     async with House() as house:
+        house.town.settings[BOB.id, "ParkTell"] = "NO"
         await parked(house, "700")
         await parked(house, "700")
         alice, bob = await parked(house, "700", 486)
         await parked(house, "701", 486)
         alice.send("INFO", b"x", "text/plain")
         bob.answer(await bob.request("INFO"), 200)
+
+
+async def test_who_has_sent_a_call_to_the_lot_is_shown_the_place() -> None:
+    async with House() as house:
+        await parked(house, "701")
+        alice, bob = await parked(house, "700")
+        invite = await bob.request("INVITE")
+        assert str(invite.from_).startswith(f'"Parked at 702" <sip:702@{DOMAIN}>')
+        bob.answer(invite, 180)
+        alice.send("BYE")
+        bob.answer(await bob.request("CANCEL"), 200)
+        bob.answer(invite, 487)
+
+
+async def test_who_answers_hears_the_place() -> None:
+    async with House() as house:
+        _, bob = await parked(house, "700")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp(5000))
+        await bob.request("ACK")
+        await said(house.studio.streams[-1], "701701")
+        bob.answer(await bob.request("BYE"), 200)
+        assert lamp(house, "701") == ["confirmed"]
+
+
+async def test_who_does_not_want_to_be_told_is_not() -> None:
+    async with House() as house:
+        house.town.settings[BOB.id, "ParkTell"] = "NO"
+        _, bob = await parked(house, "700")
+        await parked(house, "702")
+        assert not [each for each in bob.inbox if each.is_request and "Parked" in str(each.get("From"))]
+
+
+async def said(voice: Stream, digits: str) -> None:
+    """All these were played, one after the other, and nothing else."""
+    for digit in digits:
+        await until(lambda said=digit: voice.playing == said)  # type: ignore[misc]
+        voice.playing = ""
+        voice.listener.media_played(len(voice.played))
+    assert voice.played == list(digits)
 
 
 async def test_who_has_hung_up_is_there_no_more() -> None:
@@ -118,11 +159,8 @@ async def test_the_lot_says_where_and_a_transfer_there_parks() -> None:
         await asking.response(200)
         asking.send("ACK")
         voice = house.studio.streams[-1]
-        for digit in "701701":
-            await until(lambda said=digit: voice.playing == said)  # type: ignore[misc]
-            voice.playing = ""
-            voice.listener.media_played(len(voice.played))
-        assert (voice.played, lamp(house, "701")) == (list("701701"), [])
+        await said(voice, "701701")
+        assert lamp(house, "701") == []
         bob.send("REFER", Refer_To=f"<sip:700@{DOMAIN}?Replaces={named(asking)}>")
         alice.answer(await alice.request("INVITE"), 200, alice.sdp())
         await alice.request("ACK")
