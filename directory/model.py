@@ -71,6 +71,11 @@ PICKUP = "pickup"
 switchboard does it itself."""
 
 
+PARK = "park"
+"""The program that parks calls and gives them out again; its parameters are a domain and its places: one, or a span.
+The B2BUA has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupRoute:
     """The address leads to all members of a group."""

@@ -13,6 +13,7 @@ from base.values.kinds import Value
 from directory import names, plan
 from directory.image import Forwarder, Group, Image
 from directory.model import (
+    PARK,
     PICKUP,
     Account,
     AccountRoute,
@@ -128,6 +129,8 @@ class Resolver:
         named = self._named(address, walk, owner)
         if named is not None:
             return named
+        if (parking := self._parking(address, walk)) is not None:
+            return parking
         for match in plan.matches(address.local.lower()):
             route = self._function(match, address, walk)
             if route is not None:
@@ -217,6 +220,17 @@ class Resolver:
                 return self._centre(CENTRE, (match.digits,), address, walk)
             case _:
                 assert_never(match.entry.function)
+
+    def _parking(self, address: Address, walk: _Walk) -> Route | None:
+        lot, span = (str(self._setting(address.domain, key) or "") for key in ("ParkLot", "ParkSlots"))
+        place = address.local.lower().removeprefix("park+")
+        if lot and address.local == lot:
+            walk.say(f"{lot}: the parking lot")
+            return self._centre(PARK, (address.domain, span), address, walk)
+        if lot and place in plan.slots(span):
+            walk.say(f"{place}: a place of the parking lot {lot}")
+            return self._centre(PARK, (address.domain, place), address, walk)
+        return None
 
     def _pickup(self, digits: str, address: Address, walk: _Walk) -> Route:
         owner = self._account_named(address.domain, digits)

@@ -34,6 +34,24 @@ if TYPE_CHECKING:
 _log = get_logger("pbx.calls")
 
 
+class _Seat:
+    """That of `leg` in a bridge. Implements `Place`."""
+
+    def __init__(self, bridge: Bridge, leg: Leg) -> None:
+        self._bridge = bridge
+        self._leg = leg
+        self.stays = bridge.other(leg)
+
+    def free(self) -> bool:
+        return self._bridge.joins(self._leg, self.stays)
+
+    def seat(self, newcomer: Leg) -> None:
+        self._bridge.seat(self._leg, newcomer)
+
+    def joined(self) -> None:
+        self._bridge.start()
+
+
 class Bridge:
     """The owner of both legs; `near` is the caller's."""
 
@@ -203,7 +221,7 @@ class Bridge:
 
     def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
         """`newcomer` is to take the place of `leg`; `done` is told 200, or why not."""
-        Takeover(self, leg, newcomer, done).start()
+        Takeover(_Seat(self, leg), newcomer, done).start()
 
     def seat(self, leg: Leg, newcomer: Leg) -> None:
         """`newcomer` has the place of `leg`, which is hung up."""

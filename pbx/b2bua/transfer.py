@@ -76,7 +76,7 @@ class Transfer:
         self._holder = holder
         self._caller = caller
         self._outcome = outcome
-        self._back = back
+        self.back = back
         self._call: Call | None = None
         self._taken = False
         self._alone = False
@@ -204,7 +204,7 @@ class Transfer:
         self._failed(answer.status)
 
     def _failed(self, status: int) -> None:
-        party, back = self._party, self._back
+        party, back = self._party, self.back
         party.transfer = None
         self._ringback.stop(self._give_back)
         self._outcome(status, True)

@@ -32,7 +32,7 @@ from pbx.sipcore.dialog import Dialog, id_of_request
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, response_to
 from pbx.sipcore.server_transaction import ServerTransaction
-from pbx.sipcore.uri import Uri
+from pbx.sipcore.uri import NameAddress, Uri
 
 _EVENTLIST = (("Require", "eventlist"),)
 
@@ -290,7 +290,7 @@ class Notifier:
         if watcher is None or package is None:
             return None
         caller = Caller(f"sip:{watcher.address}", watcher.real_name, watcher)
-        account = None if row.account is None else self._people.account(row.account)
+        account = self._watched(row, caller, package)
         if row.group:
             uri = Uri.parse(row.group)
             route = self._people.resolve(Address(uri.user, uri.host), caller=caller, services=False).route
@@ -305,6 +305,14 @@ class Notifier:
         kept = self._keep(package, caller, account, row.group, row.dialog(), row.flow, row.event, view, first)
         kept.subscription.hold(row.expires_at - self._clock.wall())
         return kept
+
+    def _watched(self, row: StoredSubscription, caller: Caller, package: Package) -> Account | None:
+        """A parking place is known by its address only."""
+        if row.account is None or row.account >= 0:
+            return None if row.account is None else self._people.account(row.account)
+        uri = NameAddress.parse(row.local).uri
+        found = package.whose(caller, self._people.resolve(Address(uri.user, uri.host), caller=caller, services=False))
+        return found if found is not None and found.id == row.account else None
 
     def in_dialog(self, transaction: ServerTransaction) -> bool:
         """A refresh, or the end of a subscription (RFC 6665 §4.2.1.1, §4.2.1.4)."""

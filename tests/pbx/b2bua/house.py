@@ -11,6 +11,7 @@ from base.clock import LoopClock
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from directory.model import (
+    PARK,
     PICKUP,
     Account,
     AccountRoute,
@@ -146,7 +147,7 @@ class Town:
     def __init__(self) -> None:
         self.bindings: dict[int, list[Binding]] = {}
         self.rules: dict[int, list[CallRule]] = {}
-        self.settings: dict[tuple[int, str], str] = {}
+        self.settings: dict[tuple[int, str], object] = {}
         self.network = NetworkSettings()
         self.gateways: set[int] = set()
 
@@ -205,6 +206,8 @@ class Town:
             return ProgramRoute(PICKUP, (f"{local[2:]}@{DOMAIN}",), ALICE)
         if local == "*8":
             return ProgramRoute(PICKUP, tuple(each.address for each in PEOPLE.values()), ALICE)
+        if local in ("700", "701", "702"):
+            return ProgramRoute(PARK, (DOMAIN, "701-702" if local == "700" else local), ALICE)
         if local in ("echo", "greeter"):
             return ProgramRoute(local, (), ALICE)
         if local == "mailbox":
