@@ -1,12 +1,15 @@
 """Music for a party that the other one holds: the prompt `holdmusic`, unless the account that holds wants none.
 
-The hold itself passes on (`hold`): the telephone knows that it is held, and listens. The music is played into the joined
-stream, so it is heard instead of what the holder's telephone may send; joining the stream anew ends it.
+The hold itself passes on (`hold`): the telephone knows that it is held, and listens. The music is played into the
+joined stream, so it is heard instead of what the holder's telephone may send; joining the stream anew ends it. A party
+that talks in a codec we cannot speak gets an offer of ours first.
 """
 
 from __future__ import annotations
 
+from directory.model import Account
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.translations import TRANSLATED
 
 
@@ -21,11 +24,23 @@ class HoldMusic:
         if not _wanted(holder, held):
             if self._held is held:
                 self.stop()
-        elif self._held is not held and held.stream is not None:
-            clip = held.exchange.sound("holdmusic", holder.person.account)
-            if clip is not None:
-                self._held = held
-                held.stream.play(clip, seconds=-1)
+        elif self._held is not held:
+            self._held = held
+            if held.codec in TRANSLATED:
+                self._play(held, holder.person.account)
+            else:
+                offer = held.studio_offer().with_direction("sendonly")
+                Reoffer(held, lambda agreed: self._asked(agreed, held, holder.person.account)).send(offer)
+
+    def _asked(self, agreed: bool, held: Leg, account: Account | None) -> None:
+        """`held` has been offered a codec of ours."""
+        if agreed and self._held is held and not held.ended:
+            self._play(held, account)
+
+    def _play(self, held: Leg, account: Account | None) -> None:
+        clip = held.exchange.sound("holdmusic", account)
+        if clip is not None and held.stream is not None:
+            held.stream.play(clip, seconds=-1)
 
     def stop(self) -> None:
         held, self._held = self._held, None
@@ -44,4 +59,4 @@ def wants_music(holder: Leg) -> bool:
 def _wanted(holder: Leg, held: Leg) -> bool:
     if holder.theirs is None or not holder.theirs.on_hold or not wants_music(holder):
         return False
-    return held.agreed is not None and held.agreed.send and held.codec in TRANSLATED
+    return held.agreed is not None and held.agreed.send

@@ -86,6 +86,26 @@ async def test_who_does_not_listen_or_is_not_held_hears_none(form: str, answer: 
         assert playing(house) == ["", ""]
 
 
+async def test_a_party_with_a_codec_that_is_not_ours_is_offered_one() -> None:
+    async with talking() as (house, alice, bob):
+        speex = bob.sdp(direction="sendonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n"
+        bob.send("INVITE", speex)
+        answer = alice.sdp(direction="recvonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n"
+        alice.answer(await alice.request("INVITE"), 200, answer)
+        await bob.response(200)
+        bob.send("ACK")
+        offer = await alice.request("INVITE")
+        assert b"a=sendonly" in offer.body
+        assert b"speex" not in offer.body
+        assert playing(house) == ["", ""]
+        alice.answer(offer, 200, alice.sdp(direction="recvonly"))
+        await alice.request("ACK")
+        await alice.request("ACK")
+        assert playing(house) == ["holdmusic", ""]
+        await change(bob, alice, bob.sdp(), "sendrecv")
+        assert playing(house) == ["", ""]
+
+
 async def test_who_wants_none_has_none() -> None:
     async with talking() as (house, alice, bob):
         house.town.settings[BOB.id, "HoldMusic"] = "NO"
