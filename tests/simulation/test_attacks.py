@@ -1,7 +1,6 @@
 """A whole server under attack, in virtual time: what an attacker sends leads nowhere but back to him.
 
-All that is on the wire is seen, so that nothing can be smuggled to a third party unnoticed. (What needs real sockets,
-files or a real clock is in `tests/scenes/test_attacks.py`.)
+All that is on the wire is seen, so that nothing can be smuggled to a third party unnoticed.
 """
 
 from __future__ import annotations
