@@ -89,6 +89,7 @@ _TABLE = (
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),
     Setting("ShowPeers", Kind.FLAG, "NO", "let watchers of the lines see with whom calls are"),
     Setting("MediaSecurity", Kind.TEXT, "optional", "encryption of calls' media (SRTP): off, optional or required"),
+    Setting("HoldMusic", Kind.FLAG, "YES", "whom its telephones put on hold hears the prompt `holdmusic`"),
     Setting("Language", Kind.TEXT, "", "language of the prompts; empty is English"),
     # voicemail and service
     Setting("VoicemailLimit", Kind.SECONDS, 180, "longest voice message"),

@@ -13,6 +13,7 @@ from pbx.b2bua.bodies import read_description
 from pbx.b2bua.connected import introduce
 from pbx.b2bua.guards import kept, pair
 from pbx.b2bua.hold import Renegotiation
+from pbx.b2bua.hold_music import HoldMusic
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
@@ -60,6 +61,7 @@ class Bridge:
         self._near = near
         self._far = far
         self._ended = False
+        self._music = HoldMusic()
         self._watch = SilenceWatch(
             call.exchange.clock, call.exchange.settings.silence, lambda: heard_of((self._near, self._far)), self._silent
         )
@@ -164,7 +166,7 @@ class Bridge:
     def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
         other = self.other(leg)
         headers = introduce(other, leg) if leg.learns(transaction.request) else ()
-        Renegotiation(leg, other, transaction, headers).start()
+        Renegotiation(leg, other, transaction, headers, lambda: self._music.changed(leg, other)).start()
         if headers:
             tell_lines(self.call)
 
@@ -197,6 +199,7 @@ class Bridge:
         """A transfer has taken `leg` over; the other party is hung up, and this bridge is no more."""
         if not self._ended:
             self._stop()
+            self._music.stop()
             leg.media.part()
             self.other(leg).hang_up()
             self.call.end("caller" if self.other(leg) is self._near else "callee", "transferred")
