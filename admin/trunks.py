@@ -32,6 +32,9 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "expires": trunk.expires,
         "target": trunk.target,
         "inbound": trunk.inbound,
+        "numbers": trunk.numbers,
+        "country": trunk.country,
+        "shows": trunk.shows,
         "state": row.status.state.value if trunk.registers else "not registering",
         "said": row.status.said,
         "next": round(row.left),
@@ -57,6 +60,9 @@ async def _put(desk: Desk, arguments: Arguments) -> Json:
         arguments.number("expires", base.expires),
         _chosen(arguments, "target", base.target),
         _chosen(arguments, "inbound", base.inbound).lower(),
+        _chosen(arguments, "numbers", base.numbers).lower(),
+        _chosen(arguments, "country", base.country).upper(),
+        _chosen(arguments, "shows", base.shows).lower(),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -93,7 +99,10 @@ ACTS = (
             _NAME,
             *(
                 Parameter(key, required=False)
-                for key in ("domain", "user", "login", "proxy", "transport", "register", "target", "inbound")
+                for key in (
+                    *("domain", "user", "login", "proxy", "transport", "register", "target", "inbound"),
+                    *("numbers", "country", "shows"),
+                )
             ),
             Parameter("password", required=False, secret=True),
             Parameter("expires", Type.NUMBER, required=False),

@@ -70,6 +70,12 @@ _TABLE = (
     # who may call in, and out (pbx/policy)
     Setting("AcceptStrangers", Kind.FLAG, "NO", "take calls from the Internet that proved nothing"),
     Setting("OutsideCalls", Kind.FLAG, "YES", "may call out of this server; a gateway only if set at the account"),
+    Setting(
+        "CallerNumber",
+        Kind.TEXT,
+        "",
+        "own number that callees outside see, such as +4930123456 (by trunks that show it)",
+    ),
     Setting("CallsLimit", Kind.NUMBER, 40, "calls that one account may place at once"),
     # what calls out of this server may cost an account (pbx/toll)
     Setting("CallOutLimit", Kind.NUMBER, 10, "calls out at once"),

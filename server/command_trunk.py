@@ -44,6 +44,16 @@ InboundOption = Annotated[
     str | None,
     typer.Option("--inbound", help="By what calls are known as the provider's: auto, contact or address."),
 ]
+NumbersOption = Annotated[
+    str | None,
+    typer.Option("--numbers", help="How numbers are sent: dialled (as they are), plus (+4930…), digits, national."),
+]
+CountryOption = Annotated[
+    str | None, typer.Option("--country", metavar="CC", help="Where numbers are dialled: DE, US … for --numbers.")
+]
+ShowsOption = Annotated[
+    str | None, typer.Option("--shows", help="Whose number callees see: line, or caller (setting CallerNumber).")
+]
 
 _COLUMNS = {
     "name": "NAME",
@@ -90,6 +100,9 @@ def trunk_add(
     expires: ExpiresOption = None,
     target: TargetOption = None,
     inbound: InboundOption = None,
+    numbers: NumbersOption = None,
+    country: CountryOption = None,
+    shows: ShowsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,7 +112,8 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound)
+    written = {"numbers": numbers, "country": country, "shows": shows}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | written
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -116,6 +130,9 @@ def trunk_change(
     expires: ExpiresOption = None,
     target: TargetOption = None,
     inbound: InboundOption = None,
+    numbers: NumbersOption = None,
+    country: CountryOption = None,
+    shows: ShowsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,7 +142,8 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound)
+    written = {"numbers": numbers, "country": country, "shows": shows}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | written
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 

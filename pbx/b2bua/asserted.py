@@ -117,17 +117,20 @@ def headers_for(caller: Caller, *, trusted: bool) -> tuple[tuple[str, str], ...]
     return (*identity, ("Privacy", "id")) if caller.private else identity
 
 
-def from_by_trunk(caller: Caller, identity: Uri) -> str:
-    """From of a call that leaves by a trunk: our address at the provider, with the caller's name."""
+def from_by_trunk(caller: Caller, shown: Uri) -> str:
+    """From of a call that leaves by a trunk: the address at the provider that callees see, with the caller's name."""
     if caller.private:
         return ANONYMOUS
     name = caller.name or ("" if caller.account is None else caller.account.real_name)
-    return str(NameAddress(name, identity))
+    return str(NameAddress(name, shown))
 
 
-def by_trunk(caller: Caller, identity: Uri) -> tuple[tuple[str, str], ...]:
-    """A caller who wants privacy is told to the provider, who must know whom to bill, and to nobody beyond it."""
-    return ((_ASSERTED, f"<{identity}>"), ("Privacy", "id")) if caller.private else ()
+def by_trunk(caller: Caller, shown: Uri, identity: Uri) -> tuple[tuple[str, str], ...]:
+    """A caller who wants privacy is told to the provider, who must know whom to bill, and to nobody beyond it. Who is
+    shown by a number of his own is asserted by it: providers look there for the number they have given."""
+    if caller.private:
+        return ((_ASSERTED, f"<{shown}>"), ("Privacy", "id"))
+    return () if shown == identity else ((_ASSERTED, f"<{shown}>"),)
 
 
 def screen(request: Request, caller: Caller, *, trusted: bool) -> None:

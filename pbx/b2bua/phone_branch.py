@@ -21,6 +21,7 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.b2bua.places import Place, Places
+from pbx.b2bua.trunk_line import TrunkLine
 from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer
 from pbx.signal.branch import Branch, BranchState, Foreign
 from pbx.sipcore.failures import SipSyntaxError
@@ -30,6 +31,7 @@ from pbx.sipcore.reliable import EXTENSION
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
+from pbx.sipcore.uri import Uri
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -115,7 +117,15 @@ class PhoneBranch:
         )
 
     def _from(self, caller: Caller, place: Place) -> str:
-        return from_value(caller) if place.line is None else from_by_trunk(caller, place.line.trunk.identity)
+        return from_value(caller) if place.line is None else from_by_trunk(caller, self._shown(caller, place.line))
+
+    def _shown(self, caller: Caller, line: TrunkLine) -> Uri:
+        """The address at the provider that callees see."""
+        trunk, payer = line.trunk, caller.payer
+        if trunk.shows != "caller" or payer is None:
+            return trunk.identity
+        number = str(self._exchange.people.setting(payer.id, "CallerNumber") or "")
+        return trunk.identity.replace(user=trunk.number(number)) if number else trunk.identity
 
     def _history(self, place: Place) -> tuple[tuple[str, str], ...]:
         call, trusted = self._call, self._exchange.trusts(place.flow, place.person.account)
@@ -124,7 +134,7 @@ class PhoneBranch:
 
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
         if place.line is not None:
-            return by_trunk(caller, place.line.trunk.identity)
+            return by_trunk(caller, self._shown(caller, place.line), place.line.trunk.identity)
         return headers_for(caller, trusted=self._exchange.trusts(place.flow, place.person.account))
 
     def _other_asking(self, leg: OutgoingLeg, status: int) -> Asking | None:

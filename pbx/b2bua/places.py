@@ -101,6 +101,7 @@ async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
     """The provider's domain stays in the Request-URI: many tell their customers by it."""
     if not line.up:
         raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
+    number = line.trunk.number(number)
     uri = line.trunk.identity.replace(user=number)
     flow = await exchange.stack.flow_to(line.trunk.next_hop, configured=True)
     address = f"{number}@{line.trunk.domain}"

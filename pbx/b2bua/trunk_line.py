@@ -25,6 +25,13 @@ class Identity(Protocol):
     def next_hop(self) -> Uri:
         """Where requests go."""
 
+    @property
+    def shows(self) -> str:
+        """Whose number callees see: `line` or `caller`."""
+
+    def number(self, dialled: str) -> str:
+        """A number as the provider wants it."""
+
 
 class TrunkLine(Protocol):
     """A trunk in use."""

@@ -17,6 +17,7 @@ from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
+from pbx.trunk.numbers import spellings
 
 
 class Origin(Protocol):
@@ -30,6 +31,10 @@ class Origin(Protocol):
 
     @property
     def target(self) -> str: ...
+
+    @property
+    def country(self) -> str:
+        """Where its numbers are dialled: two letters, or empty."""
 
 
 class Line(Protocol):
@@ -65,7 +70,7 @@ def from_trunk(line: Line, transaction: ServerTransaction) -> Caller:
 def called(directory: Directory, line: Line, request: Request, caller: Caller) -> Resolution:
     """Where a call of that trunk leads."""
     steps: list[str] = [f"a call by the trunk {line.trunk.name}"]
-    for local in _candidates(line, request):
+    for local in _spelled(line, request):
         found = directory.resolve(Address(local, directory.main_domain), caller=caller)
         if not isinstance(found.route, ForeignRoute | UnknownRoute):
             return Resolution(found.route, (*steps, *found.steps))
@@ -87,6 +92,13 @@ def _candidates(line: Line, request: Request) -> Iterator[str]:
     """The numbers that may be meant, the likeliest first; the name of our own contact is none."""
     users = [_user(request.uri), request.to.uri.user]
     yield from dict.fromkeys(user for user in users if user and user != line.contact_user)
+
+
+def _spelled(line: Line, request: Request) -> Iterator[str]:
+    """These, as people here may have written them."""
+    for number in _candidates(line, request):
+        yield number
+        yield from (each for each in spellings(number, line.trunk.country) if each != number)
 
 
 def _user(uri: str) -> str:

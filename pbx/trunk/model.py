@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pbx.sipcore.uri import Uri
+from pbx.trunk.numbers import written
 
 INBOUND = ("auto", "contact", "address")
+SHOWS = ("line", "caller")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class Trunk:
     `target` is who gets its calls when the number that was called belongs to nobody here. `inbound`: by what a call is
     known as the provider's: it names our registered `contact`, or it also may come from the `address` of his server;
     `auto` is the latter until he has named the contact once (over TCP and TLS, where no address is forged, always).
+    `numbers` is a form of `numbers.FORMS`, in which called numbers and those of callers are sent; `country` (a code of
+    two letters) is where they are dialled. `shows`: what a callee sees, the number of the `line` or of the `caller`.
     """
 
     name: str
@@ -30,10 +34,18 @@ class Trunk:
     expires: int = 600
     target: str = "pbx"
     inbound: str = "auto"
+    numbers: str = "dialled"
+    country: str = ""
+    shows: str = "line"
 
     def is_same_line(self, other: Trunk) -> bool:
         """Whether a registration of the one serves the other: nothing else that he is told differs."""
-        return replace(self, target=other.target, inbound=other.inbound) == other
+        free = ("target", "inbound", "numbers", "country", "shows")
+        return replace(self, **{name: getattr(other, name) for name in free}) == other
+
+    def number(self, dialled: str) -> str:
+        """A number as the provider wants it."""
+        return written(dialled, self.numbers, self.country)
 
     @property
     def identity(self) -> Uri:

@@ -33,9 +33,17 @@ MIGRATIONS = (
     ALTER TABLE trunk ADD COLUMN inbound TEXT NOT NULL DEFAULT 'auto';
     ALTER TABLE trunk ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE trunk ADD COLUMN numbers TEXT NOT NULL DEFAULT 'dialled';
+    ALTER TABLE trunk ADD COLUMN country TEXT NOT NULL DEFAULT '';
+    ALTER TABLE trunk ADD COLUMN shows TEXT NOT NULL DEFAULT 'line';
+    """,
 )
 
-_COLUMNS = "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named"
+_COLUMNS = (
+    "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
+    "numbers, country, shows"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 13)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 16)})",
         (
             trunk.name,
             trunk.domain,
@@ -70,6 +78,9 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             row.contact,
             trunk.inbound,
             int(row.named),
+            trunk.numbers,
+            trunk.country,
+            trunk.shows,
         ),
     )
 
@@ -82,7 +93,11 @@ def remove(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM trunk WHERE name = ?", (name,))
 
 
-def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str, str, int]) -> Row:
-    name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named = values
-    trunk = Trunk(name, domain, user, login, proxy, transport, bool(registers), expires, target, inbound)
+def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str, str, int, str, str, str]) -> Row:
+    name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, *rest = (
+        values
+    )
+    trunk = Trunk(
+        name, domain, user, login, proxy, transport, bool(registers), expires, target, inbound, *map(str, rest)
+    )
     return Row(trunk, sealed, contact, bool(named))

@@ -24,7 +24,8 @@ from pbx.sipcore.uri import Uri
 from pbx.trunk import tables
 from pbx.trunk.credentials import Login
 from pbx.trunk.line import Line, Stack
-from pbx.trunk.model import INBOUND, Trunk
+from pbx.trunk.model import INBOUND, SHOWS, Trunk
+from pbx.trunk.numbers import FORMS, countries
 from pbx.trunk.registration import Status
 
 _log = get_logger("pbx.trunk")
@@ -205,6 +206,14 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"the transport is udp, tcp or tls, not {trunk.transport!r}")
     if trunk.inbound not in INBOUND:
         raise Failure("invalid", f"calls are known by {', '.join(INBOUND)}, not {trunk.inbound!r}")
+    if trunk.numbers not in FORMS:
+        raise Failure("invalid", f"numbers are sent as {', '.join(FORMS)}, not {trunk.numbers!r}")
+    if trunk.country and trunk.country not in countries():
+        raise Failure("invalid", f"{trunk.country!r} is no country: two letters, such as DE or US")
+    if trunk.numbers != "dialled" and not trunk.country:
+        raise Failure("invalid", f"to send numbers as {trunk.numbers}, say the country in which they are dialled")
+    if trunk.shows not in SHOWS:
+        raise Failure("invalid", f"callees see the number of the {' or the '.join(SHOWS)}, not {trunk.shows!r}")
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
     if trunk.registers and not trunk.user:
