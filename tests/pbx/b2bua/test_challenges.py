@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from pbx.sipcore import digest
 from pbx.sipcore.digest import DigestServer
 from pbx.sipcore.message import Request
 from pbx.sipcore.proving import PROOFS
+from pbx.sipcore.uri import Uri
 from pbx.trunk.model import Trunk
 from pbx.trunk.trunks import Trunks
 from tests.pbx.b2bua.house import ALICE, BOB, House, Phone
@@ -195,3 +197,21 @@ async def test_a_password_that_is_refused_is_sent_once() -> None:
         assert (await alice.response(488)).cseq.method == "INVITE"
         alice.send("ACK")
         assert not [each for each in carrier.phone.inbox if isinstance(each, Request)]
+
+
+@pytest.mark.parametrize("private", [False, True])
+async def test_the_provider_gets_numbers_as_it_wants_them_and_the_callers_own(private: bool) -> None:
+    async with a_house() as (house, alice, carrier):
+        trunks = house.exchange.trunks
+        assert isinstance(trunks, Trunks)
+        wanted = replace(trunks.line("home").trunk, numbers="plus", country="DE", shows="caller")
+        await trunks.put(wanted, None)
+        house.town.settings[ALICE.id, "CallerNumber"] = "030 999999"
+        alice.call(f"sip:030123456@{PROVIDER}", **({"Privacy": "id"} if private else {}))
+        invite = await carrier.request("INVITE")
+        assert Uri.parse(invite.uri).user == "+4930123456"
+        assert invite.get("P-Asserted-Identity") == f"<sip:+4930999999@{PROVIDER}>"
+        sender = "anonymous@anonymous.invalid" if private else f"+4930999999@{PROVIDER}"
+        assert f"sip:{sender}" in str(invite.from_.uri)
+        carrier.phone.answer(invite, 486)
+        await carrier.phone.request("ACK")
