@@ -11,6 +11,7 @@ from typing import assert_never
 
 from base.values.kinds import Value
 from directory import names, plan
+from directory.groups import ring_of
 from directory.image import Forwarder, Group, Image
 from directory.model import (
     PARK,
@@ -155,7 +156,8 @@ class Resolver:
             case Group():
                 walk.say(f"{address.local} is a group of {len(found.members)}")
                 members = (names.parse_target(member, found.domain) for member in found.members)
-                return GroupRoute(address.local.lower(), tuple(member for member in members if member))
+                found_members = tuple(member for member in members if member)
+                return GroupRoute(address.local.lower(), found_members, ring_of(self._image, found))
             case Forwarder():
                 walk.say(f"{address.local} forwards to {found.target}")
                 walk.programs, walk.relay = True, False

@@ -35,8 +35,9 @@ LOOK = 5.0
 SELDOM = 60.0
 SILENCE = 90.0
 """Seconds without a word after which people hang up, when something has befallen the town."""
-STUCK = 200.0
-"""Seconds after which the server has noticed that a caller has gone: his BYE, or else 60-120 s of silence."""
+STUCK = 260.0
+"""Seconds after which the server has noticed that a caller has gone: his BYE, or else 60-120 s of silence; on hold with
+voicemail he is recorded for 180 s, and asked three times what is to be done."""
 LONGEST = 12_600.0
 """Seconds after which whoever is still in a call has been forgotten there by the server."""
 PATIENT = 14_400.0
