@@ -42,6 +42,12 @@ class HoldMusic:
         if clip is not None and held.stream is not None:
             held.stream.play(clip, seconds=-1)
 
+    def again(self, holder: Leg, held: Leg) -> None:
+        """`held` has heard something else meanwhile."""
+        if self._held is held:
+            self._held = None
+            self.changed(holder, held)
+
     def stop(self) -> None:
         held, self._held = self._held, None
         if held is not None and held.stream is not None and not held.ended:

@@ -204,11 +204,15 @@ class Bridge:
             self.other(leg).hang_up()
             self.call.end("caller" if self.other(leg) is self._near else "callee", "transferred")
 
-    def take_back(self, leg: Leg) -> None:
-        """A transfer of `leg` has come to nothing: it gets the other party's audio again."""
+    def take_back(self, leg: Leg, *, renewed: bool) -> None:
+        """A transfer of `leg` has come to nothing: it gets the other party's audio again, or the music it had."""
         theirs = self.other(leg).theirs
-        if not self._ended and theirs is not None:
+        if self._ended or theirs is None:
+            return
+        if renewed:
             Reoffer(leg, lambda _done: self.start()).send(leg.relay(theirs))
+        else:
+            self._music.again(self.other(leg), leg)
 
     def _leave_waiting(self, stays: Leg) -> None:
         """One has hung up whose other party he has sent elsewhere: that one waits for the outcome."""

@@ -274,7 +274,7 @@ class ProgramLeg(LegAudio):
             ended("callee", "transferred")
             self._tell(lambda listener: listener.leg_disconnected())
 
-    def take_back(self, leg: Leg) -> None:
+    def take_back(self, leg: Leg, *, renewed: bool) -> None:
         """Our audio is what it has with a program anyway."""
 
     def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:

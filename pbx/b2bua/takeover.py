@@ -66,7 +66,7 @@ def give_back(newcomer: Leg) -> None:
     from pbx.b2bua.media_bridge import Bridge
 
     if isinstance(newcomer.owner, Bridge) and not newcomer.ended:
-        newcomer.owner.take_back(newcomer)
+        newcomer.owner.take_back(newcomer, renewed=True)
 
 
 class Place(Protocol):

@@ -51,8 +51,8 @@ class Holder(Protocol):
     def release(self, leg: Leg) -> None:
         """Give the leg away; hang up what else there was."""
 
-    def take_back(self, leg: Leg) -> None:
-        """The leg stays, and has had our audio meanwhile."""
+    def take_back(self, leg: Leg, *, renewed: bool) -> None:
+        """The leg stays. It may have heard us meanwhile; `renewed`: in place of the other party's audio."""
 
 
 class Transfer:
@@ -220,8 +220,8 @@ class Transfer:
             again.begin(AccountRoute(back), f"sip:{back.address}")
 
     def _give_back(self) -> None:
-        if self._ringback.renewed and not self._alone:
-            self._holder.take_back(self._party)
+        if not self._alone:
+            self._holder.take_back(self._party, renewed=self._ringback.renewed)
 
     # --- told by the party, when its holder is gone
 

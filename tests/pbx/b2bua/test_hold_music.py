@@ -10,9 +10,10 @@ import pytest
 
 from directory.model import Account
 from pbx.mediaproxy.engine import Clip
-from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, House, Phone
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_holding import held
+from tests.pbx.b2bua.test_transfers import told
 
 
 @asynccontextmanager
@@ -120,6 +121,21 @@ async def test_a_party_that_is_no_account_brings_its_own() -> None:
         await connected(house, alice, bob)
         await change(alice, bob, held(alice, "sendonly"), "recvonly")
         assert playing(house) == ["", ""]
+
+
+async def test_it_goes_on_when_a_transfer_has_failed() -> None:
+    async with talking() as (house, alice, bob):
+        await change(bob, alice, held(bob, "sendonly"), "recvonly")
+        carol = house.phone(CAROL)
+        house.exchange.sound = lambda name, account: Clip(Path(name), name)
+        bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+        invite = await carol.request("INVITE")
+        carol.answer(invite, 180)
+        await told(bob, 180)
+        assert playing(house)[0] == "ringing"
+        carol.answer(invite, 486)
+        await told(bob, 486)
+        assert playing(house)[0] == "holdmusic"
 
 
 async def test_it_ends_when_somebody_else_comes() -> None:

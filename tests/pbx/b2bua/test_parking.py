@@ -247,3 +247,16 @@ async def test_without_an_offer_the_fetcher_is_offered() -> None:
         await alice.request("ACK")
         one, other = [stream for stream in house.studio.streams if not stream.closed]
         await until(lambda: one.other is other)
+
+
+async def test_who_hangs_up_while_he_is_fetched_leaves_nobody_waiting() -> None:
+    async with House() as house:
+        alice, _ = await parked(house, "701")
+        carol = house.phone(CAROL)
+        carol.call(f"sip:701@{DOMAIN}", carol.sdp(7000))
+        await alice.request("INVITE")
+        alice.send("BYE")
+        await alice.response(200, "BYE")
+        await carol.response(488)
+        assert lamp(house, "701") == []
+        await until(lambda: not house.exchange.calls)
