@@ -6,14 +6,15 @@ socket (the `tandem` command) now; CLI, HTTP, XIMSS and programs later.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from admin.configuration.configuration import Configuration
-from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, PromptStore, Server
+from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, Phones, PromptStore, Server
 from admin.rights import Actor, Right
 from base.clock import Clock
 from base.failures import Failure
@@ -96,6 +97,9 @@ class Desk:
     blocks: Blocks | None = None
     workarounds: WorkaroundStore | None = None
     configuration: Configuration | None = None
+    phones: Phones | None = None
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by acts that read, change and write: of two at once the second sees what the first has written."""
 
     def account(self, name: str, domain: str = "") -> Account:
         """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.moments import moment
 from admin.ports import Json
 from admin.rights import Right
 from base.failures import Failure
@@ -51,18 +50,8 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     use = _use(arguments.text("use"))
     resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"), use=use)
     kind, leads_to = describe(resolution.route)
-    rules = _rules(directory, resolution.route, caller, str(address), _moment(desk, arguments.text("at")))
+    rules = _rules(directory, resolution.route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
     return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps), "rules": rules}
-
-
-def _moment(desk: Desk, text: str) -> float:
-    """`2026-12-24 18:00` by the server's clock on the wall; now, when empty. Seconds since 1970."""
-    if not text:
-        return desk.clock.wall()
-    try:
-        return datetime.fromisoformat(text.strip()).timestamp()
-    except ValueError:
-        raise Failure("invalid", f"{text!r} is no time: write 2026-12-24 18:00") from None
 
 
 def _rules(directory: Directory, route: Route, caller: Caller, dialled: str, wall: float) -> list[Json]:

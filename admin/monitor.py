@@ -5,16 +5,31 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.moments import moment
 from admin.ports import Json
 from admin.rights import Right
 
 _CALLS = 50
 _MOST_CALLS = 10_000  # Limit: records in one answer.
+_PAGE = 1_000
 
 
 async def _calls(desk: Desk, arguments: Arguments) -> Json:
     limit = arguments.number("limit", _CALLS)
     return [asdict(row) for row in await desk.monitor.calls(min(limit, _MOST_CALLS))]
+
+
+async def _records(desk: Desk, arguments: Arguments) -> Json:
+    """A page; the next one is asked for with `after`."""
+    account = desk.account(arguments.text("account")).id if arguments.text("account") else None
+    found, lines, following = await desk.monitor.records(
+        moment(arguments.text("since"), 0.0),
+        moment(arguments.text("until"), float("inf")),
+        account=account,
+        after=arguments.number("after", 0),
+        limit=_PAGE,
+    )
+    return {"records": [dict(record) for record in found], "csv": lines, "next": following}
 
 
 async def _registrations(desk: Desk, arguments: Arguments) -> Json:
@@ -37,6 +52,16 @@ ACTS = (
         Right.MONITOR,
         _calls,
         (Parameter("limit", Type.NUMBER, required=False),),
+    ),
+    Act(
+        "records",
+        "call records of a time, a page of them",
+        Right.MONITOR,
+        _records,
+        (
+            *(Parameter(name, required=False) for name in ("account", "since", "until")),
+            Parameter("after", Type.NUMBER, required=False),
+        ),
     ),
     Act("registrations", "registered telephones", Right.MONITOR, _registrations),
     Act("status", "version, uptime and counters", Right.MONITOR, _status),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from admin.acts import Act, Arguments, Desk, Parameter, Type
 from admin.ports import Json
 from admin.rights import Right
+from base.failures import Failure
 from directory.image import Forwarder, Group
+from directory.model import Ring, RingOrder
 
 _NAME = Parameter("name")
 _DOMAIN = Parameter("domain", required=False)
@@ -18,8 +22,10 @@ def _where(desk: Desk, arguments: Arguments) -> tuple[str, str]:
     return desk.domain(of or arguments.text("domain")), name
 
 
-def _group(name: str, group: Group) -> Json:
-    return {"name": name, "domain": group.domain, "members": list(group.members)}
+def _group(desk: Desk, name: str, group: Group) -> Json:
+    ring = desk.directory.groups.ring(group)
+    rung = {"ring": ring.order.value, "step": ring.step, "then": ring.then}
+    return {"name": name, "domain": group.domain, "members": list(group.members), **rung}
 
 
 def _forwarder(name: str, forwarder: Forwarder) -> Json:
@@ -32,18 +38,20 @@ def _domains(desk: Desk, arguments: Arguments) -> tuple[str, ...]:
 
 
 async def _group_list(desk: Desk, arguments: Arguments) -> Json:
-    return [_group(*each) for domain in _domains(desk, arguments) for each in desk.directory.groups.groups(domain)]
+    return [
+        _group(desk, *each) for domain in _domains(desk, arguments) for each in desk.directory.groups.groups(domain)
+    ]
 
 
 async def _group_show(desk: Desk, arguments: Arguments) -> Json:
     domain, name = _where(desk, arguments)
-    return _group(name.lower(), desk.directory.groups.group(domain, name))
+    return _group(desk, name.lower(), desk.directory.groups.group(domain, name))
 
 
 async def _group_add(desk: Desk, arguments: Arguments) -> Json:
     domain, name = _where(desk, arguments)
     await desk.directory.create_group(domain, name, arguments.list("members"))
-    return _group(name.lower(), desk.directory.groups.group(domain, name))
+    return _group(desk, name.lower(), desk.directory.groups.group(domain, name))
 
 
 async def _group_members(desk: Desk, arguments: Arguments) -> Json:
@@ -54,12 +62,30 @@ async def _group_members(desk: Desk, arguments: Arguments) -> Json:
     there = {member.lower() for member in kept}
     kept += [member for member in arguments.list("add") if member.lower() not in there]
     await desk.directory.groups.set_members(domain, name, kept)
-    return _group(name.lower(), desk.directory.groups.group(domain, name))
+    return _group(desk, name.lower(), desk.directory.groups.group(domain, name))
+
+
+async def _group_ring(desk: Desk, arguments: Arguments) -> Json:
+    """What is left out stays as it is."""
+    domain, name = _where(desk, arguments)
+    groups = desk.directory.groups
+    before = groups.ring(groups.group(domain, name))
+    then = arguments.optional("then")
+    ring = Ring(_order(arguments.text("order")) or before.order, arguments.number("step", before.step), before.then)
+    await groups.set_ring(domain, name, ring if then is None else replace(ring, then=then.strip()))
+    return _group(desk, name.lower(), groups.group(domain, name))
+
+
+def _order(text: str) -> RingOrder | None:
+    try:
+        return RingOrder(text.lower()) if text else None
+    except ValueError:
+        raise Failure("invalid", f"{text}: a group rings {', '.join(each.value for each in RingOrder)}") from None
 
 
 async def _group_remove(desk: Desk, arguments: Arguments) -> Json:
     domain, name = _where(desk, arguments)
-    shown = _group(name.lower(), desk.directory.groups.group(domain, name))
+    shown = _group(desk, name.lower(), desk.directory.groups.group(domain, name))
     await desk.directory.remove_name(domain, name)
     return shown
 
@@ -97,6 +123,19 @@ ACTS = (
             _DOMAIN,
             Parameter("add", Type.LIST, required=False),
             Parameter("remove", Type.LIST, required=False),
+        ),
+    ),
+    Act(
+        "group.ring",
+        "in which order a group rings",
+        Right.USERS,
+        _group_ring,
+        (
+            _NAME,
+            _DOMAIN,
+            Parameter("order", required=False),
+            Parameter("step", Type.NUMBER, required=False),
+            Parameter("then", required=False),
         ),
     ),
     Act("group.remove", "remove a group; its members stay", Right.USERS, _group_remove, (_NAME, _DOMAIN)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, Union
 
 from base.certificates import Shown
+from directory.model import Account
 
 Json: TypeAlias = Union[bool, int, float, str, "Sequence[Json]", "Mapping[str, Json]", None]
 
@@ -109,6 +110,12 @@ class Monitor(Protocol):
     async def calls(self, limit: int) -> Sequence[CallRow]:
         """Calls in progress, then the last `limit` that ended, the newest first."""
 
+    async def records(
+        self, since: float, until: float, *, account: int | None, after: int, limit: int
+    ) -> tuple[Sequence[Mapping[str, Json]], str, int]:
+        """A page of call records that began in that time (seconds since 1970): as objects and as lines of CSV, and
+        where the next page begins; 0: nowhere."""
+
     def registrations(self) -> Sequence[RegistrationRow]: ...
 
     def status(self) -> Mapping[str, Json]:
@@ -142,6 +149,49 @@ class Blocks(Protocol):
 
     def lift(self, address: str) -> bool:
         """Let it in again, and forget its failures; False when it was not shut out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneRow:
+    """A telephone that sets itself up, or one that has asked and is nobody's (without an account)."""
+
+    mac: str
+    family: str
+    account: str = ""
+    by_mac: bool = True  # may fetch its files by its MAC alone, inside our network
+    seen: str = ""  # ISO 8601, local time
+    source: str = ""
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneLink:
+    """How a telephone or an app finds its files: told once, since it opens them. `files`: paths that it asks for
+    inside our network."""
+
+    mac: str
+    family: str
+    url: str
+    link: str
+    files: Sequence[str]
+
+
+class Phones(Protocol):
+    """Telephones that set themselves up. Raises Failure("invalid" | "not-found" | "full")."""
+
+    def rows(self) -> Sequence[PhoneRow]:
+        """Those that are known, then those that have asked and are nobody's."""
+
+    def families(self) -> Sequence[tuple[str, str]]:
+        """Name and title."""
+
+    async def add(self, account: Account, mac: str, family: str, host: str, *, by_mac: bool) -> PhoneLink:
+        """`mac` empty: an app; `family` empty: as the MAC address tells; `host`: what it is to call us."""
+
+    async def remove(self, mac: str) -> None: ...
+
+    def show(self, mac: str, host: str) -> Sequence[tuple[str, bytes]]:
+        """Its files, with secrets left out."""
 
 
 class Mailboxes(Protocol):

@@ -54,18 +54,21 @@ async def _set(desk: Desk, arguments: Arguments) -> Json:
 
 async def _add(desk: Desk, arguments: Arguments) -> Json:
     name = arguments.text("name")
-    rules = [rule for rule in _stored(desk, arguments) if not _named(rule, name)]
     priority = arguments.number("priority", 5)
     new = typed(name, arguments.text("when"), priority, arguments.list("conditions"), arguments.list("actions"))
-    return await _store(desk, arguments, [*rules, new])
+    async with desk.changing:
+        rules = [rule for rule in _stored(desk, arguments) if not _named(rule, name)]
+        return await _store(desk, arguments, [*rules, new])
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    name, before = arguments.text("name"), _stored(desk, arguments)
-    rules = [rule for rule in before if not _named(rule, name)]
-    if len(rules) == len(before):
-        raise Failure("not-found", f"there is no rule {name}")
-    return await _store(desk, arguments, rules)
+    name = arguments.text("name")
+    async with desk.changing:
+        before = _stored(desk, arguments)
+        rules = [rule for rule in before if not _named(rule, name)]
+        if len(rules) == len(before):
+            raise Failure("not-found", f"there is no rule {name}")
+        return await _store(desk, arguments, rules)
 
 
 def _named(rule: Value, name: str) -> bool:

@@ -9,6 +9,7 @@ from admin import (
     monitor,
     names,
     network,
+    phones,
     prompts,
     router,
     rules,
@@ -33,6 +34,7 @@ ALL = (
     *trunks.ACTS,
     *workarounds.ACTS,
     *configuration.ACTS,
+    *phones.ACTS,
 )
 
 

@@ -39,9 +39,9 @@ def compose(headers: Mapping[str, str], content: Value, *, domain: str, now: flo
 
 
 def one_line(text: str) -> str:
-    """The text without anything that could begin another header field."""
+    """The text without anything that could begin another header field, also decoded (RFC 2047)."""
     clean = "".join(character if character.isprintable() else " " for character in text[:MAX_FIELD])
-    return clean.encode("utf-8", "replace").decode("utf-8").strip()
+    return clean.encode("utf-8", "replace").decode("utf-8").strip().replace("=?", "= ?")
 
 
 def _fill(message: EmailMessage, content: Value) -> None:

@@ -95,6 +95,27 @@ class ImapConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisioningConfig:
+    """`[provisioning]`: where telephones fetch their files. A port of None: not by that way."""
+
+    address: str = "0.0.0.0"
+    http: int | None = 8100
+    https: int | None = 9100
+    tftp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsConfig:
+    """`[records]`: where call records go besides the database; empty: not there."""
+
+    folder: str = ""
+    format: str = "csv"  # of the files in the folder: csv, json
+    helper: str = ""  # a program that takes them (CommuniGate's External CDR Processor)
+    url: str = ""  # an address that takes them by POST
+    days: int = 0  # how long the database keeps them; 0: for ever
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """`[log]`"""
 
@@ -110,6 +131,8 @@ class Config:
     media: MediaConfig = field(default_factory=MediaConfig)
     nat: NatConfig = field(default_factory=NatConfig)
     imap: ImapConfig = field(default_factory=ImapConfig)
+    provisioning: ProvisioningConfig = field(default_factory=ProvisioningConfig)
+    records: RecordsConfig = field(default_factory=RecordsConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
@@ -145,6 +168,15 @@ def _qualify(value: object) -> int:
         return _within(10, 3600)(value)
     except _Wrong:
         raise _Wrong('must be "off" or seconds from 10 to 3600') from None
+
+
+def _port_or_off(value: object) -> int | None:
+    if value == "off":
+        return None
+    try:
+        return _within(0, 65535)(value)
+    except _Wrong:
+        raise _Wrong('must be a port, or "off"') from None
 
 
 def _admission(value: object) -> int | str:
@@ -228,6 +260,13 @@ def _one_of(*words: str) -> Callable[[object], str]:
     return word
 
 
+def _url(value: object) -> str:
+    text = _text(value)
+    if text and not re.match(r"https?://[^/\s]+", text):
+        raise _Wrong(f"{text!r} is no address of a web server")
+    return text
+
+
 def _port_range(value: object) -> tuple[int, int]:
     ends = _list(value)
     if isinstance(value, str) and "-" in value:
@@ -275,6 +314,14 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "media": _one_of("needed", "always"),
     },
     "imap": {"address": _address, "port": _within(0, 65535), "tls_port": _within(0, 65535)},
+    "provisioning": {"address": _address, "http": _port_or_off, "https": _port_or_off, "tftp": _port_or_off},
+    "records": {
+        "folder": _text,
+        "format": _one_of("csv", "json"),
+        "helper": _text,
+        "url": _url,
+        "days": _within(0, 36_500),
+    },
     "log": {"level": _level, "json": _flag},
 }
 
@@ -311,6 +358,8 @@ def parse(text: str, name: str = "configuration") -> Config:
         MediaConfig(**sections["media"]),  # type: ignore[arg-type]
         NatConfig(**sections["nat"]),  # type: ignore[arg-type]
         ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
+        ProvisioningConfig(**sections["provisioning"]),  # type: ignore[arg-type]
+        RecordsConfig(**sections["records"]),  # type: ignore[arg-type]
         LogConfig(**sections["log"]),  # type: ignore[arg-type]
     )
 

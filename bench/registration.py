@@ -72,7 +72,8 @@ async def _serve(pipe: Connection, folder: str) -> None:
     async def counts(account_id: int) -> tuple[int, int]:
         return 0, 0
 
-    events = Events(clock, entropy, metrics, stack, directory, Bindings(clock), counts)
+    events = Events(clock, entropy, metrics, stack, directory, Bindings(clock), counts, database)
+    await events.start()
     messenger = Messenger(clock, metrics, stack, directory, bindings, database)
     await messenger.start()
     proxy = Proxy(stack, metrics, bindings, bytes(32))

@@ -37,6 +37,7 @@ class Site:
             f'[sip]\nlisten = "{host}:{self.port}"\ntrusted = [{f"{trusted!r}" if trusted else ""}]\n{sip}\n'
             f'[media]\naddress = "{host}"\n'
             f'[imap]\naddress = "{host}"\nport = {self.imap_port}\ntls_port = {imaps_port}\n'
+            '[provisioning]\nhttp = "off"\nhttps = "off"\n'
             f'[log]\nlevel = "{level}"\n'
         )
 

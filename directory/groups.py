@@ -9,11 +9,15 @@ from collections.abc import Iterable
 
 from base.failures import Failure
 from directory import names
-from directory.image import Forwarder, Group
-from directory.model import Account
+from directory.image import Forwarder, Group, Image
+from directory.model import Account, Ring, RingOrder
 from directory.store import Store
 
 _MEMBERS = 1000  # Limit: members of a group.
+MOST_SECONDS = 600
+"""Limit: of the step from one member to the next."""
+_ORDER, _STEP, _THEN = "RingOrder", "RingStep", "RingThen"
+"""Settings of a group, kept as those of an account are."""
 
 
 class Groups:
@@ -62,9 +66,39 @@ class Groups:
         """Raises Failure("not-found" | "invalid")."""
         await self._store.put_members(self.group(domain, name), member_list(members, domain))
 
+    def ring(self, group: Group) -> Ring:
+        """How calls ring its members."""
+        return ring_of(self._image, group)
+
+    async def set_ring(self, domain: str, name: str, ring: Ring) -> None:
+        """Raises Failure("not-found" | "invalid")."""
+        group = self.group(domain, name)
+        if not 1 <= ring.step <= MOST_SECONDS:
+            raise Failure("invalid", f"a step is 1 to {MOST_SECONDS} seconds")
+        if ring.then and names.parse_target(ring.then, domain) is None:
+            raise Failure("invalid", f"{ring.then!r} is no address")
+        usual = Ring()
+        for key, value, default in (
+            (_ORDER, ring.order.value, usual.order.value),
+            (_STEP, ring.step, usual.step),
+            (_THEN, ring.then, usual.then),
+        ):
+            await self._store.put_setting(("account", group.id), key, None if value == default else value)
+
     def _all(self, domain: str) -> list[tuple[str, Account | Group | Forwarder]]:
         found = [(local, name) for (of, local), name in self._image.names.items() if of == domain and not name.alias]
         return [(local, self._image.objects[name.object_id]) for local, name in sorted(found, key=lambda each: each[0])]
+
+
+def ring_of(image: Image, group: Group) -> Ring:
+    """What is kept of it, else the default."""
+    kept, usual = image.settings.get(("account", group.id), {}), Ring()
+    step = kept.get(_STEP)
+    return Ring(
+        RingOrder(kept.get(_ORDER, usual.order.value)),
+        step if isinstance(step, int) else usual.step,
+        str(kept.get(_THEN, usual.then)),
+    )
 
 
 def member_list(members: Iterable[str], domain: str) -> str:

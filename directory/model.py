@@ -66,12 +66,41 @@ class ProgramRoute:
     account: Account
 
 
+PICKUP = "pickup"
+"""The program by which ringing calls are picked up; its parameters are the addresses at which they may ring. The
+switchboard does it itself."""
+
+
+PARK = "park"
+"""The program that parks calls and gives them out again; its parameters are a domain and its places: one, or a span.
+The B2BUA has it."""
+
+
+class RingOrder(enum.Enum):
+    """How the members of a group are rung."""
+
+    ALL = "all"  # together
+    JOIN = "join"  # the first, then one more at each step
+    HUNT = "hunt"  # one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """`step` in seconds: until the next member, and after the last one until `then`, an address that gets the call when
+    nobody has answered (empty: nobody)."""
+
+    order: RingOrder = RingOrder.ALL
+    step: int = 15
+    then: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupRoute:
-    """The address leads to all members of a group."""
+    """The address leads to all members of a group. `ring` says how calls do; mail and messages go to all at once."""
 
     name: str
     members: tuple[Address, ...]
+    ring: Ring = Ring()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ The order in which a local part of ours is looked at, and nothing else has a say
     1. emergency numbers                               setting EmergencyNumbers: only a record of their own takes them
     2. the Router's table                              `directory.router`; what it makes of the address starts again
     3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
-    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber
-    5. functions of the PBX centre                     0  600  *43  echo  7nn
+    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber  **nnn  *8
+    5. the parking lot and its places                  settings ParkLot and ParkSlots: 700, 701 or park+701
+    6. functions of the PBX centre                     0  600  *43  echo  7nn
 
 Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.
 """
@@ -24,6 +25,8 @@ class Function(enum.Enum):
     SERVICE_CODE = "service code"
     SERVICE_NUMBER = "service code with a number"
     VOICEMAIL_OF = "voicemail of an extension"
+    PICKUP = "pickup of an extension's call"
+    GROUP_PICKUP = "pickup of a group's call"
     ECHO = "echo test"
     OPERATOR = "operator"
     CENTRE = "function of the PBX centre"
@@ -62,10 +65,27 @@ PLAN = (
         Function.SERVICE_NUMBER,
         "*NNnumber: the service application, function NN with that number",
     ),
+    _entry(r"\*\*(\d{2,})", Function.PICKUP, "**nnn: pick up the call that rings at extension nnn"),
+    _entry(r"\*8", Function.GROUP_PICKUP, "*8: pick up the call that rings longest at somebody of one's groups"),
     _entry(r"600|\*43|\*9196|echo", Function.ECHO, "600, *43, echo: hear yourself"),
     _entry(r"0", Function.OPERATOR, "0: the operator"),
     _entry(r"(7\d\d)", Function.CENTRE, "7nn: function nn of the PBX centre"),
 )
+
+
+_SPAN = re.compile(r"([^\d\s,@-]{0,8})(\d{1,9})(?:-\1(\d{1,9}))?", re.ASCII)
+_MOST_SLOTS = 100  # Limit: places of one parking lot.
+
+
+def slots(span: str) -> tuple[str, ...]:
+    """The numbers of a span such as `701-720` or `*5901-*5910`, or of a single one; none of what is no such span."""
+    match = _SPAN.fullmatch(span)
+    if match is None:
+        return ()
+    prefix, first, last = match[1], match[2], match[3] or match[2]
+    if len(first) != len(last) or int(last) - int(first) >= _MOST_SLOTS:
+        return ()
+    return tuple(f"{prefix}{number:0{len(first)}}" for number in range(int(first), int(last) + 1))
 
 
 def matches(local: str) -> list[Match]:

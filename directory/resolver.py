@@ -11,8 +11,11 @@ from typing import assert_never
 
 from base.values.kinds import Value
 from directory import names, plan
+from directory.groups import ring_of
 from directory.image import Forwarder, Group, Image
 from directory.model import (
+    PARK,
+    PICKUP,
     Account,
     AccountRoute,
     Address,
@@ -127,6 +130,8 @@ class Resolver:
         named = self._named(address, walk, owner)
         if named is not None:
             return named
+        if (parking := self._parking(address, walk)) is not None:
+            return parking
         for match in plan.matches(address.local.lower()):
             route = self._function(match, address, walk)
             if route is not None:
@@ -151,7 +156,8 @@ class Resolver:
             case Group():
                 walk.say(f"{address.local} is a group of {len(found.members)}")
                 members = (names.parse_target(member, found.domain) for member in found.members)
-                return GroupRoute(address.local.lower(), tuple(member for member in members if member))
+                found_members = tuple(member for member in members if member)
+                return GroupRoute(address.local.lower(), found_members, ring_of(self._image, found))
             case Forwarder():
                 walk.say(f"{address.local} forwards to {found.target}")
                 walk.programs, walk.relay = True, False
@@ -204,6 +210,10 @@ class Resolver:
                     walk.say(f"no account has the number {match.digits}")
                     return None
                 return ProgramRoute("voicemail", (), owner)
+            case plan.Function.PICKUP:
+                return self._pickup(match.digits, address, walk)
+            case plan.Function.GROUP_PICKUP:
+                return self._group_pickup(address, walk)
             case plan.Function.ECHO:
                 return self._centre("echo", (), address, walk)
             case plan.Function.OPERATOR:
@@ -212,6 +222,45 @@ class Resolver:
                 return self._centre(CENTRE, (match.digits,), address, walk)
             case _:
                 assert_never(match.entry.function)
+
+    def _parking(self, address: Address, walk: _Walk) -> Route | None:
+        lot, span = (str(self._setting(address.domain, key) or "") for key in ("ParkLot", "ParkSlots"))
+        place = address.local.lower().removeprefix("park+")
+        if lot and address.local == lot:
+            walk.say(f"{lot}: the parking lot")
+            return self._centre(PARK, (address.domain, span), address, walk)
+        if lot and place in plan.slots(span):
+            walk.say(f"{place}: a place of the parking lot {lot}")
+            return self._centre(PARK, (address.domain, place), address, walk)
+        return None
+
+    def _pickup(self, digits: str, address: Address, walk: _Walk) -> Route:
+        owner = self._account_named(address.domain, digits)
+        if owner is None:
+            walk.say(f"no account has the number {digits}")
+            return UnknownRoute(address)
+        return self._picked((owner.address,), address, walk)
+
+    def _group_pickup(self, address: Address, walk: _Walk) -> Route:
+        """At whom it may ring: everybody of the groups that the caller is in."""
+        caller = None if walk.caller is None else walk.caller.account
+        found: dict[str, None] = {}
+        for group in self._image.objects.values():
+            if caller is not None and isinstance(group, Group) and group.domain == caller.domain:
+                members = self._members(group)
+                found |= dict.fromkeys(each.address for each in members) if caller in members else {}
+        return self._picked(tuple(found), address, walk)
+
+    def _members(self, group: Group) -> list[Account]:
+        named = (names.parse_target(member, group.domain) for member in group.members)
+        found = (self._account_named(each.domain, each.local) for each in named if each is not None)
+        return [each for each in found if each is not None]
+
+    def _picked(self, addresses: tuple[str, ...], address: Address, walk: _Walk) -> Route:
+        if walk.caller is None or walk.caller.account is None:
+            walk.say("calls are picked up by accounts of this server that proved who they are")
+            return UnknownRoute(address)
+        return ProgramRoute(PICKUP, addresses, walk.caller.account)
 
     def _service(self, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:
         if walk.caller is None or walk.caller.account is None:

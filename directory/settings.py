@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from base.failures import Failure
 from base.values.kinds import Value
-from directory import pace
+from directory import pace, plan
 from directory.rules import occasion
 
 
@@ -29,6 +29,7 @@ class Kind(enum.Enum):
     PACE = "a pace: 10,1m (ten a minute), several with `;`, or unlimited"
     DAYS = "days such as Mon-Fri or Mon,Wed"
     WHEN = "never, always, work hours, after hours, or a span such as 18:00-07:30"
+    SLOTS = "numbers such as 701-720, a hundred at most"
     ZONE = "a time zone such as Europe/Berlin, or nothing for that of the machine"
 
 
@@ -79,15 +80,22 @@ _TABLE = (
     Setting("CallOutLongest", Kind.SECONDS, 43_200, "how long one may last; 0: no limit"),
     Setting("CallOutLockAfter", Kind.PACE, "15,10m", "refused calls out that lock them; unlimited: never"),
     Setting("CallOutLocked", Kind.FLAG, "NO", "calls out are locked; `tandem account unlock` ends it"),
+    # the parking lot (pbx/b2bua/parking)
+    Setting("ParkLot", Kind.TEXT, "700", "of the domain: parks a call at its first free place; empty: no parking"),
+    Setting("ParkSlots", Kind.SLOTS, "701-720", "of the domain: the places of calls that are parked"),
+    Setting("ParkTell", Kind.FLAG, "YES", "a short call shows the place to who has sent a call to ParkLot"),
+    Setting("ParkReturn", Kind.SECONDS, 45, "a parked call rings again at who has parked it; 0: never"),
     # who sees whom (pbx/presence)
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),
     Setting("ShowPeers", Kind.FLAG, "NO", "let watchers of the lines see with whom calls are"),
     Setting("MediaSecurity", Kind.TEXT, "optional", "encryption of calls' media (SRTP): off, optional or required"),
+    Setting("HoldMusic", Kind.FLAG, "YES", "whom its telephones put on hold hears the prompt `holdmusic`"),
     Setting("Language", Kind.TEXT, "", "language of the prompts; empty is English"),
     # voicemail and service
     Setting("VoicemailLimit", Kind.SECONDS, 180, "longest voice message"),
     Setting("VoicemailSilence", Kind.SECONDS, 10, "silence that ends a recording"),
     Setting("VoicemailMinimum", Kind.SECONDS, 2, "shorter voice messages are dropped"),
+    Setting("PhoneKeys", Kind.TARGETS, (), "keys of its telephones: 202, Bob=202 (lamps), Home=speed:+4930123"),
     Setting("PIN", Kind.TEXT, None, "digits that open the mailbox by phone; kept sealed, never shown"),
     # the PBX centre (pbx-apps §3)
     Setting("ReceptDirPrefix", Kind.TEXT, "2", "first digit of an extension typed to the attendant"),
@@ -145,6 +153,8 @@ def _shaped(kind: Kind, value: Value) -> Value:
             return str(value) if isinstance(value, str | int) else None
         case Kind.PACE:
             return _text(value, pace.parse)
+        case Kind.SLOTS:
+            return str(value) if plan.slots(str(value)) else None
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
         case Kind.DAYS | Kind.WHEN | Kind.ZONE:

@@ -9,6 +9,8 @@ from directory.model import (
     GroupRoute,
     NullRoute,
     ProgramRoute,
+    Ring,
+    RingOrder,
     Route,
     UnknownRoute,
 )
@@ -22,11 +24,21 @@ def describe(route: Route) -> tuple[str, str]:
         case ProgramRoute(program, parameters, account):
             inside = f"{{{','.join(parameters)}}}" if parameters else ""
             return "program", f"{program}{inside}#{account.address}"
-        case GroupRoute(name, members):
-            return "group", f"{name}: {', '.join(map(str, members))}"
+        case GroupRoute(name, members, ring):
+            return "group", f"{name}: {', '.join(map(str, members))}{_rung(ring)}"
         case ForeignRoute(Address() as address):
             return "foreign", str(address)
         case UnknownRoute(Address() as address):
             return "unknown", str(address)
         case NullRoute(Address() as address):
             return "null", f"{address} (taken, and thrown away)"
+
+
+def _rung(ring: Ring) -> str:
+    """Nothing for a group that rings as groups do."""
+    ways = {
+        RingOrder.ALL: "",
+        RingOrder.JOIN: f", one more after each {ring.step} s",
+        RingOrder.HUNT: f", one after the other, {ring.step} s each",
+    }
+    return ways[ring.order] + (f", then {ring.then}" if ring.then else "")

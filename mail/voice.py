@@ -118,5 +118,6 @@ def _sender(name: str, uri: str, domain: str) -> Address:
 
 
 def _clean(text: str, limit: int) -> str:
-    """Nothing that could end a header line or forge one."""
-    return "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text[:limit]).strip()
+    """Nothing that could end a header line or forge one, nor an encoded word (RFC 2047) that is decoded to that."""
+    plain = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text[:limit]).strip()
+    return plain.replace("=?", "= ?")

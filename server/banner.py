@@ -25,6 +25,7 @@ class Facts:
     data: Path
     made: Sequence[Credentials] = ()
     notes: Sequence[str] = ()
+    provisioning: Sequence[str] = ()
 
 
 def show(facts: Facts, console: Console | None = None) -> None:
@@ -47,6 +48,8 @@ def _places(facts: Facts) -> Table:
     grid.add_row("SIP domain", Text(facts.domain, style="bold"))
     grid.add_row("SIP", Text(", ".join(facts.sip)))
     grid.add_row("IMAP", Text(", ".join(facts.imap)))
+    if facts.provisioning:
+        grid.add_row("Phones' files", Text(", ".join(facts.provisioning)))
     grid.add_row("Data", Text(str(facts.data)))
     return grid
 

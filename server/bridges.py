@@ -43,6 +43,11 @@ def admission(directory: Directory, bindings: Bindings, stack: SipStack) -> None
     stack.preferences.registered = bindings.has_flow
 
 
+def peers(directory: Directory, stack: SipStack) -> None:
+    """Which addresses on this machine or link may be called: those that the administrator has named."""
+    stack.know_peers(lambda host: host in directory.network.clients or host in directory.network.trusted)
+
+
 def locks(directory: Directory, forget: Callable[[int], None]) -> Callable[[], None]:
     """Tell the toll guard when an account's lock was set or lifted, or the account is gone. Returns what ends it."""
 
@@ -50,6 +55,16 @@ def locks(directory: Directory, forget: Callable[[int], None]) -> Callable[[], N
         lock = change.what == "setting" and change.key == "CallOutLocked"
         if (lock or change.what == "removed") and change.account_id is not None:
             forget(change.account_id)
+
+    return directory.subscribe(take_note)
+
+
+def passwords(directory: Directory, changed: Callable[[int], None]) -> Callable[[], None]:
+    """Tell of each account that gets another password. Returns what ends it."""
+
+    def take_note(change: DirectoryChange) -> None:
+        if change.what == "secret" and change.key == "password" and change.account_id is not None:
+            changed(change.account_id)
 
     return directory.subscribe(take_note)
 

@@ -13,6 +13,7 @@ from server.command_accounts import accounts, domains, settings
 from server.command_certificates import certificates
 from server.command_configuration import apply, export, plan
 from server.command_data import data_commands
+from server.command_devices import devices
 from server.command_import import account_import
 from server.command_names import forwarders, groups
 from server.command_network import network
@@ -21,7 +22,7 @@ from server.command_router import route, router
 from server.command_rules import rules
 from server.command_serve import serve
 from server.command_trunk import trunks
-from server.command_watch import calls, registrations, status, stop
+from server.command_watch import calls, records, registrations, status, stop
 from server.command_workarounds import workarounds
 
 
@@ -62,6 +63,7 @@ app.command("serve")(serve)
 app.command("stop")(stop)
 app.command("status")(status)
 app.command("calls")(calls)
+app.command("records")(records)
 app.command("registrations")(registrations)
 app.command("route")(route)
 app.command("export")(export)
@@ -69,6 +71,7 @@ app.command("plan")(plan)
 app.command("apply")(apply)
 accounts.command("import")(account_import)
 app.add_typer(accounts, name="account")
+app.add_typer(devices, name="device")
 app.add_typer(groups, name="group")
 app.add_typer(forwarders, name="forwarder")
 app.add_typer(domains, name="domain")

@@ -70,6 +70,33 @@ def group_members(
     _say(row(answer))
 
 
+@groups.command("ring")
+def group_ring(
+    name: NameArgument,
+    order: Annotated[
+        str | None,
+        typer.Argument(metavar="[all|join|hunt]", help="Together; one more at each step; one after the other."),
+    ] = None,
+    step: Annotated[int | None, typer.Option("--step", min=1, max=600, help="Seconds until the next member.")] = None,
+    then: Annotated[
+        str | None, typer.Option("--then", metavar="ADDRESS", help="Who gets the call at the end; empty: nobody.")
+    ] = None,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show or change in which order a group rings its members.
+
+    Examples: tandem group ring sales hunt --step 20 --then alice · tandem group ring sales all
+    """
+    answer = row(ask(data, "group.ring", name=name, domain=domain, order=order, step=step, then=then))
+    if as_json:
+        show_json({key: answer.get(key) for key in ("ring", "step", "then")})
+        return
+    then_ = f", then {answer.get('then')}" if answer.get("then") else ""
+    say(f"group {answer.get('name')}@{answer.get('domain')} rings {answer.get('ring')}, {answer.get('step')} s{then_}")
+
+
 @groups.command("remove")
 def group_remove(name: NameArgument, domain: DomainOption = None, data: DataOption = None) -> None:
     """Remove a group; its members stay."""

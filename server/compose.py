@@ -115,6 +115,7 @@ def _facts(options: ServeOptions, house: House, doors: Doors) -> Facts:
         domain=house.directory.main_domain,
         sip=house.monitor.addresses,
         imap=doors.imap,
+        provisioning=doors.provisioning,
         data=options.data,
         made=house.made,
         notes=[*house.stack.missing, *doors.notes],

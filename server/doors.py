@@ -22,6 +22,7 @@ from base.failures import Failure
 from directory.directory import Directory
 from directory.model import Account
 from directory.secrets import NOBODY
+from gateways.provisioning.administration import PhoneAdministration
 from mail.imap.server import Endpoint, ImapServer
 from pbx.mediaproxy.wav import convert_prompt
 from pbx.policy.blocks import Blocks
@@ -30,6 +31,7 @@ from server.certificates import CertificateKeeper
 from server.house import House
 from server.interfaces import AddressWatch
 from server.options import ServeOptions
+from server.phones import PhoneDoors
 
 FALLBACK = 2000
 """Decision 17: a port below 1024 that may not be bound becomes 2000 + port."""
@@ -41,12 +43,15 @@ class Doors:
     def __init__(self, house: House, options: ServeOptions) -> None:
         self.notes: list[str] = []
         self.imap: list[str] = []
+        self.provisioning: list[str] = []
         self._house = house
         self._options = options
         self._closing = AsyncExitStack()
+        self._phones: PhoneAdministration | None = None
 
     async def open(self, shutdown: Callable[[], None]) -> None:
         """Raises Failure or OSError."""
+        await self._provisioning()
         await self._control(shutdown)
         await self._imap()
         self._watch_addresses()
@@ -87,6 +92,7 @@ class Doors:
             _Blocks(house.blocks),
             house.workarounds,
             self._configuration(mailboxes),
+            self._phones,
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()
@@ -110,6 +116,15 @@ class Doors:
         keeper.start()
         self._closing.push_async_callback(keeper.close)
         return keeper
+
+    async def _provisioning(self) -> None:
+        house, config = self._house, self._options.config.provisioning
+        tls = house.certificates.context if house.certificates is not None else None
+        phones = PhoneDoors(house, config, tls)
+        self._phones = await phones.open()
+        self._closing.push_async_callback(phones.close)
+        self.notes.extend(phones.notes)
+        self.provisioning = phones.bound
 
     async def _imap(self) -> None:
         house, config = self._house, self._options.config.imap

@@ -23,6 +23,7 @@ from base.certificates import Certificates
 from base.clock import Clock
 from base.config import Config
 from base.entropy import Entropy
+from base.helper import HelperProgram
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Databases
@@ -46,6 +47,7 @@ from pbx.presence.watchers import Watchers
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
 from pbx.records.book import CallBook
+from pbx.records.outlets import FolderOutlet, HelperOutlet, Outlet, RecordKeeper, WebOutlet
 from pbx.registrar.bindings import Bindings
 from pbx.registrar.gruu import Gruus
 from pbx.registrar.qualify import Qualifier, Qualifying
@@ -187,6 +189,7 @@ class House:
         self.book = CallBook(self.database, clock, metrics)
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
+        await self._record_outlets()
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
         self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
@@ -198,8 +201,11 @@ class House:
             self.directory,
             self.bindings,
             self.store.voice_counts,
+            self.database,
             workarounds=done,
+            gruus=gruus,
         )
+        await self.events.start()
         self._closing.push_async_callback(self.events.close)
         self.messenger = Messenger(clock, metrics, self.stack, self.directory, self.bindings, self.database)
         await self.messenger.start()
@@ -227,6 +233,23 @@ class House:
                 may_pick_up=Watchers(self.directory).may_watch,
             )
         )
+
+    async def _record_outlets(self) -> None:
+        config, ground = self.config.records, self.ground
+        outlets: list[Outlet] = []
+        if config.folder:
+            outlets.append(FolderOutlet(ground.data / config.folder, config.format))
+        if config.helper:
+            helper = HelperProgram("records", config.helper)
+            await helper.start()
+            self._closing.push_async_callback(helper.close)
+            outlets.append(HelperOutlet(helper, config.helper))
+        if config.url:
+            outlets.append(WebOutlet(config.url))
+        if outlets or config.days:
+            keeper = RecordKeeper(self.database, ground.clock, self.metrics, outlets, config.days)
+            keeper.start()
+            self._closing.push_async_callback(keeper.close)
 
     def _phones_allowed(self, account_id: int) -> int:
         allowed = self.directory.setting(account_id, "MaxSignalContacts")
@@ -265,7 +288,7 @@ class House:
         self.switchboard.attach_proxy(self.proxy)
         self.switchboard.exchange.trunks = self.trunks
         always = self.config.nat.media == "always"
-        anchors = Anchors(ground.media, self.stack, self.metrics, always=always)
+        anchors = Anchors(ground.clock, ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
         self.proxy.on_bye = self.switchboard.bye_passed
         self.proxy.on_refer = self.switchboard.refer_passed
@@ -276,6 +299,7 @@ class House:
         feed = bridges.lamp(self.store, self.events.lamps.changed)
         self._closing.callback(feed.close)
         self._closing.callback(bridges.watchers(self.directory, self.events.review, self.events.gone))
+        self._closing.callback(bridges.passwords(self.directory, self._logged_out))
         policy = Policy(
             self.ground.clock,
             self.ground.entropy,
@@ -293,6 +317,7 @@ class House:
         self.blocks = policy.blocks
         self.stack.shut_out = policy.blocks.shut_out
         self._closing.callback(bridges.surroundings(self.directory, self.stack))
+        bridges.peers(self.directory, self.stack)
         bridges.admission(self.directory, self.bindings, self.stack)
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.stack.way = self.bindings.way
@@ -301,6 +326,11 @@ class House:
         recovered = await self.host.recover()
         if recovered:
             _log.info("recordings recovered", count=recovered)
+
+    def _logged_out(self, account_id: int) -> None:
+        """What began with the old password of an account ends; calls go on."""
+        self.registrar.unregister_all(account_id)
+        self.events.logged_out(account_id)
 
     def _source_port(self, request: Request, flow: Flow) -> bool:
         done = self.workarounds.table.for_(request.get("User-Agent") or "", flow.remote[0])
@@ -312,6 +342,7 @@ class House:
         await self.stack.start()
         self._closing.push_async_callback(self.stack.close)
         self._closing.push_async_callback(self._hang_up)
+        self.events.wake()
         self.messenger.wake()
         self.trunks.wake()
         self._closing.callback(self.trunks.close)

@@ -11,6 +11,7 @@ from base.clock import Clock
 from base.metrics import Metrics
 from directory.directory import Directory
 from pbx.b2bua.switchboard import LiveCall
+from pbx.records import flat
 from pbx.records.book import CallBook
 from pbx.records.record import CallRecord
 from pbx.registrar.bindings import Bindings, Health
@@ -50,6 +51,12 @@ class HouseMonitor:
         going = [self._going(record) for record in self._live.live()]
         ended = await self._book.recent(limit)
         return [*going, *(_ended(record) for record in ended)][: max(limit, len(going))]
+
+    async def records(
+        self, since: float, until: float, *, account: int | None, after: int, limit: int
+    ) -> tuple[Sequence[Mapping[str, Json]], str, int]:
+        found, following = await self._book.between(since, until, account=account, after=after, limit=limit)
+        return [flat.as_object(record) for record in found], flat.csv_lines(found), following
 
     def registrations(self) -> Sequence[RegistrationRow]:
         now = self._clock.wall()

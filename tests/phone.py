@@ -18,7 +18,7 @@ __all__ = ["PhoneError", "TestPhone"]
 
 
 class TestPhone(Telephone):
-    """See the module's head. Events: registration, incoming, call, media, digit, lamp, transfer, replaced."""
+    """See the module's head. Events: registration, incoming, call, media, digit, lamp, transfer, sent_on, replaced."""
 
     __test__ = False  # not a class of tests
 

@@ -80,8 +80,13 @@ class _Call(pj.Call):  # type: ignore[misc]
             "transfer", call=self.number, status=prm.statusCode, reason=prm.reason, final=bool(prm.finalNotify)
         )
 
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
+        prm.newCall = call = self.phone.adopt(pj.PJSUA_INVALID_ID)
+        self.phone.tell("sent_on", call=self.number, to=prm.dstUri, new=call.number)
+
     def onCallReplaced(self, prm: pj.OnCallReplacedParam) -> None:
-        self.phone.tell("replaced", call=self.number, by=prm.newCallId)
+        prm.newCall = call = self.phone.adopt(prm.newCallId)
+        self.phone.tell("replaced", call=self.number, new=call.number)
 
 
 class _Account(pj.Account):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from base.values.kinds import Value
 from base.values.text import format_value
 from directory.directory import ROUTER, Directory
 from directory.firststart import DONE
-from directory.model import Account
+from directory.model import Account, Ring
 from directory.network import NETWORK
 from directory.rules.book import RULES
 
@@ -52,8 +52,14 @@ def _domain(directory: Directory, domain: str) -> DomainState:
         rules_text(own.get(RULES)),
         {account.name: _account(directory, account) for account in directory.accounts(domain)},
         {name: group.members for name, group in directory.groups.groups(domain)},
+        _rings(directory, domain),
         {name: forwarder.target for name, forwarder in directory.groups.forwarders(domain)},
     )
+
+
+def _rings(directory: Directory, domain: str) -> dict[str, Ring]:
+    rings = {name: directory.groups.ring(group) for name, group in directory.groups.groups(domain)}
+    return {name: ring for name, ring in rings.items() if ring != Ring()}
 
 
 def _account(directory: Directory, account: Account) -> AccountState:

@@ -20,6 +20,7 @@ from admin.ports import FilePlace
 from base.failures import Failure
 from base.values.kinds import Value
 from base.values.text import ValueTextError, parse_value
+from directory.model import Ring, RingOrder
 from pbx.trunk.model import Trunk
 
 T = TypeVar("T")
@@ -215,6 +216,11 @@ class _Reading:
         domain.settings = _settings(table)
         groups = table.inner("groups")
         domain.groups = {group.lower(): groups.texts(group) for group in groups.values}
+        rings = table.inner("rings")
+        domain.rings = {name.lower(): _ring(rings, name) for name in rings.values}
+        for name in domain.rings:
+            if name not in domain.groups:
+                rings.fault(name, "is no group of this domain")
         domain.forwarders = {forwarder.lower(): target for forwarder, target in table.pairs("forwarders").items()}
 
     def _account(self, domain: str, name: str, table: _Table) -> None:
@@ -228,6 +234,18 @@ class _Reading:
 
     def _account_of(self, domain: str, name: str) -> AccountState:
         return self._domain_of(domain).accounts.setdefault(name.lower(), AccountState())
+
+
+def _ring(rings: _Table, name: str) -> Ring:
+    one, usual = rings.inner(name), Ring()
+    order = one.take("order", str, usual.order.value)
+    known = [each.value for each in RingOrder]
+    if order not in known:
+        one.fault("order", f"must be one of {', '.join(known)}")
+        order = usual.order.value
+    ring = Ring(RingOrder(order), one.take("step", int, usual.step), one.take("then", str, ""))
+    one.end()
+    return ring
 
 
 def _settings(table: _Table) -> Settings:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from admin.ports import FilePlace
 from base.values.kinds import Value
+from directory.model import Ring
 from pbx.trunk.model import Trunk
 
 Settings = dict[str, Value]
@@ -27,11 +28,14 @@ class AccountState:
 
 @dataclass(slots=True)
 class DomainState:
+    """`rings`: groups that do not ring as groups do by default."""
+
     aliases: tuple[str, ...] = ()
     settings: Settings = field(default_factory=dict)
     rules: str = ""
     accounts: dict[str, AccountState] = field(default_factory=dict)
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rings: dict[str, Ring] = field(default_factory=dict)
     forwarders: dict[str, str] = field(default_factory=dict)
 
 

@@ -14,7 +14,7 @@ from base.failures import Failure
 from base.values.kinds import Value
 from base.values.text import ValueTextError, format_value, parse_value
 from directory.directory import Directory
-from directory.model import Account
+from directory.model import Account, Ring
 from directory.settings import known
 from pbx.trunk.model import Trunk
 from pbx.workarounds.kinds import workaround
@@ -157,10 +157,17 @@ def _named(domain: str, old: DomainState, new: DomainState, passwords: Passwords
         elif old.groups[name] != members:
             words = f"the group {name}@{domain} is {', '.join(members) or 'empty'}"
             yield Step(words, _members(domain, name, members), path)
+        before = old.rings.get(name, Ring()) if name in old.groups else Ring()
+        if new.rings.get(name, Ring()) != before:
+            yield Step(f"the group {name}@{domain} rings otherwise", _ringing(domain, name, new), path)
     for name, target in new.forwarders.items():
         if old.forwarders.get(name) != target:
             words = f"{name}@{domain} leads to {target}"
             yield Step(words, _on_directory(Directory.create_forwarder, domain, name, target), path)
+
+
+def _ringing(domain: str, name: str, new: DomainState) -> Do:
+    return lambda rooms: rooms.directory.groups.set_ring(domain, name, new.rings.get(name, Ring()))
 
 
 def _members(domain: str, name: str, members: tuple[str, ...]) -> Do:

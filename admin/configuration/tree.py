@@ -27,6 +27,7 @@ from admin.configuration.state import AccountState, DomainState, Secrets, Settin
 from admin.ports import FilePlace
 from base.values.kinds import Value
 from base.values.text import format_value
+from directory.model import Ring
 from pbx.trunk.model import Trunk
 
 SERVER, ROUTER, RULES, SECRETS = "server.toml", "router.txt", "rules.txt", "secrets.toml"
@@ -63,6 +64,7 @@ def _domain_files(domain: DomainState) -> Iterable[tuple[str, bytes]]:
     _put(table, "aliases", [*domain.aliases])
     _put_table(table, "settings", domain.settings)
     _put_table(table, "groups", {name: [*members] for name, members in domain.groups.items()})
+    _put_rings(table, domain.rings)
     _put_table(table, "forwarders", dict(domain.forwarders))
     yield DOMAIN, _document(table) or b"# all at its defaults\n"
     yield RULES, domain.rules.encode()
@@ -115,6 +117,17 @@ def _secrets(secrets: Secrets) -> tomlkit.TOMLDocument:
     _put_table(table, "pins", dict(secrets.pins))
     _put_table(table, "trunks", dict(secrets.trunks))
     return table
+
+
+def _put_rings(table: Container, rings: Mapping[str, Ring]) -> None:
+    if not rings:
+        return
+    inner = tomlkit.table()
+    for name, ring in sorted(rings.items()):
+        values = tomlkit.inline_table()
+        values.update({"order": ring.order.value, "step": ring.step} | ({"then": ring.then} if ring.then else {}))
+        inner.add(name, values)
+    table.add("rings", inner)
 
 
 def _put_table(table: Container, key: str, values: Settings) -> None:

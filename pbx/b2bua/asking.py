@@ -14,21 +14,24 @@ from pbx.sipcore.sdp import SessionDescription
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """`translating`: our codecs stand behind the caller's; `dtls`: nothing but DTLS-SRTP is offered."""
+    """`translating`: our codecs stand behind the caller's; `keys`: nothing but SDES is offered; `dtls`: nothing but
+    DTLS-SRTP."""
 
     translating: bool = False
+    keys: bool = False
     dtls: bool = False
 
     def after_refusal(
-        self, asked: SessionDescription | None, *, translates: Callable[[], bool], dtls: bool
+        self, asked: SessionDescription | None, *, translates: Callable[[], bool], keys: bool, dtls: bool
     ) -> Asking | None:
-        """The next one: first with our codecs, then with those by DTLS-SRTP. None: there is no other.
+        """The next one: first with our codecs, then with those by SDES, then by DTLS-SRTP. None: there is no other.
 
         `asked` is the caller's offer, None when a program calls; `translates`: whether the media worker has the time
-        for another one's codecs; `dtls`: both parties may have encryption."""
-        first = not self.translating and not self.dtls
-        if first and asked is not None and translatable(asked) and translates():
+        for another one's codecs; `keys`, `dtls`: whether the telephone may have them, and has not been offered them."""
+        if self == Asking() and asked is not None and translatable(asked) and translates():
             return Asking(translating=True)
+        if keys and not self.keys and not self.dtls:
+            return Asking(self.translating, keys=True)
         if dtls and not self.dtls:
             return Asking(self.translating, dtls=True)
         return None

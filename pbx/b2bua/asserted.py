@@ -98,6 +98,16 @@ def replied(person: Caller, response: Response, *, trusted: bool) -> Caller:
     return replace(person, asserted=asserted, private=person.private or _wishes(response))
 
 
+def renewed(person: Caller, request: Request, *, from_changed: bool) -> Caller:
+    """A party after a request within the call, whose sender is believed: by another asserted identity (RFC 3325 §5),
+    else by another From (RFC 4916)."""
+    said = _first(request, _ASSERTED) or (str(request.from_.with_tag(None)) if from_changed else "")
+    if not said or said == person.asserted:
+        return person
+    name = NameAddress.parse(said)
+    return replace(person, uri=str(name.uri), name=name.display, asserted=said, private=wants_privacy(request))
+
+
 def headers_for(caller: Caller, *, trusted: bool) -> tuple[tuple[str, str], ...]:
     """What an INVITE of ours says of him besides From (RFC 3325 §6, §7)."""
     if not trusted:

@@ -25,6 +25,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
 from pbx.signal.signal import Signal
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
 
 _log = get_logger("pbx.calls")
@@ -58,6 +59,14 @@ class CallOrigin(Protocol):
     @property
     def earlier(self) -> tuple[tuple[str, str], ...]:
         """Where the call has been before it came to us (`diversion`)."""
+
+    @property
+    def security(self) -> MediaSecurity:
+        """The setting of the caller."""
+
+    @property
+    def can_encrypt(self) -> bool:
+        """Whether the caller's own media can be encrypted, as far as he has said."""
 
     @property
     def asked(self) -> SessionDescription | None:
@@ -176,6 +185,11 @@ class Call:
     def runner(self, branch: Branch) -> BranchRunner | None:
         """What carries a branch, once it has started."""
         return self._runners.get(branch)
+
+    @property
+    def branches(self) -> Sequence[Branch]:
+        """All that were tried, in their order."""
+        return list(self._runners)
 
     def cancel_branch(self, branch: Branch, reason: str | None) -> None:
         if (runner := self._runners.get(branch)) is not None:  # none when starting it was what failed

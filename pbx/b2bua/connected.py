@@ -1,10 +1,11 @@
-"""The connected line: what a telephone is told of the party that it talks to now, after a transfer or a pickup.
+"""The connected line: what a telephone is told of the party that it talks to now, after a transfer or a pickup, and
+when a trusted peer says that it is somebody else.
 
 It sends nothing; the headers go with an offer, a 200 or `Leg.refresh`. RFC 3325 §5, §7 (whether one's own telephones
 get P-Asserted-Identity is policy), RFC 4916 (a From that changes within a dialog).
 
-Missing: an identity that a peer changes by itself within a call (RFC 4916), since nobody has proved it: the other
-party is not told.
+Deviation: a From that others change within a call (RFC 4916) is answered to, but not passed on: nobody has proved it.
+Accounts and gateways that register keep the name that their password proves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def introduce(leg: Leg, other: Leg) -> Headers:
     person = other.person
     if leg.knows_from_change and leg.session is not None and person.uri:
         leg.session.dialog.local = shown_as(person)
-    if leg.exchange.trusts(leg.flow):
+    if leg.trusted:
         return headers_for(person, trusted=True)
     if leg.person.account is None:
         return ()

@@ -1,18 +1,16 @@
-"""Where a call has been on its way to a phone: Diversion (RFC 5806) and History-Info (RFC 7044). Pure.
+"""Where a call has been on its way to a phone: Diversion (RFC 5806), and who may see that and History-Info (RFC 7044).
+Pure.
 
 What a phone or a stranger says of earlier diversions is not believed. Circles end by Max-Forwards and by the limit of
 redirects of `pbx.signal`, which counts those of trusted peers as well.
-
-Deviation: of telephones only the one that rings has an entry (RFC 7044 §10.3 wants all that were tried): what else an
-account has is nobody's business. The indexes show where entries are left out. Responses carry no History-Info.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from directory.model import Account, Caller
+from pbx.b2bua import history
 from pbx.b2bua.asserted import NOBODY
 from pbx.signal.branch import Branch, Device
 from pbx.signal.cause import Cause
@@ -27,16 +25,16 @@ MOST = 10
 Headers = tuple[tuple[str, str], ...]
 
 _REASONS = {
-    Cause.ALWAYS: ("unconditional", 302),
-    Cause.NO_ANSWER: ("no-answer", 408),
-    Cause.BUSY: ("user-busy", 486),
-    Cause.NO_DEVICE: ("unavailable", 480),
-    Cause.FAILURE: ("out-of-service", 500),
-    Cause.TELEPHONE: ("deflection", 302),
-    Cause.PROGRAM: ("unknown", 302),
-    Cause.FORK: ("follow-me", 0),
+    Cause.ALWAYS: "unconditional",
+    Cause.NO_ANSWER: "no-answer",
+    Cause.BUSY: "user-busy",
+    Cause.NO_DEVICE: "unavailable",
+    Cause.FAILURE: "out-of-service",
+    Cause.TELEPHONE: "deflection",
+    Cause.PROGRAM: "unknown",
+    Cause.FORK: "follow-me",
 }
-"""The reason of RFC 5806 §9.2, and the status that stands for it in a Reason header (RFC 7044 §10.2)."""
+"""RFC 5806 §9.2."""
 
 _HIDING = frozenset({"history", "header", "session"})
 """RFC 7044 §10.1.2: values of Privacy by which entries are not shown outside the trust domain."""
@@ -57,17 +55,27 @@ def times(said: Headers) -> int:
     return sum(_counter(value) for name, value in said if name == "Diversion")
 
 
-def headers_for(branch: Branch, place: str, dialled: str, said: Headers, *, trusted: bool) -> Headers:
-    """Both headers of an INVITE to `place`; `said` is `earlier`'s, `trusted` whether the peer there is."""
+def headers_for(
+    branch: Branch, place: str, dialled: str, said: Headers, tried: Sequence[Branch] = (), *, trusted: bool
+) -> Headers:
+    """Both headers of an INVITE to `place`; `said` is `earlier`'s, `trusted` whether the peer there is. Telephones of
+    accounts and trusted peers are told what was `tried` before."""
     own = tuple(("Diversion", value) for value in _diversions(branch))
     before = tuple((name, value) for name, value in said if name == "Diversion")
-    history = [value for name, value in said if name == "History-Info"]
-    history += _history(branch, place, dialled, history[-1] if history else "")
-    entries = (*own, *before, *(("History-Info", value) for value in history))
+    values, base = _said(said)
+    told = tried if trusted or isinstance(branch.target, Device) else ()
+    values += history.to(branch, place, told, dialled, base)
+    entries = (*own, *before, *(("History-Info", value) for value in values))
     hidden = any(name == "Privacy" for name, _ in said)
     if trusted:
         return (*entries, ("Privacy", "history")) if hidden else entries
     return tuple((name, _shown(name, value, hidden=hidden)) for name, value in entries)
+
+
+def for_caller(branches: Sequence[Branch], dialled: str, said: Headers) -> Headers:
+    """What a response tells the caller of where his call has been (RFC 7044 §9.4)."""
+    values, base = _said(said)
+    return tuple(("History-Info", value) for value in (*values, *history.so_far(branches, dialled, base)))
 
 
 def put(request: Request, headers: Headers) -> None:
@@ -89,7 +97,7 @@ def _diversions(branch: Branch) -> list[str]:
         if account.id not in told and len(found) < MOST:
             told.add(account.id)
             address = NameAddress(account.real_name, Uri(user=account.name, host=account.domain))
-            found.append(f"{address};reason={_REASONS[cause][0]};counter=1")
+            found.append(f"{address};reason={_REASONS[cause]};counter=1")
     return found
 
 
@@ -112,32 +120,10 @@ def _counter(value: str) -> int:
 # --- History-Info
 
 
-def _history(branch: Branch, place: str, dialled: str, last: str) -> list[str]:
-    """Our entries: what was dialled, each address that it was led to, and the place that the INVITE goes to."""
-    base = _index(last)
-    entries: list[tuple[Uri, str, str, Cause | None]] = [] if base else [(_uri(dialled), "1", "", None)]
-    base = base or "1"
-    for node in reversed(list(branch.node.lineage())):
-        if node.cause is not None and node.account is not None:
-            uri = Uri(user=node.account.name, host=node.account.domain)
-            entries.append((uri, _under(base, node.index), f";mp={_under(base, node.index[:-1])}", node.cause))
-    parent = _under(base, branch.node.index)
-    kind = "rc" if isinstance(branch.target, Device) else "np" if branch.cause is None else "mp"
-    entries.append((_uri(place), _under(base, branch.index), f";{kind}={parent}", branch.cause))
-    causes = [entry[3] for entry in entries[1:]] + [None]
-    told = zip(entries, causes, strict=True)
-    return [f"<{_with_reason(uri, why)}>;index={index}{params}" for (uri, index, params, _), why in told]
-
-
-def _under(base: str, index: Sequence[int]) -> str:
-    return ".".join((base, *map(str, index[1:])))
-
-
-def _with_reason(uri: Uri, why: Cause | None) -> str:
-    """RFC 7044 §10.2: why an address was left, in its own URI."""
-    status = _REASONS[why][1] if why in _REASONS else 0
-    bare = uri.replace(headers={})
-    return f"{bare}?Reason={quote(f'SIP;cause={status}', safe='')}" if status else str(bare)
+def _said(said: Headers) -> tuple[list[str], str]:
+    """The values of a trusted peer, and the index below which ours stand."""
+    values = [value for name, value in said if name == "History-Info"]
+    return values, _index(values[-1]) if values else ""
 
 
 def _index(value: str) -> str:
@@ -167,13 +153,6 @@ def _params(value: str) -> dict[str, str | None]:
         return dict(parse_params(rest)) if rest.strip() else {}
     except SipSyntaxError:
         return {}
-
-
-def _uri(text: str) -> Uri:
-    try:
-        return Uri.parse(text)
-    except SipSyntaxError:
-        return Uri(host="invalid")
 
 
 def _readable(value: str) -> bool:

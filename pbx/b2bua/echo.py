@@ -1,4 +1,4 @@
-"""The echo program (600): it answers, plays back what it hears, and ends with the caller. A native `Programs` entry.
+"""The programs that the B2BUA has itself: the echo (600), which plays back what it hears, and the parking lot.
 
 Other programs go to whom it is told (`apps.host`).
 """
@@ -8,21 +8,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from base.failures import Failure
-from directory.model import Account
+from directory.model import PARK, Account
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.parking import Lots
+from pbx.b2bua.program_leg import ProgramLeg as Held
 from pbx.programs import ProgramLeg, Programs
 
 
 class NativePrograms:
-    """Runs `echo` itself and hands every other program on."""
+    """Runs `echo` and `park`, and hands every other program on."""
 
     def __init__(self, exchange: Exchange, others: Programs | None = None) -> None:
         self._exchange = exchange
         self._others = others
+        self._lots = Lots(exchange)
 
     def start(self, program: str, parameters: Sequence[str], account: Account, leg: ProgramLeg) -> None:
         if program.lower() == "echo":
             self._exchange.spawn(_echo(leg), "echo")
+        elif program.lower() == PARK and isinstance(leg, Held):
+            self._lots.arrive(parameters, account, leg)
         elif self._others is not None:
             self._others.start(program, parameters, account, leg)
         else:

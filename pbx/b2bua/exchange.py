@@ -22,6 +22,7 @@ from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
 from pbx.mediaproxy.engine import Clip, MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
+from pbx.policy.relaying import is_gateway
 from pbx.presence.lines import Lines
 from pbx.programs import Programs
 from pbx.proxy.anchors import Anchors
@@ -57,7 +58,7 @@ class Stack(SessionPort, Protocol):
     @property
     def surroundings(self) -> Surroundings: ...
 
-    async def flow_to(self, uri: Uri) -> Flow:
+    async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
         """Raises Failure("unavailable")."""
 
 
@@ -156,9 +157,12 @@ class Exchange:
         uri = self.stack.contact_for(flow, user or self.entropy.token(6))
         return f"<{uri.secured() if secure and flow.transport in ('tls', 'wss') else uri}>"
 
-    def trusts(self, flow: Flow) -> bool:
-        """Whether the peer there is in our trust domain (RFC 3325 §2.3)."""
-        return flow.remote[0] in self.people.network.trusted
+    def trusts(self, flow: Flow, account: Account | None = None) -> bool:
+        """Whether the peer there is in our trust domain (RFC 3325 §2.3): by its address, or by its login as that
+        account, a gateway's."""
+        return flow.remote[0] in self.people.network.trusted or (
+            account is not None and is_gateway(self.people, account)
+        )
 
     def session_timers(self, done: frozenset[Workaround]) -> SessionTimers:
         """The times of a session with a party for whom that is done."""

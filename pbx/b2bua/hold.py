@@ -6,8 +6,12 @@ a re-INVITE without an offer is RFC 3261 §14.1 with the offer in the 2xx.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from base.clock import Timer
 from pbx.b2bua.bodies import read_description
+from pbx.b2bua.connected import Headers
+from pbx.b2bua.hold_music import wants_music
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.reoffer import Reoffer
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
@@ -28,12 +32,21 @@ _NO_UPDATE = (405, 501)
 
 
 class Renegotiation:
-    """One offer of `leg`, carried to `other`."""
+    """One offer of `leg`, carried to `other` with these headers. `then` is told once both have agreed."""
 
-    def __init__(self, leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
+    def __init__(
+        self,
+        leg: Leg,
+        other: Leg,
+        transaction: ServerTransaction,
+        headers: Headers = (),
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
         self._leg = leg
         self._other = other
         self._transaction = transaction
+        self._headers = headers
+        self._then = then
         self._offer: SessionDescription | None = None
         self._limit: Timer | None = None
 
@@ -76,9 +89,11 @@ class Renegotiation:
             self._leg.exchange.metrics.count("calls.bad-answers")
             return
         if self._leg.theirs is not None:
-            Reoffer(self._other, lambda _done: self._leg.media.join_more(self._other.media)).send(
-                self._other.relay(self._leg.theirs)
-            )
+            Reoffer(self._other, lambda _done: self._agreed()).send(self._other.relay(self._leg.theirs))
+
+    def _agreed(self) -> None:
+        self._leg.media.join_more(self._other.media)
+        self._then()
 
     async def _prepare(self, session: Session, offer: SessionDescription) -> None:
         """A section is new (a picture joins, T.38 takes over): ports first."""
@@ -93,11 +108,15 @@ class Renegotiation:
         if not update and session.state is SessionState.EARLY:
             self._answer_for_other()
             return
-        body = b"" if self._offer is None else self._other.relay(self._offer).encode()
+        body = b"" if self._offer is None else self._other.relay(self._passed_on(self._offer)).encode()
         if update:
-            session.changes.update(body, CONTENT_TYPE, self)
+            session.changes.update(body, CONTENT_TYPE, self, self._headers)
         else:
-            session.changes.reinvite(body, CONTENT_TYPE, self)
+            session.changes.reinvite(body, CONTENT_TYPE, self, self._headers)
+
+    def _passed_on(self, offer: SessionDescription) -> SessionDescription:
+        """Who is to hear music on hold is asked to listen, also where his peer would have it all silent."""
+        return offer.with_direction("sendonly") if _silent(offer) and wants_music(self._leg) else offer
 
     def _answer_for_other(self) -> None:
         """The other party cannot be asked while it rings: what it has said answers, as far as it goes."""
@@ -111,7 +130,7 @@ class Renegotiation:
     def _answer(self, offer: SessionDescription, theirs: SessionDescription, *settling: Leg) -> bool:
         before, self._leg.theirs = self._leg.theirs, offer
         try:
-            description = self._leg.relay_answer(theirs)
+            description = self._leg.relay_answer(theirs.with_direction("inactive") if _silent(offer) else theirs)
             for each in settling:
                 each.settle()
         except NotAcceptable:
@@ -156,7 +175,7 @@ class Renegotiation:
             return
         session.acknowledge_change(response)
         if self._answer(self._offer, theirs, self._leg, self._other):
-            self._leg.media.join_more(self._other.media)
+            self._agreed()
         else:
             self._take_back()
 
@@ -181,9 +200,13 @@ class Renegotiation:
                 session.acknowledge_change(response, answer.encode(), CONTENT_TYPE)
             self._leg.settle()
             self._other.settle()
-            self._leg.media.join_more(self._other.media)
+            self._agreed()
         except (SipSyntaxError, NotAcceptable):
             self._leg.exchange.metrics.count("calls.bad-answers")
+
+
+def _silent(offer: SessionDescription) -> bool:
+    return offer.audio is not None and offer.direction(offer.audio) == "inactive"
 
 
 def answer_alone(leg: Leg, transaction: ServerTransaction) -> None:

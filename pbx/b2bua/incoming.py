@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from directory.model import Caller
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
@@ -28,9 +30,13 @@ class IncomingLeg(Leg):
         agent = request.get("User-Agent") or ""
         super().__init__(exchange, (request.call_id, transaction.local_tag), transaction.flow, owner, security, agent)
         self.person = caller
+        self.believed = caller.trusted
+        self.trusted = caller.trusted and not caller.trunk
         self.knows_from_change = "from-change" in request.tokens("Supported")
         self.introduced: tuple[tuple[str, str], ...] = ()
         """What the 200 says of who has answered."""
+        self.history: Callable[[], tuple[tuple[str, str], ...]] = tuple
+        """What responses tell of where the call has been (RFC 7044 §9.4)."""
         self.theirs = read_description(request)
         done = self.workarounds
         user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else ""
@@ -99,7 +105,7 @@ class IncomingLeg(Leg):
         self.finish()
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
-        return (("Server", self.exchange.settings.agent),)
+        return (("Server", self.exchange.settings.agent), *self.history())
 
     def hang_up(self, status: int = 0, reason: str = "") -> None:
         if self.ended:

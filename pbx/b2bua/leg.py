@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from pbx.b2bua.asserted import NOBODY
+from pbx.b2bua.asserted import NOBODY, renewed
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
@@ -79,6 +79,14 @@ class Leg:
         self.user_agent = user_agent
         self.person = NOBODY
         """Who is at the other end, as far as it was proved."""
+        self.exempt = False
+        """A call for help: its media may be as they come."""
+        self.trusted = False
+        """The peer is in our trust domain (RFC 3325 §2.3): he is told what was proved of others."""
+        self.believed = False
+        """What the peer says of identities counts; so does what a provider says, who is told nothing."""
+        self.renamed: Callable[[Leg], None] = lambda _leg: None
+        """Told that the peer is somebody else now, where no offer tells the other party of it."""
         self.knows_from_change = False
         """The peer takes another From in the dialog (RFC 4916 §4.2)."""
         self.transfer: Transfer | None = None
@@ -218,6 +226,18 @@ class Leg:
 
     def session_offer(self, session: Session, transaction: ServerTransaction) -> None:
         self.owner.leg_offer(self, transaction)
+
+    def learns(self, request: Request) -> bool:
+        """Whether the peer is somebody else now, as a request of his says; `person` is that then."""
+        session = self.session
+        if not self.believed or self.person.account is not None or session is None:
+            return False
+        before, self.person = self.person, renewed(self.person, request, from_changed=session.renamed)
+        return self.person != before
+
+    def session_refreshed(self, session: Session, request: Request) -> None:
+        if self.learns(request):
+            self.renamed(self)
 
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
         if transaction.request.method == "OPTIONS":

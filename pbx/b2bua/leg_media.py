@@ -12,15 +12,13 @@ from typing import Protocol
 from base.failures import Failure
 from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.guards import Guards
+from pbx.b2bua.settled import stream_settings
 from pbx.b2bua.translations import TRANSLATED, favourite, translations
 from pbx.mediaproxy.engine import (
     Carriage,
-    DtlsPeer,
-    IceKeys,
     MediaListener,
     MediaStream,
-    SrtpKeys,
-    StreamSettings,
     StreamStatistics,
 )
 from pbx.nat.surroundings import media_host
@@ -39,7 +37,7 @@ from pbx.sipcore.passing import (
     relayable,
 )
 from pbx.sipcore.sdp import Media, Origin, SessionDescription, is_numeric
-from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection, SectionGuard
+from pbx.sipcore.section_guard import Circumstances, Guarded, MediaSecurity, Protection
 from pbx.sipcore.tcp_media import Section, connects, is_tcp, setup_to_answer, setup_to_offer
 from pbx.workarounds.audio import narrowed
 from pbx.workarounds.kinds import Workaround
@@ -64,11 +62,10 @@ class LegMedia:
     def __init__(self, exchange: Exchange, party: Party, security: MediaSecurity) -> None:
         self._exchange = exchange
         self._party = party
-        self._security = security
+        self.guards = Guards(security, self._circumstances)
         self.stream: MediaStream | None = None
         self._more: dict[int, tuple[MediaStream, bool]] = {}  # by place; whether it is TCP
         self._riding: frozenset[int] = frozenset()  # the places of those that share the port of the audio
-        self._guards: dict[int, SectionGuard] = {}
         self._numbers: dict[int, str] = {}
         self._origin = Origin("-", exchange.entropy.number(1, 2**31), 0, "127.0.0.1")
         self.theirs: SessionDescription | None = None
@@ -171,7 +168,7 @@ class LegMedia:
 
         def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
             if section.is_rtp:
-                return self._guard(at).offer(place)
+                return self.guards.at(at).offer(place)
             return self._unguarded(section, setup_to_offer((description, section)))
 
         outlets = self._outlets(description, said, self._riding)
@@ -195,7 +192,7 @@ class LegMedia:
 
         def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
             if section.is_rtp:
-                return self._guard(at).answer(offer, section, place)
+                return self.guards.at(at).answer(offer, section, place)
             theirs = section_at(description, at) or section
             return self._unguarded(section, setup_to_answer((offer, section), (description, theirs)))
 
@@ -209,7 +206,7 @@ class LegMedia:
         place = self.place(self.stream)
         alone = narrowed(make_offer(self._next_origin(), *place), self._party.workarounds)
         made, at = in_place(alone, self.ours, self._numbers)
-        said = self._guard(at).offer(place)
+        said = self.guards.at(at).offer(place)
         if self.web:
             said = Guarded(said.protocol, (f"a=mid:{at}", *said.lines))
         self.ours = bundled(self._guarded(made, at, said))
@@ -229,7 +226,7 @@ class LegMedia:
         made, _ = answer(offer, self._next_origin(), *place, codecs=favourite(offer))
         at = next(at for at, section in enumerate(made.media) if section.port)
         asked = offer.media[at]
-        said = self._guard(at).answer(offer, asked, place)
+        said = self.guards.at(at).answer(offer, asked, place)
         mid = tuple(f"a=mid:{value}" for value in asked.attributes("mid")[:1])
         self.ours = bundled(self._guarded(made, at, Guarded(said.protocol, (*mid, *said.lines))), offer)
         self._remember()
@@ -249,20 +246,24 @@ class LegMedia:
         """A browser: it reached us by WebSocket (RFC 7118), and takes nothing but DTLS-SRTP."""
         return self._party.flow.web
 
-    def _guard(self, at: int) -> SectionGuard:
-        guard = self._guards.get(at)
-        if guard is None:
-            guard = self._guards[at] = SectionGuard(
-                Circumstances(
-                    self._exchange.entropy,
-                    self._security,
-                    self._party.flow.transport in ("tls", "wss"),
-                    self.web,
-                    lambda: "" if self.stream is None else self.stream.fingerprint,
-                    self.asking.dtls,
-                )
-            )
-        return guard
+    @property
+    def encrypted(self) -> bool:
+        """The audio that was agreed on is encrypted; true where no audio is."""
+        ours = self.ours
+        if self.agreed is None or ours is None or ours.audio is None:
+            return True
+        return self.guards.at(ours.media.index(ours.audio)).encrypted
+
+    def _circumstances(self, security: MediaSecurity) -> Circumstances:
+        return Circumstances(
+            self._exchange.entropy,
+            security,
+            self._party.flow.transport in ("tls", "wss"),
+            self.web,
+            lambda: "" if self.stream is None else self.stream.fingerprint,
+            self.asking.dtls,
+            self.asking.keys,
+        )
 
     def _outlets(
         self,
@@ -298,7 +299,7 @@ class LegMedia:
 
     def _unguarded(self, section: Media, setup: str) -> Guarded:
         """T.38 and streams over TCP have no encryption that we end; over TCP it matters who connects."""
-        if self._security is MediaSecurity.REQUIRED:
+        if self.guards.security is MediaSecurity.REQUIRED:
             raise NotAcceptable("Unencrypted media are not taken")
         return Guarded(section.protocol, (f"a=setup:{setup}",) if is_tcp(section) else ())
 
@@ -322,7 +323,7 @@ class LegMedia:
         self.agreed = agreed
         if agreed is not None and audio is not None:
             at = ours.media.index(audio)
-            self._configure(agreed, self._guard(at).settle(theirs, theirs.media[at]))
+            self._configure(agreed, self.guards.at(at).settle(theirs, theirs.media[at]))
         self._standing = ours, theirs
         return agreed
 
@@ -334,7 +335,7 @@ class LegMedia:
     def _configure(self, agreed: AgreedAudio, protection: Protection) -> None:
         if self.stream is not None:
             self.stream.configure(
-                _settings(
+                stream_settings(
                     agreed.remote,
                     protection,
                     "audio",
@@ -356,57 +357,23 @@ class LegMedia:
             return False
         remote, protection = (address, section.port), Protection()
         if at in self._riding and self.stream is not None:
-            settings = _settings(remote, protection, "rtp", payload_types=mine.payload_types, carrier=self.stream.id)
+            settings = stream_settings(
+                remote, protection, "rtp", payload_types=mine.payload_types, carrier=self.stream.id
+            )
             self._more[at][0].configure(settings)
             return True
         if mine.is_rtp:
             try:
-                protection = self._guard(at).settle(theirs, section)
+                protection = self.guards.at(at).settle(theirs, section)
             except NotAcceptable:
                 self._exchange.metrics.count("calls.media-refused")
                 return False
         carriage: Carriage = "rtp" if mine.is_rtp else "raw"
         guess = self._guess(remote)
         active = is_tcp(mine) and connects(ours, other)
-        self._more[at][0].configure(_settings(remote, protection, carriage, guess=guess, active=active))
+        self._more[at][0].configure(stream_settings(remote, protection, carriage, guess=guess, active=active))
         return mine.is_rtp or is_datagrams(mine) or is_tcp(mine)
 
     def _guess(self, said: tuple[str, int]) -> tuple[str, int] | None:
         """Where a peer behind a NAT may really listen (decision 12): the address that its signalling comes from."""
         return self._exchange.stack.surroundings.media_guess(said, self._party.flow.remote[0])
-
-
-def _settings(
-    remote: tuple[str, int],
-    protection: Protection,
-    carriage: Carriage,
-    *,
-    codec: int = 0,
-    payload_types: dict[int, str] | None = None,
-    dtmf: int | None = None,
-    ptime: int = 20,
-    send: bool = True,
-    receive: bool = True,
-    guess: tuple[str, int] | None = None,
-    active: bool = False,
-    carrier: int = 0,
-) -> StreamSettings:
-    srtp, dtls, ice = protection.srtp, protection.dtls, protection.ice
-    return StreamSettings(
-        remote,
-        codec,
-        payload_types or {},
-        dtmf,
-        ptime,
-        send,
-        receive,
-        guess,
-        carriage,
-        protection.control,
-        protection.mux,
-        None if srtp is None else SrtpKeys(*srtp),
-        None if dtls is None else DtlsPeer(*dtls),
-        None if ice is None else IceKeys(*ice),
-        active,
-        carrier,
-    )

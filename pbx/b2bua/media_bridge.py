@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from base.log import get_logger
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.connected import introduce
+from pbx.b2bua.guards import kept, pair
 from pbx.b2bua.hold import Renegotiation
+from pbx.b2bua.hold_music import HoldMusic
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
@@ -33,6 +35,24 @@ if TYPE_CHECKING:
 _log = get_logger("pbx.calls")
 
 
+class _Seat:
+    """That of `leg` in a bridge. Implements `Place`."""
+
+    def __init__(self, bridge: Bridge, leg: Leg) -> None:
+        self._bridge = bridge
+        self._leg = leg
+        self.stays = bridge.other(leg)
+
+    def free(self) -> bool:
+        return self._bridge.joins(self._leg, self.stays)
+
+    def seat(self, newcomer: Leg) -> None:
+        self._bridge.seat(self._leg, newcomer)
+
+    def joined(self) -> None:
+        self._bridge.start()
+
+
 class Bridge:
     """The owner of both legs; `near` is the caller's."""
 
@@ -41,11 +61,14 @@ class Bridge:
         self._near = near
         self._far = far
         self._ended = False
+        self._music = HoldMusic()
         self._watch = SilenceWatch(
             call.exchange.clock, call.exchange.settings.silence, lambda: heard_of((self._near, self._far)), self._silent
         )
         near.owner = far.owner = self
+        near.renamed = far.renamed = self._renamed
         call.parties = [near, far]
+        pair(near, far)
         call.hang_up_all = self.hang_up
 
     def other(self, leg: Leg) -> Leg:
@@ -96,7 +119,9 @@ class Bridge:
 
     def start(self) -> None:
         """Both are set up: relay, and watch for silence."""
-        if not self._ended:
+        if not self._ended and not kept(self._near, self._far):
+            self._fail(488, "media not encrypted")
+        elif not self._ended:
             self._near.media.join(self._far.media)
             self._watch.start()
 
@@ -139,7 +164,18 @@ class Bridge:
         self._finish(leg, 0, by, cause)
 
     def leg_offer(self, leg: Leg, transaction: ServerTransaction) -> None:
-        Renegotiation(leg, self.other(leg), transaction).start()
+        other = self.other(leg)
+        headers = introduce(other, leg) if leg.learns(transaction.request) else ()
+        Renegotiation(leg, other, transaction, headers, lambda: self._music.changed(leg, other)).start()
+        if headers:
+            tell_lines(self.call)
+
+    def _renamed(self, leg: Leg) -> None:
+        """The peer of `leg` is somebody else now."""
+        if not self._ended:
+            other = self.other(leg)
+            other.refresh(introduce(other, leg))
+            tell_lines(self.call)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
         if transaction.request.method == "REFER":
@@ -163,15 +199,20 @@ class Bridge:
         """A transfer has taken `leg` over; the other party is hung up, and this bridge is no more."""
         if not self._ended:
             self._stop()
+            self._music.stop()
             leg.media.part()
             self.other(leg).hang_up()
             self.call.end("caller" if self.other(leg) is self._near else "callee", "transferred")
 
-    def take_back(self, leg: Leg) -> None:
-        """A transfer of `leg` has come to nothing: it gets the other party's audio again."""
+    def take_back(self, leg: Leg, *, renewed: bool) -> None:
+        """A transfer of `leg` has come to nothing: it gets the other party's audio again, or the music it had."""
         theirs = self.other(leg).theirs
-        if not self._ended and theirs is not None:
+        if self._ended or theirs is None:
+            return
+        if renewed:
             Reoffer(leg, lambda _done: self.start()).send(leg.relay(theirs))
+        else:
+            self._music.again(self.other(leg), leg)
 
     def _leave_waiting(self, stays: Leg) -> None:
         """One has hung up whose other party he has sent elsewhere: that one waits for the outcome."""
@@ -187,7 +228,7 @@ class Bridge:
 
     def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
         """`newcomer` is to take the place of `leg`; `done` is told 200, or why not."""
-        Takeover(self, leg, newcomer, done).start()
+        Takeover(_Seat(self, leg), newcomer, done).start()
 
     def seat(self, leg: Leg, newcomer: Leg) -> None:
         """`newcomer` has the place of `leg`, which is hung up."""
@@ -196,6 +237,7 @@ class Bridge:
         else:
             self._far = newcomer
         newcomer.owner = self
+        newcomer.renamed = self._renamed
         self.call.parties = [self._near, self._far]
         self.other(newcomer).media.part()
         leg.hang_up()

@@ -63,6 +63,8 @@ class OutgoingLeg(Leg):
         security = exchange.security_of(None if account is None else account.id)
         super().__init__(exchange, (call_id, tag), flow, owner, security, invitation.agent)
         self.person = invitation.person
+        self.trusted = exchange.trusts(flow, account)
+        self.believed = self.trusted or invitation.prover is not None
         self._waiting: OutgoingOwner | None = owner
         self._invitation = invitation
         self._invite: OutgoingInvite | None = None
@@ -220,7 +222,7 @@ class OutgoingLeg(Leg):
 
     def invite_answered(self, invite: OutgoingInvite, session: Session, response: Response) -> None:
         self._take(session, response)
-        self.person = replied(self.person, response, trusted=self.exchange.trusts(self.flow))
+        self.person = replied(self.person, response, trusted=self.believed)
         self.knows_from_change = "from-change" in response.tokens("Supported")
         self.user_agent = response.get("User-Agent") or response.get("Server") or self.user_agent
         if (waiting := self._waiting) is None:

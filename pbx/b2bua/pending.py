@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from directory.model import Account, Caller
 from pbx.b2bua.asserted import NOBODY, seen
 from pbx.programs import RequestData
 from pbx.sipcore.message import Request, Response
 
+if TYPE_CHECKING:
+    from pbx.b2bua.call import Call
+
 
 class Pending(Protocol):
     """The branch that a program has not answered yet (`program_branch`)."""
+
+    @property
+    def call(self) -> Call: ...
 
     def accept(self) -> bool: ...
 

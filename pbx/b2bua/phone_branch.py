@@ -16,12 +16,13 @@ from pbx.b2bua import diversion
 from pbx.b2bua.asking import Asking
 from pbx.b2bua.asserted import by_trunk, from_by_trunk, from_value, headers_for, recorded
 from pbx.b2bua.failures import status_of
+from pbx.b2bua.guards import fits
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.b2bua.places import Place, Places
 from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer
-from pbx.signal.branch import Branch, BranchState
+from pbx.signal.branch import Branch, BranchState, Foreign
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
@@ -66,6 +67,9 @@ class PhoneBranch:
         leg = OutgoingLeg(self._exchange, flow, invitation, self)
         leg.media.asking = self._asking
         self.leg = leg
+        if not self._protects(leg):
+            self._give_up(488)
+            return
         try:
             await leg.open()
             await leg.prepare(self._call.origin.asked)
@@ -76,6 +80,17 @@ class PhoneBranch:
             self._give_up(487)
         else:
             leg.send(self._call.origin.offer(leg))
+
+    def _protects(self, leg: Leg) -> bool:
+        """Whether the caller and who is asked now can both be protected as the stricter of them wants it (`guards`)."""
+        origin, target, guards = self._call.origin, self._branch.target, leg.media.guards
+        leg.exempt = isinstance(target, Foreign) and target.route.emergency
+        if leg.exempt or MediaSecurity.REQUIRED not in (origin.security, guards.wish):
+            return True
+        if fits(origin.security, guards.wish):
+            guards.require()
+            return origin.can_encrypt
+        return False
 
     def _give_up(self, status: int) -> None:
         if self.leg is not None:
@@ -103,26 +118,26 @@ class PhoneBranch:
         return from_value(caller) if place.line is None else from_by_trunk(caller, place.line.trunk.identity)
 
     def _history(self, place: Place) -> tuple[tuple[str, str], ...]:
-        call, trusted = self._call, self._exchange.trusts(place.flow)
-        return diversion.headers_for(self._branch, place.uri, call.record.dialled, call.origin.earlier, trusted=trusted)
+        call, trusted = self._call, self._exchange.trusts(place.flow, place.person.account)
+        dialled, earlier = call.record.dialled, call.origin.earlier
+        return diversion.headers_for(self._branch, place.uri, dialled, earlier, call.branches, trusted=trusted)
 
     def _said_of(self, caller: Caller, place: Place) -> tuple[tuple[str, str], ...]:
         if place.line is not None:
             return by_trunk(caller, place.line.trunk.identity)
-        return headers_for(caller, trusted=self._exchange.trusts(place.flow))
+        return headers_for(caller, trusted=self._exchange.trusts(place.flow, place.person.account))
 
     def _other_asking(self, leg: OutgoingLeg, status: int) -> Asking | None:
         """How to ask a telephone again that has refused the media (RFC 3261 §21.4.26)."""
         ours = leg.media.ours
         if self._cancelled or status not in (488, 606) or ours is None or ours.audio is None:
             return None
-        parties = (self._call.origin.caller, leg.invitation.person)
-        accounts = (None if party.account is None else party.account.id for party in parties)
-        secret = all(self._exchange.security_of(each) is not MediaSecurity.OFF for each in accounts)
+        secret = leg.media.guards.wish is not MediaSecurity.OFF and not leg.media.web
         return self._asking.after_refusal(
             self._call.origin.asked,
             translates=lambda: self._exchange.media.translates(self._exchange.translated),
-            dtls=secret and not leg.media.web,
+            keys=secret and not ours.audio.is_encrypted,
+            dtls=secret,
         )
 
     def _wants_prack(self, leg: OutgoingLeg, status: int, response: Response | None) -> bool:

@@ -102,7 +102,7 @@ async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
     if not line.up:
         raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
     uri = line.trunk.identity.replace(user=number)
-    flow = await exchange.stack.flow_to(line.trunk.next_hop)
+    flow = await exchange.stack.flow_to(line.trunk.next_hop, configured=True)
     address = f"{number}@{line.trunk.domain}"
     return Place(str(uri), flow, address, line.routes, Caller(f"sip:{address}"), line=line)
 

@@ -19,6 +19,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
 from pbx.sipcore.uri import NameAddress
 
@@ -36,6 +37,8 @@ class ProgramOrigin:
     earlier: tuple[tuple[str, str], ...] = ()
     hops = 70
     reliable = True
+    security = MediaSecurity.OPTIONAL
+    can_encrypt = True
 
     def __init__(self, leg: ProgramLeg, caller: Caller, dialled: str) -> None:
         self._leg = leg

@@ -15,6 +15,7 @@ from directory.model import Account, Caller, ForeignRoute
 from pbx.b2bua.bodies import info_digit
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
+from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
 from pbx.b2bua.pending import Outcome, Pending, Placed
@@ -175,6 +176,14 @@ class ProgramLeg(LegAudio):
         self._leave()
         self._tell(lambda listener: listener.leg_disconnected())
 
+    def hand_over(self) -> tuple[IncomingLeg, Pending] | None:
+        """The caller who waits is somebody else's from here on: he, and the branch that wants an answer."""
+        party, pending = self._party, self._pending
+        if not isinstance(party, IncomingLeg) or pending is None or not self._waiting:
+            return None
+        self._leave()
+        return party, pending
+
     # --- a call that goes out
 
     def start_call(self, uri: str, parameters: Mapping[str, str]) -> str | None:
@@ -265,7 +274,7 @@ class ProgramLeg(LegAudio):
             ended("callee", "transferred")
             self._tell(lambda listener: listener.leg_disconnected())
 
-    def take_back(self, leg: Leg) -> None:
+    def take_back(self, leg: Leg, *, renewed: bool) -> None:
         """Our audio is what it has with a program anyway."""
 
     def replace(self, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:

@@ -75,16 +75,16 @@ class ProxyBranch:
             _log.warning("a proxied call cannot leave by a trunk", call=self._call.id, trunk=place.line.trunk.name)
             raise Failure("unavailable", "Only the B2BUA leaves by a trunk")
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
-        trusted = self._call.exchange.trusts(outgoing.flow)
+        trusted = self._call.exchange.trusts(outgoing.flow, place.person.account)
         screen(outgoing.request, self._call.origin.caller, trusted=trusted)
-        self._tell_history(outgoing, place.uri)
+        self._tell_history(outgoing, place.uri, trusted=trusted)
         await self._anchor_media(outgoing, place.uri)
         return outgoing
 
-    def _tell_history(self, outgoing: Outgoing, uri: str) -> None:
-        call, trusted = self._call, self._call.exchange.trusts(outgoing.flow)
+    def _tell_history(self, outgoing: Outgoing, uri: str, *, trusted: bool) -> None:
+        call = self._call
         said = call.origin.earlier
-        headers = diversion.headers_for(self._branch, uri, call.record.dialled, said, trusted=trusted)
+        headers = diversion.headers_for(self._branch, uri, call.record.dialled, said, call.branches, trusted=trusted)
         diversion.put(outgoing.request, tuple((name, value) for name, value in headers if name != "Privacy"))
 
     def _given_up(self) -> bool:

@@ -146,7 +146,7 @@ def _consulted(exchange: Exchange, replaces: Replaces) -> Leg | None:
 
 
 def _others(exchange: Exchange, replaces: Replaces, referrer: Leg) -> bool:
-    """Whether Replaces means a call of somebody else with us, named as we or as his telephone would (RFC 3891 §5).
+    """Whether Replaces means a call of somebody else with us, named as we or as his telephone would (RFC 3891 §8).
     Who watches a line knows its tags (RFC 4235), and a telephone that gets our INVITE with them would obey."""
     named = (exchange.find(replaces.call_id, tag) for tag in (replaces.to_tag, replaces.from_tag))
     return any(leg is not None and not _same(leg, referrer) for leg in named)

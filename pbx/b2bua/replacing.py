@@ -78,6 +78,11 @@ def replace(
     if status:
         transaction.reply(status)
         return
+    take_place(exchange, transaction, caller, leg)
+
+
+def take_place(exchange: Exchange, transaction: ServerTransaction, caller: Caller, leg: Leg) -> None:
+    """The sender of the INVITE gets the place of `leg`; whether he may was decided."""
     waiting = Waiting()
     try:
         newcomer = IncomingLeg(exchange, transaction, caller, waiting)

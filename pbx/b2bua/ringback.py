@@ -1,6 +1,6 @@
-"""Ringing that a party hears while telephones ring for it, in the middle of its call.
+"""What a party hears from us in the middle of its call: ringing while telephones ring for it, music while it waits.
 
-It is the prompt `ringing`. A party that is held, or that talks in a codec we cannot speak, gets an offer of ours first.
+Each is a prompt. A party that is held, or that talks in a codec we cannot speak, gets an offer of ours first.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pbx.b2bua.translations import TRANSLATED
 class Ringback:
     """Of one party. Played into a stream that is joined with another it is heard instead of that one."""
 
-    def __init__(self, party: Leg) -> None:
+    def __init__(self, party: Leg, prompt: str = "ringing") -> None:
         self._party = party
+        self._prompt = prompt
         self._rings = False
         self._asking = False
         self._next: Callable[[], None] | None = None
@@ -48,7 +49,7 @@ class Ringback:
 
     def _play(self, account: Account | None) -> None:
         party = self._party
-        clip = party.exchange.sound("ringing", account)
+        clip = party.exchange.sound(self._prompt, account)
         if clip is not None and party.stream is not None and not party.ended:
             party.stream.play(clip, seconds=-1)
 

@@ -8,6 +8,7 @@ from directory.model import Caller
 from pbx.b2bua import diversion
 from pbx.b2bua.asserted import REVEALING
 from pbx.b2bua.bodies import read_description
+from pbx.b2bua.guards import pair
 from pbx.b2bua.hold import Renegotiation
 from pbx.b2bua.incoming import NO_PRACK, IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
@@ -22,6 +23,7 @@ from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity, can_encrypt
 from pbx.sipcore.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -46,6 +48,14 @@ class SipOrigin:
     def attach(self, call: Call, leg: IncomingLeg) -> None:
         self._call, self._leg = call, leg
         call.parties = [leg]
+        if "histinfo" in leg.request.tokens("Supported") and (leg.trusted or self._caller.account is not None):
+            leg.history = lambda: self._history(call)
+
+    def _history(self, call: Call) -> diversion.Headers:
+        """Nothing of who has answered and hides himself."""
+        if any(party.person.private for party in call.parties[1:]):
+            return ()
+        return diversion.for_caller(call.branches, call.record.dialled, self.earlier)
 
     @property
     def leg(self) -> IncomingLeg:
@@ -59,7 +69,7 @@ class SipOrigin:
 
     @property
     def hops(self) -> int:
-        """RFC 3261 §16.6 step 3; a B2BUA counts down too, so that circles through it end (RFC 5393 §5)."""
+        """RFC 3261 §16.6 step 3; a B2BUA counts down too, so that circles through it end."""
         said = self.leg.request.number("Max-Forwards")
         return max(0, (70 if said is None else min(said, 70)) - 1)
 
@@ -72,6 +82,14 @@ class SipOrigin:
     @property
     def earlier(self) -> tuple[tuple[str, str], ...]:
         return diversion.earlier(self.leg.request, self._caller)
+
+    @property
+    def security(self) -> MediaSecurity:
+        return self.leg.media.guards.wish
+
+    @property
+    def can_encrypt(self) -> bool:
+        return self.leg.theirs is None or can_encrypt(self.leg.theirs)
 
     @property
     def asked(self) -> SessionDescription | None:
@@ -98,7 +116,7 @@ class SipOrigin:
         """A phone rings. Early audio passes when it is the only one (RFC 3960 §3.1)."""
         description = None
         leg = leg_of(runner)
-        if leg is not None and leg.theirs is not None and call.ringing_phones == 1:
+        if leg is not None and leg.theirs is not None and call.ringing_phones == 1 and pair(self.leg, leg):
             if self.leg.settled:
                 self._change_early(leg, leg.theirs)
             elif leg.asked is not None:

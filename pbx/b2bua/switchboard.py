@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from base.failures import Failure
 from base.log import get_logger
 from directory.model import (
+    PICKUP,
     Account,
     AccountRoute,
     Address,
     Caller,
     ForeignRoute,
     NullRoute,
+    ProgramRoute,
     Resolution,
     Route,
     UnknownRoute,
@@ -31,6 +34,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.pickup import pick_up
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.proxy_branch import Forwarder
 from pbx.b2bua.proxy_origin import ProxyOrigin
@@ -109,12 +113,15 @@ class Switchboard:
         exchange, request = self.exchange, transaction.request
         exchange.metrics.count("calls.invites")
         caller = complete(caller, request, lambda uri: self._owns(caller.account, uri))
-        found = meant(exchange, request)
+        found, route = meant(exchange, request), resolution.route
         if found is not None:
             replace(exchange, transaction, caller, found)
             return
-        way = self._way(caller, resolution.route, transaction)
-        if request.has("Replaces") and way.kind is WayKind.B2BUA and not isinstance(resolution.route, ForeignRoute):
+        if isinstance(route, ProgramRoute) and route.program == PICKUP:
+            self._pick_up(transaction, caller, route)
+            return
+        way = self._way(caller, route, transaction)
+        if request.has("Replaces") and way.kind is WayKind.B2BUA and not isinstance(route, ForeignRoute):
             transaction.reply(481)  # RFC 3891 §3
             return
         forwarder = exchange.forwarder
@@ -138,14 +145,20 @@ class Switchboard:
             steps="; ".join(resolution.steps),
         )
         with _ended_by_fault(call):
-            self._expect(call, resolution.route)
+            self._expect(call, route)
             if self._closing:
                 self._refuse(call, transaction, 503, "shutdown")
             elif proxied is not None:
                 proxied.attach(call)
-                call.begin(resolution.route, _expires(request))
+                call.begin(route, _expires(request))
             else:
-                self._take(call, origin, transaction, resolution.route)
+                self._take(call, origin, transaction, route)
+
+    def _pick_up(self, transaction: ServerTransaction, caller: Caller, route: ProgramRoute) -> None:
+        if (unfit := _unfit(transaction.request)) is None:
+            pick_up(self.exchange, transaction, caller, route)
+        else:
+            transaction.reply(unfit.status, headers=(unfit.header,))
 
     def _way(self, caller: Caller, route: Route, transaction: ServerTransaction) -> Way:
         if proxied_dialog(self.exchange, transaction.request):
@@ -172,14 +185,8 @@ class Switchboard:
         return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
-        if unknown := unknown_extensions(transaction.request):
-            self._refuse(call, transaction, 420, "unknown extension", ("Unsupported", unknown))
-            return
-        if too_small(transaction.request):  # RFC 4028 §9
-            self._refuse(call, transaction, 422, "session interval too small", ("Min-SE", str(SMALLEST)))
-            return
-        if unreadable(transaction.request):  # RFC 3261 §8.2.3
-            self._refuse(call, transaction, 415, "no body that we can read", ("Accept", CONTENT_TYPE))
+        if (unfit := _unfit(transaction.request)) is not None:
+            self._refuse(call, transaction, unfit.status, unfit.cause, unfit.header)
             return
         if self._crowded(route):
             again = str(self.exchange.entropy.number(*_RETRY))
@@ -291,6 +298,24 @@ class Switchboard:
         for call in list(self.exchange.calls.values()):
             call.hang_up(503)
         await self.exchange.settle(drain)
+
+
+class _Unfit(NamedTuple):
+    """Why an INVITE is refused before it is looked at where it leads."""
+
+    status: int
+    cause: str
+    header: tuple[str, str]
+
+
+def _unfit(request: Request) -> _Unfit | None:
+    if unknown := unknown_extensions(request):
+        return _Unfit(420, "unknown extension", ("Unsupported", unknown))
+    if too_small(request):  # RFC 4028 §9
+        return _Unfit(422, "session interval too small", ("Min-SE", str(SMALLEST)))
+    if unreadable(request):  # RFC 3261 §8.2.3
+        return _Unfit(415, "no body that we can read", ("Accept", CONTENT_TYPE))
+    return None
 
 
 @contextmanager

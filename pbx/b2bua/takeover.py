@@ -10,10 +10,11 @@ a program, have agreed on their audio. Who may is decided before. RFC 3891 §3, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pbx.b2bua.bodies import read_description
 from pbx.b2bua.connected import introduce
+from pbx.b2bua.guards import pair
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.reoffer import Reoffer
@@ -23,7 +24,6 @@ from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.transactions import ServerTransaction
 
 if TYPE_CHECKING:
-    from pbx.b2bua.media_bridge import Bridge
     from pbx.b2bua.phone_branch import PhoneBranch
     from pbx.b2bua.program_leg import ProgramLeg
 
@@ -61,20 +61,45 @@ def takes_answer(leg: Leg, ack: Request) -> bool:
     return leg.theirs is not None
 
 
-class Takeover(Waiting):
-    """Of the place of `leg` in a bridge. `done` is told once: 200, or why it came to nothing."""
+def give_back(newcomer: Leg) -> None:
+    """He has taken other audio, and the place was gone: what he had in his own call is his again."""
+    from pbx.b2bua.media_bridge import Bridge
 
-    def __init__(self, bridge: Bridge, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
-        self._bridge = bridge
-        self._leg = leg
+    if isinstance(newcomer.owner, Bridge) and not newcomer.ended:
+        newcomer.owner.take_back(newcomer, renewed=True)
+
+
+class Place(Protocol):
+    """Beside a party that stays."""
+
+    @property
+    def stays(self) -> Leg: ...
+
+    def free(self) -> bool:
+        """Whether that party is still there, and in the same company."""
+
+    def seat(self, newcomer: Leg) -> None:
+        """He has the place."""
+
+    def joined(self) -> None:
+        """Both have each other's audio."""
+
+
+class Takeover(Waiting):
+    """Of a place. `done` is told once: 200, or why it came to nothing."""
+
+    def __init__(self, place: Place, newcomer: Leg, done: Callable[[int], None]) -> None:
+        self._place = place
         self._newcomer = newcomer
-        self._stays = bridge.other(leg)
+        self._stays = place.stays
         self._done = done
 
     def start(self) -> None:
         newcomer, theirs = self._newcomer, self._stays.theirs
         if theirs is None:
             self._done(480)
+        elif not pair(newcomer, self._stays):
+            self._done(488)
         elif not (isinstance(newcomer, IncomingLeg) and newcomer.pending):
             offer = newcomer.relay(theirs.with_direction("sendrecv"))
             Reoffer(newcomer, self._newcomer_renewed, introduce(newcomer, self._stays)).send(offer)
@@ -91,7 +116,8 @@ class Takeover(Waiting):
         """Still everybody there, and agreed."""
         if not renewed:
             self._done(488)
-        elif self._newcomer.ended or not self._bridge.joins(self._leg, self._stays):
+        elif self._newcomer.ended or not self._place.free():
+            give_back(self._newcomer)
             self._done(481)
         else:
             return True
@@ -101,7 +127,7 @@ class Takeover(Waiting):
         theirs = self._newcomer.theirs
         if self._possible(renewed and theirs is not None) and theirs is not None:
             self._done(200)
-            self._bridge.seat(self._leg, self._newcomer)
+            self._place.seat(self._newcomer)
             self._renew(theirs)
 
     def _other_renewed(self, renewed: bool) -> None:
@@ -115,24 +141,24 @@ class Takeover(Waiting):
             self._done(488)
             return
         self._done(200)
-        self._bridge.seat(self._leg, newcomer)
+        self._place.seat(newcomer)
         if isinstance(newcomer, IncomingLeg):
             newcomer.introduced = introduce(newcomer, self._stays)
         newcomer.accept(description)
-        self._bridge.start()
+        self._place.joined()
 
     def _answered_in_ack(self, ack: Request) -> None:
         newcomer = self._newcomer
         if self._possible(takes_answer(newcomer, ack)) and newcomer.theirs is not None:
             self._done(200)
-            self._bridge.seat(self._leg, newcomer)
+            self._place.seat(newcomer)
             self._renew(newcomer.theirs)
 
     def _renew(self, theirs: SessionDescription) -> None:
         """The newcomer is seated: the party that stays gets his audio."""
-        stays, bridge = self._stays, self._bridge
+        stays, place = self._stays, self._place
         headers = introduce(stays, self._newcomer)
-        Reoffer(stays, lambda _done: bridge.start(), headers).send(stays.relay(theirs.with_direction("sendrecv")))
+        Reoffer(stays, lambda _done: place.joined(), headers).send(stays.relay(theirs.with_direction("sendrecv")))
 
 
 class ProgramTakeover(Waiting):
@@ -168,6 +194,7 @@ class ProgramTakeover(Waiting):
         if not agreed:
             self._done(488)
         elif self._newcomer.ended or not self._program.talks_to(self._leg):
+            give_back(self._newcomer)
             self._done(481)
         else:
             self._done(200)

@@ -35,6 +35,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Holder(Protocol):
     def release(self, leg: Leg) -> None:
         """Give the leg away; hang up what else there was."""
 
-    def take_back(self, leg: Leg) -> None:
-        """The leg stays, and has had our audio meanwhile."""
+    def take_back(self, leg: Leg, *, renewed: bool) -> None:
+        """The leg stays. It may have heard us meanwhile; `renewed`: in place of the other party's audio."""
 
 
 class Transfer:
@@ -60,6 +61,7 @@ class Transfer:
     hops = 70
     earlier: tuple[tuple[str, str], ...] = ()
     reliable = False
+    can_encrypt = True  # it is offered other media in any case
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class Transfer:
         self._holder = holder
         self._caller = caller
         self._outcome = outcome
-        self._back = back
+        self.back = back
         self._call: Call | None = None
         self._taken = False
         self._alone = False
@@ -127,6 +129,10 @@ class Transfer:
     @property
     def caller(self) -> Caller:
         return self._caller
+
+    @property
+    def security(self) -> MediaSecurity:
+        return self._party.media.guards.wish
 
     @property
     def asked(self) -> SessionDescription | None:
@@ -198,7 +204,7 @@ class Transfer:
         self._failed(answer.status)
 
     def _failed(self, status: int) -> None:
-        party, back = self._party, self._back
+        party, back = self._party, self.back
         party.transfer = None
         self._ringback.stop(self._give_back)
         self._outcome(status, True)
@@ -214,8 +220,8 @@ class Transfer:
             again.begin(AccountRoute(back), f"sip:{back.address}")
 
     def _give_back(self) -> None:
-        if self._ringback.renewed and not self._alone:
-            self._holder.take_back(self._party)
+        if not self._alone:
+            self._holder.take_back(self._party, renewed=self._ringback.renewed)
 
     # --- told by the party, when its holder is gone
 

@@ -25,7 +25,23 @@ def numeric(host: str) -> str | None:
 def private(host: str) -> bool:
     """True for a numeric address that the public Internet does not route; False for names."""
     text = numeric(host)
-    return text is not None and not ipaddress.ip_address(text).is_global
+    if text is None:
+        return False
+    address = ipaddress.ip_address(text)
+    return address.is_multicast or not address.is_global
+
+
+@lru_cache(maxsize=4096)
+def beside(host: str) -> bool:
+    """True for a numeric address that means this machine or this link, whoever says it: loopback, link-local,
+    multicast, broadcast, unspecified."""
+    text = numeric(host)
+    if text is None:
+        return False
+    address = ipaddress.ip_address(text)
+    address = getattr(address, "ipv4_mapped", None) or address
+    kinds = (address.is_loopback, address.is_link_local, address.is_multicast, address.is_unspecified)
+    return any(kinds) or str(address) == "255.255.255.255"
 
 
 def behind_nat(said: str, source: str) -> bool:

@@ -1,4 +1,4 @@
-"""The package dialog: who of the watched is in a call, as lamps on a console show it.
+"""The package dialog: who of the watched is in a call, or parked at a place, as lamps on a console show it.
 
 The state comes from `Lines`. With whom somebody speaks is told only to those who may know it.
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from xml.etree.ElementTree import Element
 
-from directory.model import Account, AccountRoute, Caller, Resolution
+from directory.model import PARK, Account, AccountRoute, Caller, ProgramRoute, Resolution
+from directory.plan import slots
 from pbx.presence import xml
 from pbx.presence.documents import Document, News
-from pbx.presence.lines import Line, Lines
+from pbx.presence.lines import Line, Lines, place_id
 from pbx.presence.watchers import Watchers
 
 NAMESPACE = "urn:ietf:params:xml:ns:dialog-info"
@@ -35,13 +36,19 @@ class DialogPackage:
         self._lines.listen(lambda account_id: news.changed(self.event, account_id))
 
     def whose(self, caller: Caller, resolution: Resolution) -> Account | None:
-        return resolution.route.account if isinstance(resolution.route, AccountRoute) else None
+        match resolution.route:
+            case AccountRoute(account):
+                return account
+            case ProgramRoute(program, (domain, place)) if program == PARK and place in slots(place):
+                return Account(place_id(f"{place}@{domain}"), domain, place)
+            case _:
+                return None
 
     def permits(self, caller: Caller, account: Account) -> bool:
         return self._watchers.may_watch(caller, account)
 
-    def open(self, caller: Caller, account: Account) -> DialogView:
-        return DialogView(self._lines, account, lambda: self._watchers.may_see_peers(caller, account))
+    def open(self, caller: Caller, account: Account, version: int = 0) -> DialogView:
+        return DialogView(self._lines, account, lambda: self._watchers.may_see_peers(caller, account), version)
 
     async def close(self) -> None: ...
 
@@ -49,11 +56,11 @@ class DialogPackage:
 class DialogView:
     """What one subscriber knows of an account's calls. Implements `View`."""
 
-    def __init__(self, lines: Lines, account: Account, peers: Callable[[], bool]) -> None:
+    def __init__(self, lines: Lines, account: Account, peers: Callable[[], bool], version: int) -> None:
         self._lines = lines
         self._account = account
         self._peers = peers
-        self._version = 0
+        self._version = version
         self._shown: dict[str, Line] = {}
 
     @property

@@ -1,6 +1,7 @@
 """The lines of accounts: which of them is in which call, and how far it has come. Told by calls, read by packages.
 
-Not a call: no leg, no audio. A line is one account's part in one call; an account that calls itself has two.
+Not a call: no leg, no audio. A line is one account's part in one call; an account that calls itself has two. A parking
+place has one while somebody waits there.
 RFC 4235 §3.7.1 (the states of a dialog; `replaced` and `rejected` are told by the reason of an end).
 """
 
@@ -10,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from zlib import crc32
 
 Direction = Literal["initiator", "recipient"]
 LineState = Literal["trying", "early", "confirmed"]
@@ -31,6 +33,11 @@ class Line:
     peer_name: str = ""
     call_id: str = ""
     tags: tuple[str, str] = ("", "")
+
+
+def place_id(address: str) -> int:
+    """The number by which the line of a parking place is found, as an account's is by its own: no account has it."""
+    return -1 - crc32(address.encode())
 
 
 class Lines:

@@ -37,13 +37,13 @@ class Member:
 class ListView:
     """Implements `View`; members keep what they have shown, the list its version."""
 
-    def __init__(self, uri: str, name: str, members: Iterable[Member], host: str, boundary: str) -> None:
+    def __init__(self, uri: str, name: str, members: Iterable[Member], host: str, boundary: str, version: int) -> None:
         self._uri = uri
         self._name = name
         self._members = tuple(members)
         self._host = host
         self._boundary = boundary
-        self._version = 0
+        self._version = version
 
     @property
     def accounts(self) -> Collection[int]:
@@ -118,18 +118,19 @@ def open_list(
     package: Package,
     find: Callable[[Address], Resolution],
     entropy: Entropy,
+    version: int = 0,
 ) -> ListView:
     """The view of a group for one subscriber; whom he may not watch is rejected one by one."""
-    members = [_member(address, caller, package, find(address)) for address in route.members[:MEMBERS]]
-    return ListView(uri, route.name, members, uri.rpartition("@")[2], f"tandem-{entropy.token(12)}")
+    members = [_member(address, caller, package, find(address), version) for address in route.members[:MEMBERS]]
+    return ListView(uri, route.name, members, uri.rpartition("@")[2], f"tandem-{entropy.token(12)}", version)
 
 
-def _member(address: Address, caller: Caller, package: Package, resolution: Resolution) -> Member:
+def _member(address: Address, caller: Caller, package: Package, resolution: Resolution, version: int) -> Member:
     match resolution.route:
         case AccountRoute(account=account):
             uri, name = f"sip:{account.address}", _display(account)
             if package.permits(caller, account):
-                return Member(uri, name, package.open(caller, account))
+                return Member(uri, name, package.open(caller, account, version))
             return Member(uri, name, None, "rejected")
         case _:
             return Member(f"sip:{address}", "", None, "noresource")

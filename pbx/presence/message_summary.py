@@ -96,7 +96,7 @@ class MessageSummary:
     def permits(self, caller: Caller, account: Account) -> bool:
         return own(caller, account)
 
-    def open(self, caller: Caller, account: Account) -> LampView:
+    def open(self, caller: Caller, account: Account, version: int = 0) -> LampView:
         return LampView(self, account)
 
     # --- news

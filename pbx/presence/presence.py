@@ -49,7 +49,7 @@ class PresencePackage:
     def permits(self, caller: Caller, account: Account) -> bool:
         return self._watchers.may_watch(caller, account)
 
-    def open(self, caller: Caller, account: Account) -> PresenceView:
+    def open(self, caller: Caller, account: Account, version: int = 0) -> PresenceView:
         return PresenceView(account, self.state)
 
     async def close(self) -> None:

@@ -5,6 +5,10 @@ RFC 3903 §6 (the steps of the compositor, in their order).
 
 from __future__ import annotations
 
+import asyncio
+
+from base.failures import Failure
+from base.log import get_logger
 from base.metrics import Metrics
 from directory.model import Account, AccountRoute, Caller, Resolution, UnknownRoute
 from pbx.presence import pidf
@@ -18,6 +22,8 @@ from pbx.sipcore.server_transaction import ServerTransaction
 SHORTEST, LONGEST_LIFE, DEFAULT = 60, 7200, 3600
 """Limit: seconds of a publication; RFC 3903 §6 step 4 leaves them to us."""
 
+_log = get_logger("pbx.presence")
+
 _Refusal = tuple[int, tuple[tuple[str, str], ...]]
 
 
@@ -27,7 +33,13 @@ class Publisher:
     def __init__(self, metrics: Metrics, publications: Publications) -> None:
         self._metrics = metrics
         self._publications = publications
+        self._storing: set[asyncio.Task[None]] = set()
         metrics.gauge("pbx.presence.publications", lambda: len(publications))
+
+    async def close(self) -> None:
+        """Answer what is being stored."""
+        while self._storing:
+            await asyncio.wait(self._storing)
 
     def publish(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         """A PUBLISH from somebody who proved who he is."""
@@ -73,8 +85,23 @@ class Publisher:
         self, transaction: ServerTransaction, account: Account, presence: Presence | None, seconds: int, etag: str
     ) -> None:
         new = self._publications.put(account.id, presence, seconds, etag.strip())
+        headers = (("SIP-ETag", new), ("Expires", str(seconds)))
+        task = asyncio.get_running_loop().create_task(self._store_then_answer(transaction, account, headers))
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+
+    async def _store_then_answer(
+        self, transaction: ServerTransaction, account: Account, headers: tuple[tuple[str, str], ...]
+    ) -> None:
+        """What was acknowledged outlives a crash."""
+        try:
+            await self._publications.store(account.id)
+        except Failure as failure:
+            _log.error("publication not stored", account=account.address, cause=str(failure))
+            self._refuse(transaction, 503, (("Retry-After", "10"),))
+            return
         self._metrics.count("pbx.presence.publishes")
-        transaction.reply(200, headers=(("SIP-ETag", new), ("Expires", str(seconds))))
+        transaction.reply(200, headers=headers)
 
     def _refuse(self, transaction: ServerTransaction, status: int, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self._metrics.count(f"pbx.presence.publish.{status}")

@@ -1,7 +1,6 @@
 """The package reg: the contacts that are registered for an account, told to that account only.
 
-RFC 3680 §4 (the package), §4.10 (rate), §5 (reginfo; full and partial, versions).
-Missing: the GRUUs of a contact (RFC 5628), as a telephone is told its own in the answer to REGISTER.
+RFC 3680 §4 (the package), §4.10 (rate), §5 (reginfo; full and partial, versions); RFC 5628 (GRUUs of a contact).
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ from pbx.presence import xml
 from pbx.presence.documents import Document, News
 from pbx.presence.notifier import own
 from pbx.registrar.bindings import Binding, Bindings
+from pbx.registrar.gruu import Gruus
 
 NAMESPACE = "urn:ietf:params:xml:ns:reginfo"
+GRUU = "urn:ietf:params:xml:ns:gruuinfo"
 
 
 class RegistrationPackage:
@@ -28,9 +29,10 @@ class RegistrationPackage:
     gap = 5.0  # RFC 3680 §4.10: no more often than once in five seconds
     lists = False
 
-    def __init__(self, clock: Clock, bindings: Bindings) -> None:
+    def __init__(self, clock: Clock, bindings: Bindings, gruus: Gruus | None = None) -> None:
         self._clock = clock
         self._bindings = bindings
+        self._gruus = gruus
 
     def attach(self, news: News) -> None:
         self._bindings.watch(lambda account_id: news.changed(self.event, account_id))
@@ -41,8 +43,8 @@ class RegistrationPackage:
     def permits(self, caller: Caller, account: Account) -> bool:
         return own(caller, account)
 
-    def open(self, caller: Caller, account: Account) -> RegistrationView:
-        return RegistrationView(self._clock, self._bindings, account)
+    def open(self, caller: Caller, account: Account, version: int = 0) -> RegistrationView:
+        return RegistrationView(self._clock, self._bindings, self._gruus, account, version)
 
     async def close(self) -> None: ...
 
@@ -50,11 +52,12 @@ class RegistrationPackage:
 class RegistrationView:
     """What one subscriber knows of the contacts. Implements `View`."""
 
-    def __init__(self, clock: Clock, bindings: Bindings, account: Account) -> None:
+    def __init__(self, clock: Clock, bindings: Bindings, gruus: Gruus | None, account: Account, version: int) -> None:
         self._clock = clock
         self._bindings = bindings
+        self._gruus = gruus
         self._account = account
-        self._version = 0
+        self._version = version
         self._shown: dict[str, Binding] = {}
 
     @property
@@ -84,7 +87,8 @@ class RegistrationView:
         return {binding.key: binding for binding in self._bindings.contacts(self._account.id)}
 
     def _document(self, bindings: dict[str, Binding], events: dict[str, str], state: str) -> Document:
-        root = Element("reginfo", {"xmlns": NAMESPACE, "version": str(self._version), "state": state})
+        spaces = {"xmlns": NAMESPACE, "xmlns:gr": GRUU}
+        root = Element("reginfo", {**spaces, "version": str(self._version), "state": state})
         self._version += 1
         aor = f"sip:{self._account.address}"
         active = "active" if self._shown else "terminated" if bindings else "init"
@@ -106,6 +110,16 @@ class RegistrationView:
         contact.set("callid", xml.clean(binding.call_id))
         contact.set("cseq", str(binding.cseq))
         xml.child(contact, "uri", binding.contact)
+        if not gone:
+            self._add_gruus(contact, binding)
+
+    def _add_gruus(self, contact: Element, binding: Binding) -> None:
+        """RFC 5628 §5.2: the temporary ones of this Call-ID hold since its `first-cseq`."""
+        found = None if self._gruus is None else self._gruus.of(self._account, binding)
+        if found is not None:
+            public, temporary = found
+            xml.child(contact, "gr:pub-gruu", uri=str(public))
+            xml.child(contact, "gr:temp-gruu", uri=str(temporary)).set("first-cseq", str(binding.first_cseq))
 
 
 def _change(before: Binding | None, now: Binding) -> str:

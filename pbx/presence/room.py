@@ -10,6 +10,7 @@ from typing import Protocol
 from base.clock import Clock
 from base.entropy import Entropy
 from base.metrics import Metrics
+from base.storage.database import Database
 from directory.model import Account, Address, Caller, Resolution
 from pbx.presence.dialog_info import DialogPackage
 from pbx.presence.lines import Lines
@@ -19,8 +20,10 @@ from pbx.presence.presence import PresencePackage
 from pbx.presence.publications import Publications
 from pbx.presence.publishing import Publisher
 from pbx.presence.reginfo import RegistrationPackage
+from pbx.presence.store import SubscriptionStore
 from pbx.presence.watchers import Watchers
 from pbx.registrar.bindings import Bindings
+from pbx.registrar.gruu import Gruus
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.workarounds.rows import Workarounds
 
@@ -49,11 +52,14 @@ class Events:
         people: People,
         bindings: Bindings,
         counts: CountVoice,
+        database: Database,
         bounds: Bounds | None = None,
         workarounds: Workarounds | None = None,
+        gruus: Gruus | None = None,
     ) -> None:
-        watchers, publications = Watchers(people), Publications(clock, entropy)
+        watchers, publications = Watchers(people), Publications(clock, entropy, database)
         self.lines = Lines()
+        self._publications = publications
         self.lamps = MessageSummary(entropy, metrics, stack, people, bindings, counts, workarounds)
         self._publisher = Publisher(metrics, publications)
         self._notifier = Notifier(
@@ -66,10 +72,21 @@ class Events:
                 self.lamps,
                 DialogPackage(self.lines, watchers),
                 PresencePackage(self.lines, bindings, publications, watchers),
-                RegistrationPackage(clock, bindings),
+                RegistrationPackage(clock, bindings, gruus),
             ),
+            SubscriptionStore(clock, database),
             bounds,
         )
+        bindings.listen(lambda account_id: self._notifier.registered(account_id, bindings.way))
+
+    async def start(self) -> None:
+        """Take up what was subscribed and published before a crash."""
+        await self._notifier.start()
+        await self._publications.start()
+
+    def wake(self) -> None:
+        """Requests can be sent: tell those who have been waiting since the crash."""
+        self._notifier.wake()
 
     def subscribe(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         self._notifier.subscribe(transaction, caller, resolution)
@@ -88,9 +105,14 @@ class Events:
         """The account was removed."""
         self._notifier.gone(account_id)
 
+    def logged_out(self, account_id: int) -> None:
+        """The account has a new password."""
+        self._notifier.logged_out(account_id)
+
     def farewell(self) -> None:
         """Before the doors close: subscribers are told to come again."""
         self._notifier.farewell()
 
     async def close(self) -> None:
+        await self._publisher.close()
         await self._notifier.close()

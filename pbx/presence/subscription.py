@@ -5,6 +5,8 @@ It knows no event package but by its view, and authenticates nobody.
 RFC 6665 §4.2 (notifier), §4.2.2 (NOTIFY and its failures), §4.1.3 (reasons), §4.4.1 (dialog).
 
     PENDING -first state-> ACTIVE -Expires 0, end of time, refusal of a NOTIFY-> TERMINATED
+
+One that is not accepted yet, or whose phone has to come back after a restart, sleeps: it sends nothing.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ class Subscription:
         self._gap = gap
         self._extras = extras
         self._reason = "timeout"
+        self.asleep = True
         self._in_flight = False
         self._due = False
         self._whole = True
@@ -81,9 +84,22 @@ class Subscription:
         self._stop_timers()
         self.expires_at = self._clock.now() + seconds
         self._due = self._whole = True
+        self.asleep = False
         if not seconds:
             self.state = State.TERMINATED
         self._timer = self._clock.call_later(seconds or PATIENCE, self._expire)
+        self.view.prepare()
+        self._send()
+
+    def hold(self, seconds: float) -> None:
+        """It is left from a former process and has so long to live: it sleeps until `wake`, or a refresh."""
+        self.expires_at = self._clock.now() + seconds
+        self._timer = self._clock.call_later(seconds, self._expire)
+
+    def wake(self, flow: Flow) -> None:
+        """Its phone is there: tell it all."""
+        self.flow, self.asleep = flow, False
+        self._due = self._whole = True
         self.view.prepare()
         self._send()
 
@@ -99,6 +115,9 @@ class Subscription:
             self._expire()
 
     def _expire(self) -> None:
+        if self.asleep:
+            self._drop()
+            return
         self._stop_timers()
         self.state = State.TERMINATED
         self._due = self._whole = self._hurry = True
@@ -106,7 +125,7 @@ class Subscription:
 
     def _send(self) -> None:
         """One in flight; what changes meanwhile goes out after it, the latest only."""
-        if self._in_flight or not self._due or self._too_soon():
+        if self.asleep or self._in_flight or not self._due or self._too_soon():
             return
         document = self.view.full() if self._whole else self.view.news()
         if document is None and self._whole and not self._hurry:

@@ -33,16 +33,22 @@ class Watchers:
         self._people = people
 
     def may_watch(self, caller: Caller, account: Account) -> bool:
-        """`WatchedBy`: accounts of the same domain unless set otherwise; oneself always, strangers never."""
+        """`WatchedBy`: accounts of the same domain unless set otherwise; oneself always, strangers never. A
+        place of the parking lot is its domain's."""
         watcher = caller.account
         if watcher is None:
             return False
+        if account.id < 0:
+            return watcher.domain == account.domain
         return watcher.id == account.id or any(self._admits(word, watcher, account) for word in self._words(account))
 
     def may_see_peers(self, caller: Caller, account: Account) -> bool:
-        """`ShowPeers`: whether watchers learn with whom somebody speaks. One's own calls are one's own."""
+        """`ShowPeers`: whether watchers learn with whom somebody speaks. One's own calls are one's own; nobody learns
+        who is parked."""
         if caller.account is not None and caller.account.id == account.id:
             return True
+        if account.id < 0:
+            return False
         return self._people.setting(account.id, "ShowPeers") == "YES"
 
     def _words(self, account: Account) -> tuple[str, ...]:

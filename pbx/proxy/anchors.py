@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from base.clock import Clock
 from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
@@ -27,6 +28,8 @@ from pbx.sipcore.uri import Uri
 MOST_SECTIONS = 4
 # Limit: early dialogs of one branch whose requests find their anchor.
 _TAGS = 16
+# Limit: seconds that a session lives without a refresh, whatever its parties say (RFC 4028 §4).
+_SHORTEST = 90
 
 _log = get_logger("pbx.proxy")
 
@@ -112,6 +115,7 @@ class Anchor:
         self.far = _Side(self, far)
         self._kinds: list[bool] = []  # of its ports: whether they are TCP
         self._offers: dict[bool, int] = {}  # by whether the caller's side made it: the CSeq of the last offer
+        self._runs_out = float("inf")
         self.lost = False
         self.closed = False
 
@@ -160,6 +164,10 @@ class Anchor:
         """The same for a response, on its way to the caller of the call or to the callee."""
         if to_caller and response.to_tag and len(self.callee_tags) < _TAGS:
             self.callee_tags.add(response.to_tag)
+        if response.is_success and response.method in ("INVITE", "UPDATE"):
+            seconds = response.number("Session-Expires")
+            lasts = float("inf") if seconds is None else max(seconds, _SHORTEST)
+            self._runs_out = self._owner.clock.now() + lasts
         answer = self._offers.get(to_caller) == response.cseq.number
         self._pass(response, from_near=not to_caller, answer=answer)
 
@@ -179,9 +187,11 @@ class Anchor:
         message.set_body(ours.encode(), CONTENT_TYPE)
 
     def heard(self) -> tuple[int, ...] | None:
-        """The packets that have come from both; None while one holds the other, or there is nothing to hear."""
-        if not (self.near.talks and self.far.talks and self.near.streams):
-            return None
+        """The packets that have come from both. While one holds the other, or there is nothing to hear: None, but no
+        packets at all once the session was not refreshed in its time (RFC 4028 §8). A relay whose worker has died hears
+        nobody, and cannot tell whether they have gone."""
+        if self.lost or not (self.near.talks and self.far.talks and self.near.streams):
+            return () if self._owner.clock.now() > self._runs_out else None
         return tuple(each.statistics().packets_received for each in (*self.near.streams, *self.far.streams))
 
     async def close(self) -> None:
@@ -196,7 +206,10 @@ class Anchor:
 class Anchors:
     """All of them, by the Call-ID of their call."""
 
-    def __init__(self, media: MediaEngine, stack: Stack, metrics: Metrics, *, always: bool = False) -> None:
+    def __init__(
+        self, clock: Clock, media: MediaEngine, stack: Stack, metrics: Metrics, *, always: bool = False
+    ) -> None:
+        self.clock = clock
         self.stack = stack
         self._media = media
         self._always = always

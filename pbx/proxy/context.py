@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pbx.signal.answer import COMPLETED_ELSEWHERE, rank
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.transaction_ports import Cause, ClientUser
 
-_WISHED = frozenset({401, 407, 415, 420, 484})
-"""4xx that let the caller try again (RFC 3261 §16.7 step 6)."""
 _CHALLENGES = (401, 407)
-_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 
 class Sent(Protocol):
@@ -96,7 +94,7 @@ class ResponseContext:
         """A response of any branch."""
         if response.is_success:
             self._send(response)
-            self._cancel_rest(_ELSEWHERE)
+            self._cancel_rest(COMPLETED_ELSEWHERE)
             self._over = True
         elif response.is_provisional:
             if response.status != 100 and not self._over and self._transaction.is_invite:
@@ -113,7 +111,7 @@ class ResponseContext:
             return
         self._over = True
         refusals = [final for final in finals if final is not None]
-        best = min(refusals, key=_rank)
+        best = min(refusals, key=lambda response: rank(response.status))
         self._send(self._prepared(best, refusals))
 
     def _prepared(self, best: Response, refusals: Sequence[Response]) -> Response:
@@ -156,11 +154,3 @@ def with_all_challenges(best: Response, refusals: Sequence[Response]) -> Respons
                 for value in other.get_all(name):
                     answer.add(name, value)
     return answer
-
-
-def _rank(response: Response) -> tuple[int, int]:
-    """Lower is better: any 6xx, then the lowest class, in 4xx what helps the caller (RFC 3261 §16.7 step 6)."""
-    if response.status >= 600:
-        return 0, 0
-    preference = 0 if response.status in _WISHED else 2 if response.status in (408, 480, 503) else 1
-    return response.status // 100, preference

@@ -177,7 +177,7 @@ class Proxy:
         done = self._workarounds.for_(request.get("User-Agent") or "", ends.caller.remote[0])
         done |= self._workarounds.for_(agent, ends.callee.remote[0])
         loose = "on" if Workaround.FULL_LR in done else None
-        secure = wants_tls(request.uri)  # RFC 5630 §5.3.2: then all of the way is
+        secure = wants_tls(request.uri)  # RFC 3261 §16.6 step 4: then all of the way is
         reached = ((flow, self._stack.contact_for(flow, user)) for flow in (ends.caller, ends.callee))
         sides = dict.fromkeys(str(self._loose(uri, loose, secure=secure and flow.secure)) for flow, uri in reached)
         for side in sides:

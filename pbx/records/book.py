@@ -48,6 +48,7 @@ class CallBook:
         self._clock = clock
         self._metrics = metrics
         self._waiting: deque[tuple[CallRecord, bool]] = deque(maxlen=_BACKLOG)
+        self._writing: list[tuple[CallRecord, bool]] = []
         self._open: set[str] = set()
         self._pulse_due = False
         self._pulse: Timer | None = None
@@ -99,11 +100,21 @@ class CallBook:
     async def recent(self, limit: int = 100, *, account: int | None = None) -> list[CallRecord]:
         """The last calls that have ended, the newest first; of one account, when given."""
         limit = max(0, min(limit, 10_000))
-        ended = [record for record, on in self._waiting if not on]
+        ended = [record for record, on in (*self._writing, *self._waiting) if not on]
         mine = [one for one in ended if account is None or account in (one.caller_account, one.callee_account)]
         stored = await self._database.read(partial(tables.recent, limit=limit, account=account))
         found = {record.id: record for record in [*mine, *stored]}
         return sorted(found.values(), key=lambda record: -record.started)[:limit]
+
+    async def between(
+        self, since: float, until: float, *, account: int | None, after: int, limit: int
+    ) -> tuple[list[CallRecord], int]:
+        """A page of records that began in that time, in the order of their ends, and where the next page begins (0:
+        there is none)."""
+        work = partial(
+            tables.between, since=since, until=until, account=account, after_row=after, limit=min(limit, 1_000)
+        )
+        return await self._database.read(work)
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):
@@ -115,7 +126,7 @@ class CallBook:
                 return
 
     async def _write_batch(self) -> bool:
-        batch = [self._waiting[at] for at in range(min(100, len(self._waiting)))]
+        batch = self._writing = [self._waiting.popleft() for _ in range(min(100, len(self._waiting)))]
         seen = self._clock.wall() if self._pulse_due else None
         self._pulse_due = False
 
@@ -128,8 +139,15 @@ class CallBook:
             await self._database.write(work)
         except Failure as failure:
             self._metrics.count("calls.records.refused")
+            self._put_back(batch)
             _log.warning("records not written", cause=failure.code, waiting=len(self._waiting))
             return False
-        for _ in batch:
-            self._waiting.popleft()
+        finally:
+            self._writing = []
         return True
+
+    def _put_back(self, batch: list[tuple[CallRecord, bool]]) -> None:
+        """What there is no room for any more is lost, the oldest first."""
+        room = _BACKLOG - len(self._waiting)
+        self._metrics.count("calls.records.lost", max(0, len(batch) - room))
+        self._waiting.extendleft(reversed(batch[len(batch) - min(room, len(batch)) :]))

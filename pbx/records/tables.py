@@ -23,6 +23,7 @@ MIGRATIONS = (
     """CREATE TABLE open_calls AS SELECT * FROM call_records WHERE 0;
     CREATE UNIQUE INDEX open_calls_id ON open_calls (id);
     CREATE TABLE calls_seen (id INTEGER PRIMARY KEY, at REAL NOT NULL);""",
+    "CREATE TABLE record_outlets (name TEXT PRIMARY KEY, place INTEGER NOT NULL)",
 )
 
 _COLUMNS = (
@@ -115,3 +116,38 @@ def _outcome(text: str) -> Outcome:
             return text
         case _:
             return "failed"
+
+
+def after(connection: sqlite3.Connection, name: str, limit: int) -> tuple[list[CallRecord], int]:
+    """What an outlet has not had yet, in the order in which it was stored, and its place behind that."""
+    found = connection.execute("SELECT place FROM record_outlets WHERE name = ?", (name,)).fetchone()
+    place = 0 if found is None else int(found[0])
+    query = f"SELECT {_COLUMNS}, rowid FROM call_records WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    rows = connection.execute(query, (place, limit)).fetchall()
+    return [_record(row[:-1]) for row in rows], rows[-1][-1] if rows else place
+
+
+def put_place(connection: sqlite3.Connection, name: str, place: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO record_outlets (name, place) VALUES (?, ?)", (name, place))
+
+
+def remove_before(connection: sqlite3.Connection, before: float, outlets: Iterable[str]) -> int:
+    """Remove records that began before then, and that each of these outlets has had; their number."""
+    had = dict(connection.execute("SELECT name, place FROM record_outlets").fetchall())
+    place = min((had.get(name, 0) for name in outlets), default=2**62)
+    # The last one stays: SQLite gives its number again when the table is empty, and outlets would miss a record.
+    query = """DELETE FROM call_records WHERE started < ? AND rowid <= ?
+        AND rowid < (SELECT max(rowid) FROM call_records)"""
+    return connection.execute(query, (before, place)).rowcount
+
+
+def between(
+    connection: sqlite3.Connection, since: float, until: float, account: int | None, after_row: int, limit: int
+) -> tuple[list[CallRecord], int]:
+    """Records that began in that time, of one account or of all, behind a place in the table; and the next place."""
+    whose = "" if account is None else "AND (caller_account = :account OR callee_account = :account)"
+    query = f"""SELECT {_COLUMNS}, rowid FROM call_records WHERE rowid > :row AND started >= :since AND started < :until
+        {whose} ORDER BY rowid LIMIT :limit"""
+    given = {"row": after_row, "since": since, "until": until, "account": account, "limit": limit}
+    rows = connection.execute(query, given).fetchall()
+    return [_record(row[:-1]) for row in rows], rows[-1][-1] if rows else 0

@@ -42,6 +42,8 @@ class Binding:
     registered_at: float = field(default=0.0, compare=False)
     reg_id: int = 0
     """Which of several flows to one instance (RFC 5626); 0 when the phone did not ask for that."""
+    first_cseq: int = field(default=0, compare=False)
+    """The CSeq number of the first REGISTER under this Call-ID: its temporary GRUUs hold since then (RFC 5627 §3.2)."""
 
     def fits(self, uri: str) -> bool:
         """Whether a request to that Request-URI may go there: to a `sips:` address by TLS only (RFC 5630 §5.3)."""

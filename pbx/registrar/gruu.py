@@ -48,16 +48,20 @@ class Gruus:
         self._bindings = bindings
 
     def parameters(self, account: Account, binding: Binding) -> str:
-        """What is added to a Contact of the answer (RFC 5627 §5.3); empty for one without a usable instance."""
+        """What is added to a Contact of the answer (RFC 5627 §5.2); empty for one that has none."""
+        found = self.of(account, binding)
+        return "" if found is None else f';pub-gruu="{found[0]}";temp-gruu="{found[1]}"'
+
+    def of(self, account: Account, binding: Binding) -> tuple[Uri, Uri] | None:
+        """The public one and a new temporary one; None for a contact without a usable instance."""
         found = _INSTANCE.fullmatch(binding.instance)
         if found is None:
-            return ""
+            return None
         public = Uri(user=account.name, host=account.domain, params={"gr": found[1]})
-        temporary = Uri(user=self._token(account, binding), host=account.domain, params={"gr": None})
-        return f';pub-gruu="{public}";temp-gruu="{temporary}"'
+        return public, Uri(user=self._token(account, binding), host=account.domain, params={"gr": None})
 
     def route(self, uri: Uri) -> AccountRoute | UnknownRoute | None:
-        """Where a GRUU leads; None for an address that is none of ours. RFC 5627 §5.4: to an unknown account or with a
+        """Where a GRUU leads; None for an address that is none of ours. RFC 5627 §6.1: to an unknown account or with a
         temporary one that holds no more, nowhere (404); to a telephone that is not there, to nobody (480)."""
         domain = self._accounts.local_domain(uri.host) if uri.is_sip and "gr" in uri.params else None
         if domain is None:

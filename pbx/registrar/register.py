@@ -125,7 +125,9 @@ def _update(registration: Registration, values: Sequence[str], known: dict[str, 
             return Decision(400, "One contact with a reg-id at a time")  # RFC 5626 §4.2
         before = known.get(binding.key)
         if before is not None:
-            binding = replace(binding, registered_at=before.registered_at)
+            same = before.call_id == binding.call_id
+            first = before.first_cseq if same else binding.cseq
+            binding = replace(binding, registered_at=before.registered_at, first_cseq=first)
         if before is not None and _out_of_order(registration.request, before):
             return Decision(500, "Out of order")  # RFC 3261 §10.3 step 7
         if seconds:
@@ -253,6 +255,7 @@ def _binding(registration: Registration, value: str, address: NameAddress, secon
         q=_preference(address.params.get("q")),
         registered_at=registration.now,
         reg_id=reg_id,
+        first_cseq=request.cseq.number,
     )
 
 
@@ -274,17 +277,17 @@ def contact_key(address: NameAddress, flow: Flow, reg_id: int = 0) -> str:
 def way_back(request: Request, contact: Uri, flow: Flow) -> Flow:
     """Where requests for this contact go.
 
-    A connection is always used again. For UDP: the source, when the contact is not reachable as written (NAT, a name)
-    or the phone asked for symmetric answers (RFC 3581); else the contact's own address.
+    A connection is always used again. For UDP: the source, or the port that the contact names there when the phone did
+    not ask for symmetric answers (RFC 3581).
+
+    Deviation: RFC 3261 §10.2 lets a contact be anywhere. What we send goes to where a REGISTER came from, so that
+    nobody has us flood another one with questions and calls, and a wrong guess of STUN does no harm.
     """
-    if flow.reliable or request.has("Path"):
+    if flow.reliable or request.has("Path") or "rport" in request.top_via.params:
         return flow
-    host = numeric(contact.host)
-    if host is None or behind_nat(host, flow.remote[0]):
+    if numeric(contact.host) != numeric(flow.remote[0]):
         return flow
-    if host == numeric(flow.remote[0]) and "rport" in request.top_via.params:
-        return flow
-    return Flow(flow.transport, flow.local, (host, contact.port or 5060))
+    return Flow(flow.transport, flow.local, (flow.remote[0], contact.port or 5060))
 
 
 def without_expires(value: str) -> str:

@@ -123,7 +123,7 @@ class Registrar:
         return replace(self._limits, contacts=max(1, min(self._contacts(account.id), MOST_CONTACTS)))
 
     def unregister_all(self, account_id: int) -> None:
-        """The account is gone: nobody rings for it any more."""
+        """The account is gone, or has a new password: nobody rings for it any more who knows the old one."""
         self._forget(self.bindings.known(account_id))
 
     def flow_ended(self, flow: Flow) -> None:
@@ -186,7 +186,7 @@ class Registrar:
         transaction.respond(response)
 
     def _list_contacts(self, response: Response, account: Account, *, gruus: bool) -> None:
-        """RFC 3261 §10.3 step 8: all of them, each as it was sent, with the seconds left; RFC 5627 §5.3."""
+        """RFC 3261 §10.3 step 8: all of them, each as it was sent, with the seconds left; RFC 5627 §5.2."""
         now = self._clock.wall()
         for binding in self.bindings.contacts(account.id):
             own = self._gruus.parameters(account, binding) if gruus and self._gruus is not None else ""

@@ -35,13 +35,14 @@ MIGRATIONS = (
     );
     """,
     "ALTER TABLE bindings ADD COLUMN reg_id INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE bindings ADD COLUMN first_cseq INTEGER NOT NULL DEFAULT 0; UPDATE bindings SET first_cseq = cseq;",
 )
 
 _COLUMNS = (
     "account_id, contact_key, contact, header, call_id, cseq, expires_at, registered_at, q, instance, user_agent, path,"
-    " transport, local_host, local_port, remote_host, remote_port, reg_id"
+    " transport, local_host, local_port, remote_host, remote_port, reg_id, first_cseq"
 )
-_MARKS = ", ".join("?" * 18)
+_MARKS = ", ".join("?" * 19)
 
 
 def save(connection: sqlite3.Connection, put: Sequence[Binding], drop: Sequence[Binding]) -> None:
@@ -77,12 +78,13 @@ def _row(binding: Binding) -> tuple[object, ...]:
         *binding.flow.local,
         *binding.flow.remote,
         binding.reg_id,
+        binding.first_cseq,
     )
 
 
 def _binding(row: tuple[Any, ...]) -> Binding:
     account_id, key, contact, header, call_id, cseq, expires_at, registered_at, q, instance, user_agent, path = row[:12]
-    transport, local_host, local_port, remote_host, remote_port, reg_id = row[12:]
+    transport, local_host, local_port, remote_host, remote_port, reg_id, first_cseq = row[12:]
     return Binding(
         account_id=account_id,
         key=key,
@@ -98,4 +100,5 @@ def _binding(row: tuple[Any, ...]) -> Binding:
         q=q,
         registered_at=registered_at,
         reg_id=reg_id,
+        first_cseq=first_cseq,
     )

@@ -15,6 +15,8 @@ SILENT = frozenset({408, 480, 487})
 _TELLING = (401, 407, 415, 420, 484)
 
 COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+GIVEN_UP = 'SIP;cause=487;text="Request Terminated"'
+"""Reason headers (RFC 3326) of a CANCEL: somebody else has answered (no missed call), or the caller waits no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,24 @@ class Answer:
         return 200 <= self.status < 300
 
 
-def _rank(answer: Answer) -> tuple[int, int]:
-    family = answer.status // 100
+def rank(status: int) -> tuple[int, int]:
+    """Of several final statuses the lowest goes back: any 6xx, then the lowest class, within 4xx what tells the caller
+    most (RFC 3261 §16.7 step 6)."""
+    family = status // 100
     if family == 6:
-        return (0, answer.status)
-    if family == 4 and answer.status in _TELLING:
-        return (4, _TELLING.index(answer.status))
+        return (0, status)
+    if status in _TELLING:
+        return (4, _TELLING.index(status))
     # Busy tells the caller more than "nobody there", which tells more than an odd refusal of one of several phones.
-    if answer.status in BUSY:
+    if status in BUSY:
         return (family, 10)
-    if answer.status in SILENT:
-        return (family, 20 + answer.status % 100)
-    return (family, 200 + answer.status % 100)
+    if status in SILENT:
+        return (family, 20 + status % 100)
+    return (family, 200 + status % 100)
 
 
 def best(answers: Iterable[Answer]) -> Answer:
     """The final answer to hand on, 480 when there is none (RFC 3261 §16.7 step 6)."""
-    chosen = min(answers, key=_rank, default=Answer(480))
+    chosen = min(answers, key=lambda answer: rank(answer.status), default=Answer(480))
     # RFC 3261 §16.7 step 6: a 503 of one branch says nothing about this server.
     return Answer(500, chosen.reason) if chosen.status == 503 else chosen

@@ -3,6 +3,9 @@
 
 RFC 3261 §16.5: what is not ours goes on as it was dialled, with its scheme, port and parameters; only what the Router
 or a rule has made of it is written anew.
+
+Deviation: RFC 3261 §16.5 sends to the `maddr` of a Request-URI. It is taken off, for relay protection, locks and limits
+have judged the host; so are headers, which §19.1.1 does not allow there.
 """
 
 from __future__ import annotations
@@ -25,9 +28,13 @@ def foreign_uri(address: Address, dialled: str) -> str:
     except SipSyntaxError:
         asked = None
     if asked is not None and asked.is_sip and _same(address, asked):
-        return dialled
+        return str(_plain(asked)) if asked.headers or "maddr" in asked.params else dialled
     scheme = "sips" if wants_tls(dialled) else "sip"
     return str(Uri(scheme=scheme, user=address.local, host=address.domain, port=address.port or None))
+
+
+def _plain(asked: Uri) -> Uri:
+    return asked.replace(params={name: value for name, value in asked.params.items() if name != "maddr"}, headers={})
 
 
 def _same(address: Address, asked: Uri) -> bool:

@@ -26,7 +26,7 @@ class Node:
     """An account, a group, or (`account` None) the root. Children that have not ended are in `branches` and `nodes`.
 
     `cause`: why the address above it has led here; None for what was dialled. `index`: its place in the tree, as in
-    RFC 7044 §10.3, (1,) for what was dialled.
+    RFC 7044 §10.3, (1,) for what was dialled. `members`: of a group, the addresses that are rung without their rules.
     """
 
     parent: Node | None
@@ -34,6 +34,7 @@ class Node:
     cause: Cause | None = None
     index: tuple[int, ...] = (1,)
     led_to: int = 0
+    members: frozenset[str] = frozenset()
     rules: list[CallRule] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)

@@ -32,10 +32,11 @@ from directory.model import (
     Stage,
     UnknownRoute,
 )
-from pbx.signal.answer import BUSY, COMPLETED_ELSEWHERE, SILENT, Answer, best
+from pbx.signal.answer import BUSY, COMPLETED_ELSEWHERE, GIVEN_UP, SILENT, Answer, best
 from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
 from pbx.signal.cause import Cause
 from pbx.signal.node import Node, NodeState
+from pbx.signal.turns import turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ class Signal:
     def cancel(self, status: int = 487, reason: str | None = None) -> None:
         """The caller has given up; another status says why it ends for him. `reason` is what his Reason header says
         (RFC 3326): the phones are told the same."""
-        self._post(lambda: self._end(Answer(status), reason))
+        said = GIVEN_UP if reason is None and status == 487 else reason
+        self._post(lambda: self._end(Answer(status), said))
 
     def redirect(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) hands the call over to others and is done with it."""
@@ -160,8 +162,8 @@ class Signal:
         match route:
             case AccountRoute():
                 self._open_account(node, route, cause)
-            case GroupRoute(_, members):
-                self._open_group(node, [str(member) for member in members], cause)
+            case GroupRoute():
+                self._open_group(node, route, cause)
             case ProgramRoute():
                 self._start(node, Program(route), cause)
             case ForeignRoute():
@@ -185,16 +187,23 @@ class Signal:
         parent.nodes.append(child)
         return child
 
-    def _open_group(self, parent: Node, members: list[str], cause: Cause | None) -> None:
+    def _open_group(self, parent: Node, route: GroupRoute, cause: Cause | None) -> None:
         if (node := self._child(parent, None, cause)) is None:
             return
-        for member in members:
-            route = self._port.resolve(member, parent.account)
-            # Decision 1: one member's voicemail must not swallow the call of a group.
-            if isinstance(route, AccountRoute):
-                route = AccountRoute(route.account, services=False)
-            self._add(node, route, Cause.MEMBER)
+        node.members = frozenset(map(str, route.members))
+        first, node.rules = turns(route)
+        for rule in node.rules:
+            self._schedule(node, rule, rule.delay)
+        for member in first:
+            self._add(node, self._resolved(node, member), Cause.MEMBER)
         self._check(node)
+
+    def _resolved(self, node: Node, target: str, account: Account | None = None) -> Route:
+        """Decision 1: one member's voicemail must not swallow the call of a group."""
+        route = self._port.resolve(target, account or _account_of(node))
+        if target in node.members and isinstance(route, AccountRoute):
+            return AccountRoute(route.account, services=False)
+        return route
 
     def _open_account(self, parent: Node, route: AccountRoute, cause: Cause | None) -> None:
         account = route.account
@@ -234,7 +243,7 @@ class Signal:
         """Ring more for an address; targets are read as `account` would dial them, by default its own."""
         if self.state is SignalState.PENDING and node.state is not NodeState.DONE:
             for target in targets:
-                self._add(node, self._port.resolve(target, account or _account_of(node)), cause)
+                self._add(node, self._resolved(node, target, account), cause)
             self._check(node)
 
     def _fork_beside(self, branch: Branch, targets: Iterable[str]) -> None:
@@ -271,9 +280,9 @@ class Signal:
         for rule in rules:
             match rule.action:
                 case Fork(targets):
-                    self._fork(node, targets, Cause.FORK)
+                    self._fork(node, targets, Cause.MEMBER if node.members else Cause.FORK)
                 case Redirect(targets):
-                    self._divert(node, targets, Cause.of(rule.stage))
+                    self._divert(node, targets, Cause.MEMBER if node.members else Cause.of(rule.stage))
                     return True
                 case Reject(status):
                     self._finish(node, Answer(status))
@@ -284,7 +293,7 @@ class Signal:
 
     def _divert(self, node: Node, targets: tuple[str, ...], cause: Cause) -> None:
         """Cancel what rings, wait a little for the finals, then ring the targets (decision 2)."""
-        self._redirects += 1
+        self._redirects += not node.members  # a group's next member is no diversion
         if self._redirects > self._limits.redirects:
             self._finish(node, Answer(482))
             return
@@ -303,7 +312,7 @@ class Signal:
         node.end_drain()
         node.state, targets, node.next_targets = NodeState.RINGING, node.next_targets, ()
         node.finals.clear()
-        routes = [self._port.resolve(target, _account_of(node)) for target in targets]
+        routes = [self._resolved(node, target) for target in targets]
         if all(isinstance(route, ProgramRoute) for route in routes):
             node.rules.clear()  # a program owns the answer from here on
             node.stop_timers()
@@ -342,6 +351,7 @@ class Signal:
 
     def _fail(self, branch: Branch, answer: Answer) -> None:
         state, branch.state = branch.state, BranchState.ENDED
+        branch.final = branch.final or answer.status
         if branch.drain is not None:
             drain, branch.drain = branch.drain, None
             drain.waiting.discard(branch)
@@ -381,6 +391,7 @@ class Signal:
         if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
             branch.node.branches.remove(branch)
             self._cancel(branch, None)
+            branch.final = 408
             branch.node.finals.append(Answer(408))
             self._check(branch.node)
 
@@ -397,7 +408,7 @@ class Signal:
         stage = _stage_of(node.finals)
         rules = node.take(stage)
         self._apply(node, rules)
-        if rules or (stage is Stage.NO_ANSWER and self._apply_first_timed(node)):
+        if rules or ((stage is Stage.NO_ANSWER or node.members) and self._apply_first_timed(node)):
             self._check(node)
         else:
             self._finish(node, best(node.finals))

@@ -55,14 +55,14 @@ class Changes:
         else:
             self._send("INVITE", body, content_type, user, headers)
 
-    def update(self, body: bytes, content_type: str, user: ChangeUser) -> None:
+    def update(self, body: bytes, content_type: str, user: ChangeUser, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send an offer by UPDATE. Refused at once with 491 when it may not be sent now."""
         if self._session.state is SessionState.ENDED:
             user.change_refused(self._session, 481)
         elif not self.may_update:
             user.change_refused(self._session, 491)
         else:
-            self._send("UPDATE", body, content_type, user)
+            self._send("UPDATE", body, content_type, user, headers)
 
     def offer(self, body: bytes, content_type: str, user: ChangeUser, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send an offer as the state of the dialog wants it; with these headers when it is confirmed."""

@@ -17,6 +17,8 @@ from pbx.sipcore.uri import NameAddress, Uri
 DialogId = tuple[str, str, str]
 """Call-ID, local tag, remote tag."""
 
+_RENAMING = ("INVITE", "UPDATE")
+"""Methods whose From may be another one than before (RFC 4916 §4)."""
 _REFRESHING = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 """Methods whose Contact is a new remote target (RFC 3261 §12.2, RFC 3311, RFC 6665 §4.4.1)."""
 
@@ -111,7 +113,7 @@ class Dialog:
     def accepts(self, request: Request) -> bool:
         """Judge a request of the peer: False when it is out of order and wants a 500 (RFC 3261 §12.2.2).
 
-        What is accepted moves the peer's CSeq on and, where the method says so, the remote target.
+        What is accepted moves the peer's CSeq on and, where the method says so, the remote target and his address.
         """
         if request.method in ("ACK", "CANCEL"):
             return True
@@ -120,6 +122,7 @@ class Dialog:
             return False
         self.remote_cseq = number
         self._retarget(request)
+        self._rename(request)
         return True
 
     def matches(self, request: Request) -> bool:
@@ -140,6 +143,11 @@ class Dialog:
     def confirm(self) -> None:
         """The called side has sent its 2xx."""
         self.confirmed = True
+
+    def _rename(self, request: Request) -> None:
+        """RFC 4916 §4.4.2: what the peer calls himself is whom our requests are for."""
+        if request.method in _RENAMING:
+            self.remote = request.from_.with_tag(None)
 
     def _retarget(self, message: Request | Response) -> None:
         if message.method in _REFRESHING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from base.entropy import Entropy
 from pbx.sipcore.failures import NotAcceptable
@@ -26,7 +26,7 @@ class MediaSecurity(enum.Enum):
     """What a party is allowed and asked to do (setting `MediaSecurity`).
 
     OFF: nothing is encrypted. OPTIONAL: whatever the peer asks for; offered by us where signalling is encrypted too.
-    REQUIRED: what is not encrypted is refused.
+    REQUIRED: what is not encrypted is refused, towards the other party as well.
     """
 
     OFF = "off"
@@ -42,8 +42,9 @@ def media_security(value: object) -> MediaSecurity:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a leg's guards share: `private` signalling is encrypted, `web` is a browser, `dtls` a telephone that
-    has refused what else we offer; `fingerprint` is of our certificate, known when there is a stream."""
+    """What a leg's guards share: `private` signalling is encrypted, `web` is a browser; `keys` and `dtls` a telephone
+    that has refused what else we offer, and is offered SDES alone, then DTLS-SRTP alone; `fingerprint` is of our
+    certificate, known when there is a stream."""
 
     entropy: Entropy
     security: MediaSecurity
@@ -51,6 +52,13 @@ class Circumstances:
     web: bool
     fingerprint: Callable[[], str]
     dtls: bool = False
+    keys: bool = False
+
+
+def can_encrypt(offer: SessionDescription) -> bool:
+    """Whether the answer to an offer of audio can be encrypted."""
+    audio = offer.audio
+    return audio is None or audio.is_encrypted or bool(cryptos(audio))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,10 @@ class SectionGuard:
         """Whether it was agreed that this section is encrypted."""
         return self._before.encrypted
 
+    def require(self) -> None:
+        """From now on what is not encrypted is refused."""
+        self._about = replace(self._about, security=MediaSecurity.REQUIRED)
+
     # --- we offer
 
     def offer(self, place: tuple[str, int]) -> Guarded:
@@ -109,7 +121,7 @@ class SectionGuard:
         about, before = self._about, self._before
         if before.dtls is not None or ((about.web or about.dtls) and before.srtp is None):
             return self._offer_dtls(place)
-        wanted = before.srtp is not None or about.security is MediaSecurity.REQUIRED
+        wanted = before.srtp is not None or about.keys or about.security is MediaSecurity.REQUIRED
         hoped = about.security is MediaSecurity.OPTIONAL and about.private
         if not (wanted or hoped):
             self._said = _Ours()

@@ -59,6 +59,8 @@ class Session:
         """Answers the challenges of the peer, where we have a login."""
         self.invite: Request | None = None
         """The last INVITE of ours: its ACK proves the same (RFC 3261 §22.1)."""
+        self.renamed = False
+        """The peer's last request has another From than before (RFC 4916)."""
         self.state = SessionState.EARLY
         self.offers = Offers()
         self.reliable: ReliableResponses | None = None
@@ -141,10 +143,11 @@ class Session:
 
     def receive(self, transaction: ServerTransaction) -> None:
         """A request of this dialog other than ACK and CANCEL."""
-        request = transaction.request
+        request, before = transaction.request, self.dialog.remote
         if not self.dialog.accepts(request):
             self.answer(transaction, 500)  # RFC 3261 §12.2.2: CSeq lower than the one before
             return
+        self.renamed = self.dialog.remote != before
         self.flow = transaction.flow
         self.learn(request)
         if self.state is SessionState.ENDED and request.method != "PRACK":
@@ -194,6 +197,7 @@ class Session:
             self._later(transaction)
         elif not transaction.request.body:
             self.answer(transaction, 200)
+            self.user.session_refreshed(self, transaction.request)
         elif not describes(transaction.request):
             self.answer(transaction, 415, Accept="application/sdp")
         else:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, INFO, REFER, NOTIFY, MESSAGE"
 
-SUPPORTED = "replaces, norefersub, histinfo"
-"""Option tags of what we do besides timers and reliable provisionals (RFC 3891 §6.2, RFC 4488 §5, RFC 7044 §6)."""
+SUPPORTED = "replaces, norefersub, histinfo, from-change"
+"""Option tags of what we do besides timers and reliable provisionals (RFC 3891 §6.2, RFC 4488 §5, RFC 7044 §6,
+RFC 4916 §4.2)."""
 
 
 EXTENSIONS = frozenset({"100rel", "timer"})
@@ -66,6 +67,9 @@ class SessionUser(Protocol):
 
     def session_offer(self, session: Session, transaction: ServerTransaction) -> None:
         """A re-INVITE, or an UPDATE or a PRACK with an offer; answer it with `Session.answer_offer`."""
+
+    def session_refreshed(self, session: Session, request: Request) -> None:
+        """An UPDATE without an offer, which has been answered: it may say who the peer is."""
 
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
         """INFO, REFER, NOTIFY, MESSAGE, OPTIONS; answer it with `Session.answer`."""

@@ -19,6 +19,8 @@ from pbx.sipcore.session_ports import SessionPort, SessionTimers, SessionUser
 from pbx.sipcore.session_timer import SMALLEST, ask, longer
 from pbx.sipcore.transactions import ClientTransaction
 
+MOST_ASKED = 3
+"""Limit: how often one INVITE is sent again for a longer interval; a peer that wants more each time is refused."""
 _EARLY_DIALOGS = 10
 """Limit: To-tags of one INVITE that are kept; a peer that makes up more is not listened to."""
 
@@ -65,6 +67,7 @@ class OutgoingInvite:
         self._sessions: dict[str, Session] = {}
         self._answered: Session | None = None
         self._smallest = SMALLEST
+        self._asked = 0
         self.request = request
         self.number = request.cseq.number
         self.final = False
@@ -114,8 +117,9 @@ class OutgoingInvite:
     def _asks_for_longer(self, response: Response) -> bool:
         """RFC 4028 §7.3: a 422 is asked again, with its Min-SE and a higher CSeq."""
         least = longer(response, self._smallest)
-        if least is None or response.cseq.number != self.number or self._cancelled:
+        if least is None or response.cseq.number != self.number or self._cancelled or self._asked >= MOST_ASKED:
             return False
+        self._asked += 1
         self._smallest = least
         self._again()
         return True

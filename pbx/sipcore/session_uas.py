@@ -193,6 +193,9 @@ class _Early:
     def session_offer(self, session: Session, transaction: ServerTransaction) -> None:
         self._user.session_offer(session, transaction)
 
+    def session_refreshed(self, session: Session, request: Request) -> None:
+        self._user.session_refreshed(session, request)
+
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
         self._user.session_request(session, transaction)
 

@@ -200,13 +200,13 @@ class Connections:
     def flow_to(self, transport: str, remote: Endpoint, name: str = "") -> Flow | None:
         """The flow of an open connection to that peer, also of one that the peer opened from just there (RFC 5923).
 
-        With a name, only one whose peer has proved to be that (RFC 5923 §8.1: an alias must not be stolen).
+        With a name, only one whose peer has proved to be that (RFC 5923 §9: an alias must not be stolen).
         """
         connection = self._by_remote.get((transport, remote, name))
         return connection.flow if connection is not None else None
 
     def alias(self, connection: Connection, message: Request | Response) -> None:
-        """Let requests to where the peer listens use the connection that it opened (RFC 5923 §4).
+        """Let requests to where the peer listens use the connection that it opened (RFC 5923 §8.2).
 
         Deviation: without asking for `;alias`, which no phone sends, but only for its own address, only TCP (over TLS
         it would have to prove its name), and never in the place of a connection that is there.

@@ -145,6 +145,10 @@ class MemoryNetwork:
         self._listeners: dict[Endpoint, _MemoryListener] = {}
         self._ports = itertools.count(49_152)
 
+    def add_names(self, names: Mapping[str, Sequence[str]]) -> None:
+        """More hosts for the DNS."""
+        self._names.update(names)
+
     def _bind(self, local: Endpoint) -> Endpoint:
         return local if local[1] else (local[0], next(self._ports))
 

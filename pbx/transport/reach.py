@@ -6,8 +6,10 @@ Where an address leads, `locate` says; what is sent is the stack's business. RFC
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from base.failures import Failure
+from pbx.nat.detection import beside
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
 from pbx.sipcore.transactions import Cause, ClientUser
@@ -17,6 +19,8 @@ from pbx.transport.connections import Connections
 from pbx.transport.doors import SECURE, Doors
 from pbx.transport.locate import Locator, Place
 from pbx.transport.network import Network, Stream
+
+ANYWHERE = ("0.0.0.0", "::")
 
 
 class Reach:
@@ -35,10 +39,15 @@ class Reach:
         self._doors = doors
         self._connections = connections
         self._client_tls = client_tls
+        self.known: Callable[[str], bool] = lambda _host: False
+        """Whether the administrator has named an address beside us as one of a peer."""
 
-    async def flow_to(self, uri: Uri) -> Flow:
+    async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
         """A flow to a SIP address: an open connection, a new one, or a datagram flow; the first place that takes one
         (RFC 3263 §4). A place that fails later is avoided for a while, so that asking again gives the next.
+
+        What somebody dialled, or a name that he has put into the DNS, shall not reach the other services of this
+        machine: an address beside us is none, unless it is `configured` or `known`, or we stand on such an address.
 
         Raises Failure("unavailable") when the host is unknown or none of its places answers.
         """
@@ -46,6 +55,8 @@ class Reach:
         tried: list[str] = []
         for place in places:
             try:
+                if not configured:
+                    self._protect(place.remote[0])
                 return await self._flow_at(place)
             except OSError as error:
                 tried.append(f"{place.transport} {place.remote}: {error}")
@@ -56,6 +67,15 @@ class Reach:
     def _able(self) -> tuple[str, ...]:
         """The transports by which we can reach others, the preferred first."""
         return ("udp", "tcp", "tls") if self._client_tls is not None else ("udp", "tcp")
+
+    def _protect(self, host: str) -> None:
+        if beside(host) and not self.known(host) and not self._stands_beside:
+            raise OSError("beside us, and no known peer")
+
+    @property
+    def _stands_beside(self) -> bool:
+        """We ourselves are reached only from this machine or link."""
+        return all(beside(local[0]) and local[0] not in ANYWHERE for _, local in self._doors.addresses)
 
     async def _flow_at(self, place: Place) -> Flow:
         if place.transport != "udp":

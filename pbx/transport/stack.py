@@ -104,6 +104,10 @@ class SipStack:
         """Whom to let in first when there is too much; to be set by who knows."""
         return self._intake.preferences
 
+    def know_peers(self, known: Callable[[str], bool]) -> None:
+        """Name the addresses on this machine or link that may be called."""
+        self._reach.known = known
+
     def answer_source(self, wanted: Callable[[Request, Flow], bool]) -> None:
         """Name for which requests the answers go to where they came from, though RFC 3261 §18.2.2 says otherwise;
         after `attach`."""
@@ -310,9 +314,10 @@ class SipStack:
         ours = f"branch={MAGIC}{self._mark}"
         return sum(value.count(ours) for value in request.get_all("Via"))
 
-    async def flow_to(self, uri: Uri) -> Flow:
-        """A flow to a SIP address. Raises Failure("unavailable")."""
-        return await self._reach.flow_to(uri)
+    async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
+        """A flow to a SIP address. Raises Failure("unavailable"), also for one on this machine or link that nobody has
+        `configured`."""
+        return await self._reach.flow_to(uri, configured=configured)
 
 
 def answer_flow(request: Request, flow: Flow) -> Flow:

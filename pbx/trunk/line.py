@@ -26,7 +26,7 @@ _log = get_logger("pbx.trunk")
 class Stack(Protocol):
     """What is needed of the SIP stack."""
 
-    async def flow_to(self, uri: Uri) -> Flow:
+    async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
         """Raises Failure("unavailable")."""
 
     def request(self, request: Request, flow: Flow, user: ClientUser) -> object: ...
@@ -116,7 +116,7 @@ class Line:
 
     async def _find(self) -> None:
         try:
-            self._flow = await self._stack.flow_to(self.trunk.next_hop)
+            self._flow = await self._stack.flow_to(self.trunk.next_hop, configured=True)
         except Failure as failure:
             self.registration.unreachable(failure.public)
         else:

@@ -270,3 +270,20 @@ async def test_bad_lines_are_answered(stage: Stage, tmp_path: Path, line: bytes)
         await writer.wait_closed()
     finally:
         await door.close()
+
+
+async def test_of_two_rules_added_at_once_both_are_there(stage: Stage) -> None:
+    names = [f"r{number}" for number in range(5)]
+    await asyncio.gather(
+        *(
+            stage.do("rule.add", account="alice", name=name, when="at once", actions=["Redirect to bob"])
+            for name in names
+        )
+    )
+    shown = await stage.do("rule.show", account="alice")
+    assert isinstance(shown, dict)
+    assert shown["count"] == 5
+    await asyncio.gather(*(stage.do("rule.remove", account="alice", name=name) for name in names))
+    shown = await stage.do("rule.show", account="alice")
+    assert isinstance(shown, dict)
+    assert shown["count"] == 0

@@ -40,10 +40,17 @@ async def test_network_settings(stage: Stage) -> None:
 
 async def test_groups(stage: Stage) -> None:
     assert await stage.do("group.add", name="Sales", members=["alice", "202"]) == {
-        "name": "sales", "domain": DOMAIN, "members": ["alice", "202"],
+        "name": "sales", "domain": DOMAIN, "members": ["alice", "202"], "ring": "all", "step": 15, "then": "",
     }  # fmt: skip
     changed = await stage.do("group.members", name="sales", add=["pbx", "ALICE"], remove=["202"])
-    assert changed == {"name": "sales", "domain": DOMAIN, "members": ["alice", "pbx"]}
+    assert changed["members"] == ["alice", "pbx"]
+    with pytest.raises(Failure, match="all, join, hunt"):
+        await stage.do("group.ring", name="sales", order="round")
+    with pytest.raises(Failure, match="1 to 600"):
+        await stage.do("group.ring", name="sales", step=0)
+    await stage.do("group.ring", name="sales", order="hunt", then="bob")
+    changed = await stage.do("group.ring", name="sales", step=20)
+    assert (changed["ring"], changed["step"], changed["then"]) == ("hunt", 20, "bob")
     assert await stage.do("group.list") == [changed]
     assert await stage.do("group.show", name=f"sales@{DOMAIN}") == changed
     with pytest.raises(Failure, match="no address"):

@@ -28,7 +28,11 @@ PLAN = {
     "600": ("echo#pbx", "echo#pbx"),
     "echo": ("echo#pbx", "echo#pbx"),
     "0": ("pbx#pbx", "pbx#pbx"),
-    "700": ("pbx{700}#pbx", "pbx{700}#pbx"),
+    "700": (f"park{{{DOMAIN},701-720}}#pbx",) * 2,
+    "701": (f"park{{{DOMAIN},701}}#pbx",) * 2,
+    "park+720": (f"park{{{DOMAIN},720}}#pbx",) * 2,
+    "park+700": (None, None),
+    "721": ("pbx{721}#pbx", "pbx{721}#pbx"),
     "799": ("pbx{799}#pbx", "pbx{799}#pbx"),
     "*43": ("echo#pbx", "echo#pbx"),
     "*72": ("service{72}#alice", None),
@@ -42,6 +46,9 @@ PLAN = {
     "*202": ("voicemail#bob", "voicemail#bob"),
     "*99202": ("voicemail#bob", "voicemail#bob"),
     "*203": (None, None),
+    "**202": (f"pickup{{bob@{DOMAIN}}}#alice", None),
+    "**203": (None, None),
+    "*8": ("pickup#alice", None),
     "*9": (None, None),
     "203": (None, None),
     "70": (None, None),
@@ -214,3 +221,47 @@ async def test_a_uri_without_services_leaves_out_the_rules_of_the_callee() -> No
         for target in ("sip:202@tandem.test;services=no", "<sip:bob@tandem.test;transport=tcp;Services=NO>"):
             assert directory.resolve_target(target, alice).route == AccountRoute(bob, services=False)
         assert directory.resolve_target("sip:202@tandem.test", alice).route == AccountRoute(bob)
+
+
+async def test_a_groups_calls_are_those_of_its_members(directory: Directory) -> None:
+    await directory.create_group(DOMAIN, "sales", ["201", "bob", "nobody", "x@elsewhere.example"])
+    await directory.create_group(DOMAIN, "others", ["pbx"])
+    found = {}
+    for name in ("alice", "postmaster"):
+        account = directory.find_account(DOMAIN, name)
+        route = directory.resolve(Address("*8", DOMAIN), caller=Caller("sip:x@y", account=account)).route
+        assert isinstance(route, ProgramRoute)
+        found[name] = route.parameters
+    assert found == {"alice": (f"alice@{DOMAIN}", f"bob@{DOMAIN}"), "postmaster": ()}
+
+
+async def test_the_parking_lot_is_where_the_domain_has_it(directory: Directory) -> None:
+    def leads(number: str) -> str:
+        return describe(directory.resolve(Address(number, DOMAIN), caller=Caller("")).route)[1]
+
+    await directory.set_domain_setting(DOMAIN, "ParkLot", "*5900")
+    await directory.set_domain_setting(DOMAIN, "ParkSlots", "*5901-*5909")
+    assert [leads(number) for number in ("*5900", "*5909", "park+*5901")] == [
+        f"park{{{DOMAIN},{places}}}#pbx@{DOMAIN}" for places in ("*5901-*5909", "*5909", "*5901")
+    ]
+    assert leads("701") == f"pbx{{701}}#pbx@{DOMAIN}"
+    await directory.set_domain_setting(DOMAIN, "ParkLot", "")
+    assert leads("*5901") == f"*5901@{DOMAIN}"
+
+
+@pytest.mark.parametrize(
+    ("span", "found"),
+    [
+        ("701-703", ("701", "702", "703")),
+        ("08-10", ("08", "09", "10")),
+        ("701", ("701",)),
+        ("703-701", ()),
+        ("1-1000", ()),
+        ("1-101", ()),
+        ("*1-2", ()),
+        ("701-", ()),
+        ("", ()),
+    ],
+)
+def test_spans_of_places(span: str, found: tuple[str, ...]) -> None:
+    assert plan.slots(span) == found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def test_commands_are_understood(page: Path) -> None:
     text = page.read_text("utf-8")
     mentions = set(_INLINE.findall(_FENCE.sub("", text)))
     for line in commands(text):
-        words = shlex.split(line, comments=True)
+        words = list(itertools.takewhile(lambda word: word not in (">", "|", "&&"), shlex.split(line, comments=True)))
         _understand(typer.main.get_command(app), words[1:], line, line in mentions)
 
 
@@ -99,7 +100,7 @@ def test_a_wrong_command_would_be_found() -> None:
 @each([page for page in PAGES if page.name != "rfc.md"])
 def test_settings_that_are_set_exist(page: Path) -> None:
     for line in commands(page.read_text("utf-8")):
-        words = shlex.split(line, comments=True)
+        words = list(itertools.takewhile(lambda word: word not in (">", "|", "&&"), shlex.split(line, comments=True)))
         if words[1:3] in (["setting", "set"], ["setting", "get"]) and len(words) > 4 and words[4][0] != "-":
             assert words[4] in SETTINGS, line
 

@@ -90,7 +90,7 @@ async def test_every_transport_and_encryption(
 ) -> None:
     if encryption:
         await site.tandem("setting", "set", "alice", "MediaSecurity", "required")
-    bob = await site.phone("bob", await site.password("bob"))
+    bob = await site.phone("bob", await site.password("bob"), srtp="optional" if encryption else "")
     alice = Baresip("alice", tmp_path / "alice", tone(440))
     async with alice, bob:
         await alice.start(site, await site.password("alice"), transport=transport, encryption=encryption)
@@ -162,3 +162,51 @@ async def test_hold_and_resume(site: Everywhere, tone: Tone, tmp_path: Path) -> 
         await alice.hang_up()
         await bob.wait_state("disconnected", call)
     assert seconds_heard(tmp_path / "after.wav", 440) > 0.5
+
+
+@pytest.mark.proof
+async def test_it_sends_on_and_is_sent_on(site: Everywhere, tone: Tone, tmp_path: Path) -> None:
+    """On the proxy way one baresip sends another on to Carol. It knows no Replaces: blindly is all it can."""
+    carol = await site.phone("carol", await site.add("carol", "203"))
+    for name in ("alice", "bob", "carol"):
+        await site.tandem("setting", "set", name, "CallFeatures", "NO")
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    bob = Baresip("bob", tmp_path / "bob", tone(850))
+    async with alice, bob, carol:
+        await alice.start(site, await site.password("alice"))
+        await bob.start(site, await site.password("bob"))
+        await alice.call("202")
+        await bob.answer()
+        await alice.connected()
+        await carol.play(tone(620))
+        await carol.record(tmp_path / "carol.wav")
+        await bob.command("transfer", f"sip:203@{DOMAIN}")
+        call = await carol.wait_incoming()
+        await carol.answer(call)
+        await bob.ended()
+        await carol.listen(1.5, call)
+        await carol.stop_record()
+        await carol.hangup(call)
+        await site.calls(2)
+    assert seconds_heard(tmp_path / "carol.wav", 440) > 0.8
+    from tests.tones import seconds_of_sound
+
+    print(
+        "HEARD",
+        [
+            (
+                p.name,
+                p.stat().st_size,
+                seconds_of_sound(p),
+                seconds_heard(p, 620),
+                seconds_heard(p, 850),
+                seconds_heard(p, 480, least=0.4),
+            )
+            for p in alice.heard()
+        ],
+    )
+    import shutil
+
+    shutil.copytree(tmp_path / "alice", "/tmp/transfer_bare", dirs_exist_ok=True)
+    assert alice.seconds_heard(620) > 0.8
+    assert "way=b2bua" not in site.log()

@@ -13,6 +13,7 @@ import pytest
 
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
+from pbx.transport.stack import LARGE
 from tests.nat.hand import HandPhone, socket_at
 from tests.nat.site import NatSite
 from tests.nat.world import World
@@ -114,9 +115,9 @@ async def test_messages_and_a_facsimile_cross_two_routers(world: World, site: Na
         HandPhone("alice", world.host("alice", home, 2), site) as alice,
         HandPhone("bob", world.host("bob", other, 2), site) as bob,
     ):
-        invite, ok = await answered(
-            alice, bob, says(alice, message(alice, "actpass", 2855)), says(bob, message(bob, "active"))
-        )
+        much = f"{message(alice, 'actpass', 2855)}\r\na=x-much:{'x' * LARGE}"
+        invite, ok = await answered(alice, bob, says(alice, much), says(bob, message(bob, "active")))
+        assert len(invite.encode()) > LARGE  # a datagram all the same: he has no connection (RFC 3261 §18.1.1)
         assert setup(invite.body) == "actpass"
         assert setup(ok) == "passive"
         with await reach(bob, place(invite.body, "message")) as his, await reach(alice, place(ok, "message")) as hers:

@@ -39,6 +39,7 @@ from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Workarounds
 from pbx.workarounds.stock import STOCK
 from tests.directory.fixtures import DOMAIN, demo_directory
+from tests.simulation.virtual import Life
 
 SERVER: Endpoint = ("10.0.0.1", 5060)
 
@@ -89,8 +90,23 @@ class Exchange:
         self.voice: dict[int, tuple[int, int]] = {}
         self.settings, self.public_host = settings, public_host
         self._peers = 0
+        self._life = Life()
+        self._killed: list[Life] = []
 
     async def start(self) -> None:
+        """A new process, on what the last one left in the database."""
+        self._life = Life()
+        await self._life.start(self._open())
+
+    async def crash(self) -> None:
+        """`kill -9`, and a new start."""
+        self._life.kill()
+        self._killed.append(self._life)
+        self.network.unplug(self.address[0])
+        self.databases.crash()
+        await self.start()
+
+    async def _open(self) -> None:
         clock, entropy, metrics = self.clock, self.entropy, self.metrics
         self.stack = SipStack(
             self.sockets,
@@ -117,8 +133,9 @@ class Exchange:
         self.proxy = Proxy(self.stack, metrics, self.bindings, b"k" * 32, done)
         self.proxy.gruus = gruus
         self.events = Events(
-            clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts, workarounds=done
-        )
+            clock, entropy, metrics, self.stack, self.directory, self.bindings, self._counts,
+            await self.databases.main(), workarounds=done, gruus=gruus,
+        )  # fmt: skip
         self.lamps = self.events.lamps
         self.messenger = Messenger(
             clock, metrics, self.stack, self.directory, self.bindings, await self.databases.main()
@@ -134,7 +151,9 @@ class Exchange:
         self.stack.on_flow_ended(self.registrar.flow_ended)
         self.directory.add_host(self.address[0])
         await self.registrar.start()
+        await self.events.start()
         await self.stack.start()
+        self.events.wake()
 
     async def close(self) -> None:
         self.policy.close()
@@ -143,6 +162,8 @@ class Exchange:
         await self.proxy.close()
         await self.stack.close()
         await self.registrar.close()
+        for life in self._killed:
+            life.bury()
 
     async def _counts(self, account_id: int) -> tuple[int, int]:
         await asyncio.sleep(0)

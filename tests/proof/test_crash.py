@@ -26,8 +26,8 @@ import pytest
 
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.parser import parse
+from tests.scenes.peer import Peer, peer, rtp
 from tests.scenes.site import DOMAIN, Site
-from tests.scenes.test_hostile import Peer, peer, rtp
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
 

@@ -20,7 +20,7 @@ import pytest
 from tests.proof.test_crash import inbox
 from tests.proof.village import NUMBERS, Village
 from tests.proof.visitors import TLS_PORT, OpenSite, visit
-from tests.scenes.test_hostile import counter
+from tests.scenes.peer import counter
 from tests.simulation.test_leaks import REMEMBERED
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]

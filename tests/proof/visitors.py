@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from pbx.sipcore.message import Response
+from tests.scenes.peer import Peer, peer, scribbled
 from tests.scenes.site import DOMAIN, Site
-from tests.scenes.test_hostile import Peer, peer, scribbled
 
 WS_PORT, TLS_PORT = 15088, 15061
 PATIENCE = 40.0

@@ -10,12 +10,17 @@ import json
 import os
 import signal
 import sys
+import threading
 import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from typer.testing import CliRunner
+
+from server.command import app
 from tests.phone import TestPhone
+from tests.scenes.forked import Forked
 
 _ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
@@ -23,10 +28,30 @@ _numbers = itertools.count(1)
 DOMAIN = "tandem.test"
 
 
+_one_at_a_time = threading.Lock()  # a command writes to the process's own output
+
+
+def _tandem(arguments: tuple[str, ...], data: Path) -> tuple[int, str]:
+    """The command as it is, but for a process of its own, which takes it a second to load."""
+    environment = {"TANDEM_DATA": str(data), "NO_COLOR": "1", "COLUMNS": "160"}
+    with _one_at_a_time:
+        result = CliRunner().invoke(app, arguments, prog_name="tandem", env=environment)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
 def own_address() -> str:
     """A loopback address that no other test of this run uses: scenes run side by side."""
     worker = zlib.crc32(f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{os.getpid()}".encode())
     return f"127.{1 + worker % 250}.{1 + (worker // 250) % 250}.{next(_numbers) % 250 + 1}"
+
+
+NO_PROVISIONING = """
+[provisioning]
+http = "off"
+https = "off"
+"""
 
 
 class Site:
@@ -40,7 +65,7 @@ class Site:
         self.sip_port, self.imap_port, self.imaps_port = 15060, 11143, 11993
         self.before: tuple[str, ...] = ()  # put before the command, such as `ip netns exec NAME`
         self._settings = settings
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._log = data.parent / f"{data.name}.log"
 
     async def __aenter__(self) -> Site:
@@ -62,17 +87,20 @@ class Site:
         configuration = self.data.parent / f"{self.data.name}.toml"
         configuration.write_text(self._configuration())
         starts = self.log().count("Ctrl-C stops.")
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.before, sys.executable, "-m", "server", "serve",
-                "--data", str(self.data), "--domain", self.domain, "--config", str(configuration),
-                stdout=log, stderr=log, cwd=_ROOT,
-            )  # fmt: skip
+        arguments = ["serve", "--data", str(self.data), "--domain", self.domain, "--config", str(configuration)]
+        self._process = await self._spawned(arguments) if self.before else Forked(arguments, self._log)
         async with asyncio.timeout(30):
             while self.log().count("Ctrl-C stops.") <= starts:
                 if self._process.returncode is not None:
                     raise AssertionError(f"the server did not start\n{self.log()}")
                 await asyncio.sleep(0.05)
+
+    async def _spawned(self, arguments: list[str]) -> asyncio.subprocess.Process:
+        """On another machine."""
+        with self._log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self.before, sys.executable, "-m", "server", *arguments, stdout=log, stderr=log, cwd=_ROOT
+            )
 
     async def stop(self) -> int:
         """Ctrl-C, as a person would; returns the exit status."""
@@ -105,14 +133,8 @@ class Site:
 
     async def tandem(self, *arguments: str, expect: int = 0) -> str:
         """Run the `tandem` command against this site; returns what it printed."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "server", *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=_ROOT,
-            env={**os.environ, "TANDEM_DATA": str(self.data), "NO_COLOR": "1", "COLUMNS": "160"},
-        )  # fmt: skip
-        output, _ = await asyncio.wait_for(process.communicate(), 30)
-        text = output.decode()
-        assert process.returncode == expect, f"tandem {' '.join(arguments)} ended with {process.returncode}:\n{text}"
+        status, text = await asyncio.to_thread(_tandem, arguments, self.data)
+        assert status == expect, f"tandem {' '.join(arguments)} ended with {status}:\n{text}"
         return text
 
     async def listing(self, *arguments: str) -> Any:
@@ -171,5 +193,6 @@ address = "{self.host}"
 address = "{self.host}"
 port = {self.imap_port}
 tls_port = {self.imaps_port}
+{"" if "[provisioning]" in self._settings else NO_PROVISIONING}
 {self._settings}
 """

@@ -71,6 +71,7 @@ async def test_a_broken_prompt_is_refused_and_the_old_one_stays(site: Site, tmp_
     assert await site.tandem("prompts", "list", "--json") == before
 
 
+@pytest.mark.proof
 async def test_silence_is_met_with_patience_and_a_polite_end(site: Site, tmp_path: Path) -> None:
     short = make_tone(tmp_path / "short.wav", 830, seconds=0.5)
     await site.tandem("prompts", "put", "receptionprompt.wav", str(short))

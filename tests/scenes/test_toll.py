@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.scenes.peer import Peer, peer
 from tests.scenes.site import DOMAIN, Site
-from tests.scenes.test_hostile import Peer, peer
 
 pytestmark = pytest.mark.scene
 

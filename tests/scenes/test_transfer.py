@@ -10,6 +10,7 @@ import pytest
 
 from tests.phone import TestPhone
 from tests.scenes.site import DOMAIN, Site
+from tests.scenes.traces import traced
 from tests.tones import seconds_heard
 
 pytestmark = pytest.mark.scene
@@ -17,11 +18,11 @@ Tone = Callable[..., Path]
 ALICE, CAROL = 440, 850
 
 
-async def people(site: Site, stack: AsyncExitStack) -> tuple[TestPhone, TestPhone, TestPhone]:
-    """Alice, Bob and Carol with their telephones."""
+async def people(site: Site, stack: AsyncExitStack, trace: Path | str = "") -> tuple[TestPhone, TestPhone, TestPhone]:
+    """Alice, Bob and Carol with their telephones; `trace` of Alice's."""
     carol = await site.add("carol", "203")
     return (
-        await stack.enter_async_context(await site.phone("alice", await site.password("alice"))),
+        await stack.enter_async_context(await site.phone("alice", await site.password("alice"), log=str(trace))),
         await stack.enter_async_context(await site.phone("bob", await site.password("bob"))),
         await stack.enter_async_context(await site.phone("carol", carol)),
     )
@@ -89,7 +90,7 @@ async def test_a_busy_target_leaves_everybody_where_he_was(site: Site, tone: Ton
 
 async def test_a_caller_is_sent_on_after_a_question(site: Site, tone: Tone, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        alice, bob, carol = await people(site, stack)
+        alice, bob, carol = await people(site, stack, tmp_path / "alice.sip")
         hers, his = await talk(alice, bob, "202")
         await bob.hold(his)
         question, asked = await talk(bob, carol, "203")
@@ -97,6 +98,7 @@ async def test_a_caller_is_sent_on_after_a_question(site: Site, tone: Tone, tmp_
         await bob.wait("transfer", where=lambda event: event["status"] == 200)
         await bob.wait_state("disconnected", his)
         await bob.wait_state("disconnected", question)
+        await traced(tmp_path / "alice.sip", rf"^INVITE (?:.+\n)*P-Asserted-Identity: .*sip:carol@{DOMAIN}")
         await hear_each_other(alice, hers, carol, asked, tmp_path, tone)
         await carol.hangup(asked)
         await alice.wait_state("disconnected", hers)

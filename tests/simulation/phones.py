@@ -134,6 +134,7 @@ class SimPhone:
     def leave(self) -> None:
         """Take the registration back. A telephone that nobody answers gives up, as it is switched off."""
         self.leaving, self.registered = True, False
+        self._stop_refreshing()
         self.register()
 
     def return_(self) -> None:
@@ -143,8 +144,7 @@ class SimPhone:
 
     def fall_silent(self) -> None:
         """No more REGISTERs: the plug is pulled, though what comes is answered still."""
-        if self._refresh is not None:
-            self._refresh.cancel()
+        self._stop_refreshing()
         self.registered, self._silent = False, True
 
     def _register(self, expires: int) -> Request:
@@ -182,9 +182,12 @@ class SimPhone:
         else:
             self.faults.append(f"REGISTER got {status}")
 
-    def _again(self, delay: float) -> None:
+    def _stop_refreshing(self) -> None:
         if self._refresh is not None:
             self._refresh.cancel()
+
+    def _again(self, delay: float) -> None:
+        self._stop_refreshing()
         self._refresh = self.clock.call_later(delay, self.register)
 
     def notice_rebinding(self) -> None:

@@ -21,7 +21,7 @@ from tests.simulation.town import Town
 from tests.simulation.virtual import VirtualLoop, simulate
 from tests.simulation.watch import Sent
 
-_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """Files of a run are gone after it and need no disk."""
 
 
@@ -46,7 +46,7 @@ class Story:
 def run(seed: int) -> Story:
     """One run from its seed."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_MEMORY)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
         logs = stack.enter_context(capture_logs(processors=(format_exc_info,)))
         contents = founded()
         logs.clear()

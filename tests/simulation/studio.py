@@ -236,6 +236,8 @@ class VirtualStudio:
         self.believed = believed
         self.streams: list[VirtualStream] = []
         self.open_streams: dict[int, VirtualStream] = {}
+        self.deaths: list[float] = []
+        """When the media worker has died."""
         self._lengths: dict[Path, float] = _LENGTHS
 
     async def open(self, listener: MediaListener, *, ipv6: bool = False, tcp: bool = False) -> VirtualStream:
@@ -267,6 +269,7 @@ class VirtualStudio:
 
     def die(self) -> None:
         """The media worker dies with all streams that it holds."""
+        self.deaths.append(self.clock.now())
         for stream in list(self.open_streams.values()):
             stream.lose()
 

@@ -35,8 +35,9 @@ LOOK = 5.0
 SELDOM = 60.0
 SILENCE = 90.0
 """Seconds without a word after which people hang up, when something has befallen the town."""
-STUCK = 200.0
-"""Seconds after which the server has noticed that a caller has gone: his BYE, or else 60-120 s of silence."""
+STUCK = 260.0
+"""Seconds after which the server has noticed that a caller has gone: his BYE, or else 60-120 s of silence; on hold with
+voicemail he is recorded for 180 s, and asked three times what is to be done."""
 LONGEST = 12_600.0
 """Seconds after which whoever is still in a call has been forgotten there by the server."""
 PATIENT = 14_400.0
@@ -296,7 +297,8 @@ class Town:
     def _stray_packets(self) -> None:
         """Single packets from a stranger to every open port: none of them may be believed."""
         for stream in list(self.studio.open_streams.values()):
-            self.network.carry(b"\x80\0\0\1\0\0\0\0\xff\xff\xff\xff", STRANGER, stream.local)
+            self.watch.note(f"a stranger sends a packet to {stream.local[0]}:{stream.local[1]}")
+            self.network.arrive(b"\x80\0\0\1\0\0\0\0\xff\xff\xff\xff", STRANGER, stream.local)
 
     # --- looking on
 

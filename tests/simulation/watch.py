@@ -81,8 +81,8 @@ class Watch:
         self.faults: list[str] = []
         self.life = 0
         self.server_up = True
-        self.proved: set[str] = set()
-        """Call-IDs of INVITEs that came with an answer to a challenge."""
+        self.proved: dict[str, set[int]] = defaultdict(set)
+        """Call-IDs of INVITEs that came with an answer to a challenge, and the lives of the server that saw them."""
         self.contacts: dict[str, dict[str, Acknowledged]] = {}
         """By account, as the last 200 to a REGISTER of it lists them."""
         self._clock = clock
@@ -137,7 +137,7 @@ class Watch:
             # (what came by a connection that is gone may find no way back)
             self._arrived.setdefault(key, self._clock.now())
         if key[2] == b"INVITE" and _PROVED.search(data) is not None:
-            self.proved.add(_text(_CALL_ID, data))
+            self.proved[_text(_CALL_ID, data)].add(self.life)
 
     def _final(self, key: Key, status: bytes, data: bytes) -> None:
         """RFC 3261 §17.2: one final answer; but a proxy passes the 2xx of each phone that answered (§16.7 step 5)."""

@@ -6,7 +6,7 @@ import pytest
 
 from admin.ports import FilePlace
 from base.failures import Failure
-from directory.model import AccountRoute, Address, GroupRoute
+from directory.model import AccountRoute, Address, GroupRoute, Ring, RingOrder
 from pbx.trunk.model import Trunk
 from pbx.workarounds.kinds import Workaround
 from tests.admin.configuration.house import DOMAIN, Server, server
@@ -30,6 +30,7 @@ async def furnish(house: Server) -> None:
     await directory.add_domain_alias("second.test", "alias.test")
     await directory.create_account("second.test", "eve", "eve-secret", extension="201")
     await directory.create_group(DOMAIN, "sales", ["alice", "bob"])
+    await directory.groups.set_ring(DOMAIN, "sales", Ring(RingOrder.HUNT, 20, "alice"))
     await directory.create_forwarder(DOMAIN, "out", "carol@else.example")
     await directory.set_server_setting("Operator", "bob")
     await directory.set_domain_setting("second.test", "Language", "french")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from admin.configuration.state import AccountState, DomainState, Secrets, State
 from admin.ports import FilePlace
 from base.failures import Failure
 from base.values.kinds import TimeStamp, Value
+from directory.model import Ring, RingOrder
 from pbx.trunk.model import Trunk
 
 NAME = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,10}[a-z0-9])?", fullmatch=True)
@@ -30,14 +32,19 @@ VALUE: st.SearchStrategy[Value] = st.one_of(
 SETTINGS = st.dictionaries(st.text("abcXYZ09 .$-", min_size=1, max_size=12), VALUE, max_size=4)
 NAMES = st.lists(NAME, max_size=3, unique=True).map(tuple)
 ACCOUNT = st.builds(AccountState, TEXT, NAMES, SETTINGS, TEXT)
+RING = st.builds(Ring, st.sampled_from(RingOrder), st.integers(1, 600), TEXT).filter(lambda ring: ring != Ring())
 DOMAIN = st.builds(
-    DomainState,
-    NAMES.map(lambda names: tuple(sorted(names))),
-    SETTINGS,
-    TEXT,
-    st.dictionaries(NAME, ACCOUNT, max_size=3),
-    st.dictionaries(NAME, NAMES, max_size=2),
-    st.dictionaries(NAME, TEXT, max_size=2),
+    lambda of, rings: replace(of, rings={name: ring for name, ring in rings.items() if name in of.groups}),
+    st.builds(
+        DomainState,
+        aliases=NAMES.map(lambda names: tuple(sorted(names))),
+        settings=SETTINGS,
+        rules=TEXT,
+        accounts=st.dictionaries(NAME, ACCOUNT, max_size=3),
+        groups=st.dictionaries(st.sampled_from(["sales", "help"]), NAMES, max_size=2),
+        forwarders=st.dictionaries(NAME, TEXT, max_size=2),
+    ),
+    st.dictionaries(st.sampled_from(["sales", "help"]), RING, max_size=2),
 )
 TRUNK = st.builds(Trunk, NAME, NAME, TEXT, registers=st.booleans(), expires=st.integers(60, 3600), target=TEXT)
 PLACE = st.builds(FilePlace, st.sampled_from(["", "main.test"]), st.sampled_from(["", "french"]), NAME)

@@ -11,6 +11,8 @@ from base.clock import LoopClock
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from directory.model import (
+    PARK,
+    PICKUP,
     Account,
     AccountRoute,
     Address,
@@ -145,7 +147,7 @@ class Town:
     def __init__(self) -> None:
         self.bindings: dict[int, list[Binding]] = {}
         self.rules: dict[int, list[CallRule]] = {}
-        self.settings: dict[tuple[int, str], str] = {}
+        self.settings: dict[tuple[int, str], object] = {}
         self.network = NetworkSettings()
         self.gateways: set[int] = set()
 
@@ -200,6 +202,12 @@ class Town:
             return ForeignRoute(Address(local, domain))
         if local in PEOPLE:
             return AccountRoute(PEOPLE[local], services)
+        if local.startswith("**"):
+            return ProgramRoute(PICKUP, (f"{local[2:]}@{DOMAIN}",), ALICE)
+        if local == "*8":
+            return ProgramRoute(PICKUP, tuple(each.address for each in PEOPLE.values()), ALICE)
+        if local in ("700", "701", "702"):
+            return ProgramRoute(PARK, (DOMAIN, "701-702" if local == "700" else local), ALICE)
         if local in ("echo", "greeter"):
             return ProgramRoute(local, (), ALICE)
         if local == "mailbox":
@@ -269,7 +277,8 @@ class House:
         self.studio = Studio()
         self.book = Book()
         # programs of others have their own pace, and this machine may be busy
-        timers = Timers(trying=0.0) if network else Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0)
+        short = isinstance(self.network, MemoryNetwork)
+        timers = Timers(t1=T1, t2=4 * T1, t4=4 * T1, trying=0.0) if short else Timers(trying=0.0)
         self.stack = SipStack(
             self.network,
             clock,

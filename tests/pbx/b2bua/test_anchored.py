@@ -15,6 +15,7 @@ import pytest
 
 from pbx.b2bua.exchange import CallSettings
 from pbx.nat.surroundings import Surroundings
+from pbx.proxy import anchors
 from pbx.proxy.anchors import Anchors
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
@@ -26,7 +27,9 @@ VIDEO = b"m=video 5000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
 @asynccontextmanager
 async def hidden_bob(settings: CallSettings | None = None) -> AsyncIterator[tuple[House, Phone, Phone]]:
     async with House(settings) as house:
-        house.proxy.anchors = house.exchange.anchors = Anchors(house.studio, house.stack, house.metrics)
+        house.proxy.anchors = house.exchange.anchors = Anchors(
+            house.exchange.clock, house.studio, house.stack, house.metrics
+        )
         house.town.settings[BOB.id, "CallFeatures"] = "NO"
         alice, bob = house.phone(ALICE), house.phone(BOB)
         (binding,) = house.town.bindings[BOB.id]
@@ -147,6 +150,42 @@ async def test_a_call_whose_bye_never_comes_by_gives_its_ports_back() -> None:
         assert (await house.record()).cause == "no RTP"
 
 
+async def test_a_dead_relay_is_no_sign_that_the_parties_have_gone() -> None:
+    """The media worker dies; the dialog is theirs, and lasts until their BYE."""
+    async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
+        await connected(house, alice, bob)
+        for stream in house.studio.streams:
+            stream.listener.media_lost()
+        await asyncio.sleep(0.5)  # several looks of the watch
+        alice.send("BYE")
+        bob.answer(await bob.request("BYE"), 200)
+        await alice.response(200, "BYE")
+        assert (await house.record()).cause == "BYE"
+
+
+async def test_of_two_answers_the_one_that_the_caller_kept_is_the_call() -> None:
+    """RFC 3261 §13.2.2.4: he ends the others, and it need not be the later one that he ends."""
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, *bobs = house.phone(ALICE), house.phone(BOB), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invites = [await bob.request("INVITE") for bob in bobs]
+        for bob, invite in zip(bobs, invites, strict=True):
+            bob.answer(invite, 200, bob.sdp())
+        dialogs = []
+        for _ in bobs:
+            answer = await alice.response(200)
+            dialogs.append((answer.get("To") or "", alice.routes, alice.remote_target))
+        for kept, (alice.remote_to, alice.routes, alice.remote_target) in zip((1, 0), dialogs, strict=True):
+            alice.send("ACK")
+            alice.send("BYE")
+            bob = next(bob for bob in bobs if bob.tag in alice.remote_to)
+            bob.answer(await bob.request("BYE"), 200)
+            await alice.response(200, "BYE")
+            assert len(house.exchange.proxied) == kept
+        assert (await house.record()).cause == "BYE"
+
+
 async def test_a_call_on_hold_and_one_that_is_heard_keep_them() -> None:
     async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
         alice.call(f"sip:bob@{DOMAIN}", alice.sdp(direction="sendonly"))
@@ -162,6 +201,29 @@ async def test_a_call_on_hold_and_one_that_is_heard_keep_them() -> None:
             house.studio.streams[1].heard += 1
             await asyncio.sleep(0.02)
         assert house.studio.loaded() == 2
+
+
+@pytest.mark.parametrize("told", ["1;refresher=uac", ""])
+async def test_a_call_on_hold_whose_session_runs_out(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 4028 §8; a refresh puts it off, and without a timer nothing tells that the parties have vanished."""
+    monkeypatch.setattr(anchors, "_SHORTEST", 0)
+    async with hidden_bob(CallSettings(silence=0.02)) as (house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(direction="sendonly"))
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp(direction="recvonly"), Session_Expires="1;refresher=uac")
+        await alice.response(200)
+        alice.send("ACK")
+        await bob.request("ACK")
+        alice.send("UPDATE")
+        refresh = await bob.request("UPDATE")
+        bob.answer(refresh, 200, **({"Session_Expires": told} if told else {}))
+        await alice.response(200, "UPDATE")
+        if told:
+            await all_freed(house)
+            assert (await house.record()).cause == "no RTP"
+        else:
+            await asyncio.sleep(1.5)
+            assert house.studio.loaded() == 2
 
 
 @pytest.mark.parametrize(("port", "relayed"), [(5060, False), (40_001, True)])

@@ -273,6 +273,9 @@ async def test_info_passes_through() -> None:
         assert info.body.startswith(b"Signal=5")
         bob.answer(info, 200)
         await alice.response(200, "INFO")
+        alice.send("INFO", b"Signal=6\r\n", "application/dtmf-relay")
+        bob.answer(await bob.request("INFO"), 503)
+        await alice.response(500, "INFO")  # RFC 3261 §16.7 step 6: his trouble is not ours
 
 
 @pytest.mark.parametrize(("method", "kind"), [("MESSAGE", "text/plain"), ("NOTIFY", "application/simple-dtmf")])

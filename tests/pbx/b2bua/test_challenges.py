@@ -97,6 +97,20 @@ async def talking(alice: Phone, carrier: Carrier, **said: str) -> Request:
     return invite
 
 
+async def test_a_provider_is_believed_who_has_answered() -> None:
+    """RFC 3325 §5; what it says later, by UPDATE, too."""
+    async with a_house() as (_, alice, carrier):
+        alice.call(NUMBER, Allow="INVITE, ACK, BYE, CANCEL, UPDATE")
+        invite = await carrier.request("INVITE")
+        carrier.phone.takes(invite)
+        ann, ben = '"Ann" <sip:+491@provider.test>', '"Ben" <sip:+492@provider.test>'
+        carrier.phone.answer(invite, 200, carrier.phone.sdp(5000), P_Asserted_Identity=ann)
+        assert (await alice.response(200)).get("P-Asserted-Identity") == ann
+        alice.send("ACK")
+        carrier.phone.send("UPDATE", P_Asserted_Identity=ben)
+        assert (await alice.request("UPDATE")).get("P-Asserted-Identity") == ben
+
+
 @KINDS
 @pytest.mark.parametrize("status", [401, 407])
 async def test_a_hold_an_info_and_the_end_are_proved(once: bool, status: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from directory.model import Account, Caller, CallRule, Redirect, Stage
+from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Redirect, Stage
 from pbx.b2bua.diversion import earlier, headers_for, times
-from pbx.signal.branch import Branch, Device
+from pbx.signal.branch import Branch, Device, Foreign
+from pbx.signal.cause import Cause
 from pbx.signal.node import Node
-from pbx.sipcore.message import Request
-from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House
+from pbx.sipcore.message import Request, Response
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 
 
 async def test_a_diverted_call_says_by_whom() -> None:
@@ -56,9 +57,11 @@ async def test_why_it_was_diverted(stage: Stage, status: int, reason: str, cause
         house.town.settings[BOB.id, "CallFeatures"] = features
         invite = await diverted(house, stage, status)
         assert invite.get_all("Diversion") == [f'"Bob" <sip:bob@{DOMAIN}>;reason={reason};counter=1']
-        at = 2 if status else 1  # the first was Bob's telephone
+        at = 2 if status else 1
+        tried = [f"<sip:bob@{DOMAIN}?Reason=SIP%3Bcause%3D{status}>;index=1.1;rc=1"] if status else []
         assert invite.get_all("History-Info") == [
             f"<sip:bob@{DOMAIN}?Reason=SIP%3Bcause%3D{cause}>;index=1",
+            *tried,  # Bob's telephone
             f"<sip:carol@{DOMAIN}>;index=1.{at};mp=1",
             f"<{invite.uri}>;index=1.{at}.1;rc=1.{at}",
         ]
@@ -72,6 +75,66 @@ async def test_a_telephone_that_redirects() -> None:
         bob.answer(await bob.request("INVITE"), 302, Contact=f"<sip:carol@{DOMAIN}>")
         invite = await carol.request("INVITE")
         assert invite.get_all("Diversion") == [f'"Bob" <sip:bob@{DOMAIN}>;reason=deflection;counter=1']
+
+
+async def history(house: House, caller: Phone, *, status: int) -> Response:
+    """Bob is busy, Carol's telephone rings, and answers so."""
+    bob, carol = house.phone(BOB), house.phone(CAROL)
+    house.town.rules[BOB.id] = [CallRule(Stage.BUSY, Redirect(("carol",)))]
+    caller.call(f"sip:bob@{DOMAIN}", Supported="histinfo")
+    bob.answer(await bob.request("INVITE"), 486)
+    invite = await carol.request("INVITE")
+    carol.answer(invite, 180)
+    await caller.response(180)
+    carol.answer(invite, status, carol.sdp() if status == 200 else b"")
+    return await caller.response(status)
+
+
+@pytest.mark.parametrize(("status", "why"), [(200, ""), (486, "?Reason=SIP%3Bcause%3D486")])
+async def test_the_caller_hears_where_his_call_went(status: int, why: str) -> None:
+    """RFC 7044 §9.4: by account, not by contact."""
+    async with House() as house:
+        response = await history(house, house.phone(ALICE), status=status)
+        assert response.get_all("History-Info") == [
+            f"<sip:bob@{DOMAIN}?Reason=SIP%3Bcause%3D486>;index=1",
+            f"<sip:bob@{DOMAIN}?Reason=SIP%3Bcause%3D486>;index=1.1;rc=1",
+            f"<sip:carol@{DOMAIN}>;index=1.2;mp=1",
+            f"<sip:carol@{DOMAIN}{why}>;index=1.2.1;rc=1.2",
+        ]
+
+
+async def test_a_stranger_hears_nothing_of_it() -> None:
+    async with House() as house:
+        stranger = house.phone(Account(9, "elsewhere.test", "x"), registered=False)
+        assert not (await history(house, stranger, status=200)).has("History-Info")
+
+
+async def test_who_does_not_ask_is_not_told() -> None:
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        bob.answer(await bob.request("INVITE"), 486)
+        assert not (await alice.response(486)).has("History-Info")
+
+
+def test_what_was_tried_is_told_to_trusted_peers_and_own_telephones_only() -> None:
+    """RFC 7044 §10.3; the number of what is left out stays."""
+    root = Node(None)
+    bob = Node(root, BOB)
+    abroad = Branch(2, Foreign(ForeignRoute(Address("x", "elsewhere.test"))), bob, BOB, cause=Cause.BUSY, index=(1, 2))
+    tried = [Branch(1, Device(BOB, "sip:bob@10.0.1.2"), bob, BOB, final=486), abroad]
+    dialled = f"sip:bob@{DOMAIN}"
+
+    def told(branch: Branch, *, trusted: bool) -> list[str]:
+        headers = headers_for(branch, "sip:x@elsewhere.test", dialled, (), tried, trusted=trusted)
+        return [value for name, value in headers if name == "History-Info"]
+
+    first = f"<{dialled}?Reason=SIP%3Bcause%3D486>;index=1"
+    second = f"<{dialled}?Reason=SIP%3Bcause%3D486>;index=1.1;rc=1"
+    assert told(abroad, trusted=True) == [first, second, "<sip:x@elsewhere.test>;index=1.2;mp=1"]
+    assert told(abroad, trusted=False) == [first, "<sip:x@elsewhere.test>;index=1.2;mp=1"]
+    own = Branch(3, Device(CAROL, "sip:carol@10.0.1.3"), bob, BOB, cause=Cause.BUSY, index=(1, 3))
+    assert second in told(own, trusted=False)
 
 
 PEER = Caller("sip:x@carrier.test", trusted=True)

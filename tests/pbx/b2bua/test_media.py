@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from pbx.sipcore.sdp import SessionDescription
+from pbx.sipcore.section_guard import MediaSecurity
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, PEOPLE, House, Phone, Stream
+from tests.pbx.b2bua.test_toll import emergency, gateway
 
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\r\n"
 
@@ -120,13 +123,14 @@ FINGERPRINT = "a=fingerprint:sha-256 " + ":".join(["CD"] * 32)
 
 @pytest.mark.parametrize("security", ["optional", "required"])
 async def test_a_telephone_that_takes_nothing_else_is_asked_with_dtls_srtp(security: str) -> None:
-    """After our codecs: without ICE, and with those codecs still there."""
+    """After our codecs, and after keys alone: without ICE, and with those codecs still there."""
     async with House() as house:
         house.town.settings[BOB.id, "MediaSecurity"] = security
         alice, bob = house.phone(ALICE), house.phone(BOB)
-        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="9 101"))
-        profile = "RTP/SAVP" if security == "required" else "RTP/AVP"
-        for _ in range(2):
+        near = alice.sdp(codecs="9 101")
+        keyed = near.replace(b"\r\na=rtpmap", b"\r\n" + KEY.encode() + b"a=rtpmap", 1)
+        alice.call(f"sip:bob@{DOMAIN}", keyed if security == "required" else near)
+        for profile in ["RTP/SAVP"] * 2 if security == "required" else ["RTP/AVP", "RTP/AVP", "RTP/SAVP"]:
             invite = await bob.request("INVITE")
             assert sections(invite.body) == [("audio", True, profile)]
             bob.answer(invite, 488)
@@ -154,18 +158,20 @@ async def test_a_telephone_that_takes_nothing_else_is_asked_with_dtls_srtp(secur
         assert near.settings.dtls is None
         assert far.settings.dtls is not None
         assert far.settings.mux
-        alice.send("INVITE", alice.sdp(direction="sendonly", codecs="9 101"))
+        assert (near.settings.srtp is not None) == (security == "required")
+        held = (keyed if security == "required" else alice.sdp(codecs="9 101")).replace(b"sendrecv", b"sendonly")
+        alice.send("INVITE", held)
         assert sections((await bob.request("INVITE")).body) == [("audio", True, "UDP/TLS/RTP/SAVP")]
 
 
-@pytest.mark.parametrize("name", ["alice", "bob"])
-async def test_who_is_set_to_off_is_not_asked_with_dtls_srtp(name: str) -> None:
-    """The last refusal is the caller's."""
+@pytest.mark.parametrize(("name", "asked"), [("alice", 4), ("bob", 2)])
+async def test_who_is_set_to_off_is_not_asked_for_encryption(name: str, asked: int) -> None:
+    """What the caller's own telephone may have is no matter. The last refusal is the caller's."""
     async with House() as house:
         house.town.settings[PEOPLE[name].id, "MediaSecurity"] = "off"
         alice, bob = house.phone(ALICE), house.phone(BOB)
         alice.call(f"sip:bob@{DOMAIN}")
-        for _ in range(2):
+        for _ in range(asked):
             bob.answer(await bob.request("INVITE"), 488)
         await alice.response(488)
 
@@ -176,18 +182,20 @@ async def test_codecs_that_we_do_not_translate_leave_the_handshake_to_ask_for() 
         alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="18 101"))
         bob.answer(await bob.request("INVITE"), 488)
         await bob.request("ACK")
-        second = await bob.request("INVITE")
-        assert sections(second.body) == [("audio", True, "UDP/TLS/RTP/SAVP")]
-        assert b" UDP/TLS/RTP/SAVP 18 101\r\n" in second.body
-        bob.answer(second, 606)
+        bob.answer(await bob.request("INVITE"), 488)
+        await bob.request("ACK")
+        third = await bob.request("INVITE")
+        assert sections(third.body) == [("audio", True, "UDP/TLS/RTP/SAVP")]
+        assert b" UDP/TLS/RTP/SAVP 18 101\r\n" in third.body
+        bob.answer(third, 606)
         await alice.response(606)
 
 
-async def test_a_third_refusal_is_the_caller_s() -> None:
+async def test_a_fourth_refusal_is_the_caller_s() -> None:
     async with House() as house:
         alice, bob = house.phone(ALICE), house.phone(BOB)
         alice.call(f"sip:bob@{DOMAIN}", alice.sdp())
-        for _ in range(3):
+        for _ in range(4):
             bob.answer(await bob.request("INVITE"), 488)
         await alice.response(488)
 
@@ -214,14 +222,69 @@ async def test_an_encrypted_call_is_not_made_plain_by_a_later_offer() -> None:
         alice.send("ACK")
 
 
-async def test_the_setting_of_the_callee_decides_what_he_is_offered() -> None:
+@pytest.mark.parametrize("keys", [True, False], ids=["keys", "plain"])
+@pytest.mark.parametrize(
+    ("near", "far", "outcome"),
+    [
+        ("off", "off", "each"),
+        ("off", "optional", "each"),
+        ("off", "required", "refused"),
+        ("optional", "off", "each"),
+        ("optional", "optional", "each"),
+        ("optional", "required", "both"),
+        ("required", "off", "refused"),
+        ("required", "optional", "both"),
+        ("required", "required", "both"),
+    ],
+)
+async def test_the_stricter_setting_is_that_of_both(near: str, far: str, outcome: str, keys: bool) -> None:
+    """`keys`: Alice's telephone offers keys beside plain audio. A callee who cannot be had is not rung."""
+    async with House() as house:
+        house.town.settings[ALICE.id, "MediaSecurity"] = near
+        house.town.settings[BOB.id, "MediaSecurity"] = far
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(
+            f"sip:bob@{DOMAIN}", body(alice, f"m=audio 4000 RTP/AVP 0\r\n{KEY.strip() if keys else 'a=sendrecv'}")
+        )
+        if outcome == "refused" or (outcome == "both" and not keys):
+            await alice.response(488)
+            assert not bob.inbox
+            return
+        invite = await bob.request("INVITE")
+        secret = outcome == "both"
+        assert sections(invite.body) == [("audio", True, "RTP/SAVP" if secret else "RTP/AVP")]
+        answer = f"m=audio 5000 RTP/SAVP 0\r\n{KEY.strip()}" if secret else "m=audio 5000 RTP/AVP 0"
+        bob.answer(invite, 200, body(bob, answer))
+        answered = await alice.response(200)
+        assert (b"a=crypto" in answered.body) == (keys and near != "off")
+        alice.send("ACK")
+        await bob.request("ACK")
+        first, second = joined(house, "audio")
+        assert first.settings is not None
+        assert second.settings is not None
+        assert (second.settings.srtp is not None) == secret
+        assert (first.settings.srtp is not None) == (keys and near != "off")
+
+
+async def test_a_telephone_that_does_not_do_what_was_asked_is_left() -> None:
     async with House() as house:
         house.town.settings[BOB.id, "MediaSecurity"] = "required"
         alice, bob = house.phone(ALICE), house.phone(BOB)
-        alice.call(f"sip:bob@{DOMAIN}")
+        alice.call(f"sip:bob@{DOMAIN}", body(alice, f"m=audio 4000 RTP/AVP 0\r\n{KEY.strip()}"))
         invite = await bob.request("INVITE")
-        assert sections(invite.body) == [("audio", True, "RTP/SAVP")]
         bob.answer(invite, 200, bob.sdp(5000))  # plain all the same
         await alice.response(488)
         await bob.request("ACK")
         bob.answer(await bob.request("BYE"), 200)
+
+
+async def test_a_call_for_help_is_as_it_comes() -> None:
+    async with House() as house:
+        house.exchange.settings = replace(house.exchange.settings, security=MediaSecurity.REQUIRED)
+        house.town.settings[ALICE.id, "MediaSecurity"] = "off"
+        house.town.resolve = emergency  # type: ignore[method-assign]
+        alice, far = house.phone(ALICE), gateway(house)
+        alice.call(f"sip:112@{DOMAIN}")
+        invite = await far.request("INVITE")
+        far.answer(invite, 486)
+        await alice.response(486)

@@ -129,7 +129,12 @@ async def test_who_answers_while_the_party_is_offered_our_audio_comes_next() -> 
         assert (hers.playing, hers.other) == ("", third)
 
 
-async def question(house: House, *, named: bool) -> tuple[Phone, Phone, Phone, Phone, Request]:
+def named(phone: Phone) -> str:
+    """The dialog of a caller with us, as a value of Replaces in a URI."""
+    return f"{phone.call_id}%3Bto-tag%3D{phone.remote_to.partition(';tag=')[2]}%3Bfrom-tag%3D{phone.tag}"
+
+
+async def question(house: House, *, with_replaces: bool) -> tuple[Phone, Phone, Phone, Phone, Request]:
     """Bob, who talks to Alice, asks Carol, and sends Alice there while it still rings. With Carol's INVITE."""
     house.exchange.sound = lambda name, account: Clip(Path(name), name)
     alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
@@ -139,19 +144,20 @@ async def question(house: House, *, named: bool) -> tuple[Phone, Phone, Phone, P
     rung = await carol.request("INVITE")
     carol.answer(rung, 180)
     await asks.response(180)
-    value = f"{asks.call_id}%3Bto-tag%3D{asks.remote_to.partition(';tag=')[2]}%3Bfrom-tag%3D{asks.tag}"
-    bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}?Replaces={value}>" if named else f"<sip:carol@{DOMAIN}>")
+    bob.send(
+        "REFER", Refer_To=f"<sip:carol@{DOMAIN}?Replaces={named(asks)}>" if with_replaces else f"<sip:carol@{DOMAIN}>"
+    )
     await bob.response(202, "REFER")
     await asks.response(487)
     asks.send("ACK")
     return alice, bob, asks, carol, rung
 
 
-@pytest.mark.parametrize("named", [True, False])
-async def test_a_question_that_still_rings_becomes_the_partys_call(named: bool) -> None:
+@pytest.mark.parametrize("with_replaces", [True, False])
+async def test_a_question_that_still_rings_becomes_the_partys_call(with_replaces: bool) -> None:
     """RFC 5589 §7.6: the telephone that rings is not called again."""
     async with House() as house:
-        alice, bob, asks, carol, rung = await question(house, named=named)
+        alice, bob, asks, carol, rung = await question(house, with_replaces=with_replaces)
         asks.cancel()
         hers = house.studio.streams[0]
         assert hers.playing == "ringing"
@@ -171,7 +177,7 @@ async def test_a_question_that_still_rings_becomes_the_partys_call(named: bool) 
 
 async def test_a_question_that_is_refused_leaves_the_party_where_it_was() -> None:
     async with House() as house:
-        alice, bob, _, carol, rung = await question(house, named=True)
+        alice, bob, _, carol, rung = await question(house, with_replaces=True)
         carol.answer(rung, 486)
         assert (await told(bob, 486)).startswith("terminated")
         alice.send("INFO", b"x", "text/plain")
@@ -188,6 +194,31 @@ async def test_another_telephone_of_the_account_is_not_meant_by_a_blind_transfer
         first = await carol.request("INVITE")
         bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
         assert (await carol.request("INVITE")).call_id != first.call_id
+
+
+@pytest.mark.parametrize("asked", ["carol", "echo"])
+async def test_a_party_whose_new_company_has_gone_meanwhile_gets_its_audio_back(asked: str) -> None:
+    """Attended; the one who was asked, or the call with a program, ends while Alice is offered the new audio."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        await connected(house, alice, bob)
+        asks = bob.line()
+        asks.call(f"sip:{asked}@{DOMAIN}")
+        if asked == "carol":
+            carol.answer(await carol.request("INVITE"), 200, carol.sdp(6000))
+        await asks.response(200)
+        asks.send("ACK")
+        bob.send("REFER", Refer_To=f"<sip:{asked}@{DOMAIN}?Replaces={named(asks)}>")
+        offer = await alice.request("INVITE")
+        asks.send("BYE")
+        await asks.response(200, "BYE")
+        alice.answer(offer, 200, alice.sdp())
+        again = await alice.request("INVITE")
+        assert b"a=sendrecv" in again.body
+        alice.answer(again, 200, alice.sdp())
+        await told(bob, 481)
+        hers, his = house.studio.streams[:2]
+        assert hers.other is his
 
 
 async def test_who_hangs_up_early_gets_the_party_back_when_it_fails() -> None:

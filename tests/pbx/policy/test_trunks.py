@@ -29,7 +29,7 @@ BEHIND_IT = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
 class Stack:
     """A provider that is found and never answers."""
 
-    async def flow_to(self, uri: Uri) -> Flow:
+    async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
         return SERVER
 
     def request(self, request: Request, flow: Flow, user: ClientUser) -> object:

@@ -93,6 +93,22 @@ def test_the_best_answer_comes_back(answers: tuple[int, int], expected: int) -> 
     simulate(play(scene))
 
 
+def test_provisional_answers_come_back_to_an_invite_only() -> None:
+    """RFC 4320 §4.1."""
+
+    async def scene(house: Exchange) -> None:
+        (bob,) = await ringing(house, "bob")
+        sender = house.phone("alice")
+        message = sender.request("MESSAGE", f"sip:bob@{DOMAIN}")
+        sender.raw(sender.credentials(message, await sender.ask(message)).encode())
+        arrived = await bob.next_request()
+        bob.respond(arrived, 183)
+        bob.respond(arrived, 200)
+        assert (await sender.responses.get()).status == 200
+
+    simulate(play(scene))
+
+
 def test_nobody_there_is_480_and_nobody_at_all_404() -> None:
     async def scene(house: Exchange) -> None:
         await ringing(house)
@@ -150,8 +166,12 @@ def test_a_proxied_call_keeps_one_dialog_and_its_requests_pass_both_ways() -> No
         invite, answer, arrived = await call(house, alice, bob)
         assert arrived.call_id == invite.call_id
         assert arrived.from_tag == invite.from_tag
+        spent = in_dialog(alice, "ACK", invite, answer)
+        spent.set("Max-Forwards", "0")
+        alice.raw(spent.encode())  # it ends here, and nobody is told (RFC 3261 §16.3 step 3)
         alice.raw(in_dialog(alice, "ACK", invite, answer).encode())
         ack = await bob.next_request(1)
+        assert ack.get("Max-Forwards") == "69"
         assert (ack.method, ack.has("Route"), len(ack.get_all("Via"))) == ("ACK", False, 2)
         asking = asyncio.ensure_future(alice.ask(in_dialog(alice, "INFO", invite, answer)))
         info = await bob.next_request(1)

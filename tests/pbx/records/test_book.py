@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from base.clock import ManualClock
+from base.failures import Failure
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from pbx.mediaproxy.engine import StreamStatistics
+from pbx.records import book as book_module
 from pbx.records.book import CUT, PULSE, CallBook
 from pbx.records.record import CallRecord, LiveRecord, Side, outcome
 
@@ -104,6 +108,34 @@ async def test_the_pulse_ends_with_the_last_call() -> None:
 async def _rest() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def test_what_overflows_while_a_batch_is_written_is_counted_and_the_rest_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(book_module, "_BACKLOG", 5)
+    databases, metrics = InlineDatabases(latency=0.02), Metrics()
+    database = await databases.main()
+    book = CallBook(database, ManualClock(), metrics)
+    await book.start()
+
+    async def refuse(work: object) -> None:
+        await asyncio.sleep(0.01)
+        raise Failure("full", "the disk is full")
+
+    write = database.write
+    monkeypatch.setattr(database, "write", refuse)
+    for number in range(3):
+        book.write(a_record(number))
+    await asyncio.sleep(0)  # the batch is on its way
+    for number in range(3, 7):
+        book.write(a_record(number))
+    await asyncio.sleep(0.1)
+    monkeypatch.setattr(database, "write", write)
+    await book.close()
+    assert [record.id for record in await book.recent()] == ["id6", "id5", "id4", "id3", "id2"]
+    assert metrics.value("calls.records.lost") == 2
+    databases.discard()
 
 
 def test_outcomes() -> None:

@@ -94,7 +94,7 @@ def test_one_that_is_not_there_and_one_that_never_was() -> None:
             return (await alice.prove(alice.request("MESSAGE", uri, to=f"<sip:bob@{DOMAIN}>"))).status
 
         await register(phones[0], UUIDS[0], GRUU, ("Expires", "0"))
-        assert await status(made[0][0]) == 480  # RFC 5627 §5.4
+        assert await status(made[0][0]) == 480  # RFC 5627 §6.1
         assert await status(made[0][1]) == 404
         assert await status(f"sip:nobody@{DOMAIN};gr={UUIDS[0]}") == 404
         assert await status(f"sip:bob@{DOMAIN};gr") == 404

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from pbx.registrar.bindings import Health
 from pbx.registrar.qualify import Qualifier, Qualifying
-from tests.pbx.exchange import Exchange, Phone, play
+from pbx.sipcore.flow import Flow
+from tests.pbx.exchange import SERVER, Exchange, Phone, play
 from tests.simulation.virtual import simulate
 
 
@@ -81,6 +83,23 @@ def test_one_that_falls_silent_is_left_out_when_another_answers() -> None:
         dead.answers = 200
         await asyncio.sleep(130)
         assert len(house.bindings.ringable(bob)) == 2
+        made.close()
+
+    simulate(play(scene))
+
+
+def test_silence_where_it_was_says_nothing_of_where_it_is() -> None:
+    async def scene(house: Exchange) -> None:
+        made = qualifier(house)
+        phone = behind_nat(house, 7)
+        await phone.register()
+        await asyncio.sleep(2)
+        phone.answers = None
+        await asyncio.sleep(60)  # it has been asked
+        binding = house.bindings.contacts(house.account_id("bob"))[0]
+        house.bindings.put(replace(binding, flow=Flow("udp", SERVER, ("203.0.113.7", 9))))
+        await asyncio.sleep(33)
+        assert [one is None or not one.failures for one in health(house)] == [True]
         made.close()
 
     simulate(play(scene))

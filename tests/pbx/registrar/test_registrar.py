@@ -8,8 +8,9 @@ import pytest
 
 from base.clock import ManualClock
 from pbx.registrar.bindings import Binding, Bindings, Health
-from pbx.registrar.register import contact_key, same_registration, without_expires
+from pbx.registrar.register import contact_key, same_registration, way_back, without_expires
 from pbx.sipcore.flow import Flow
+from pbx.sipcore.message import Request
 from pbx.sipcore.uri import NameAddress
 from tests.directory.fixtures import DOMAIN
 from tests.pbx.exchange import SERVER, Exchange, Phone, play
@@ -183,6 +184,26 @@ def test_a_phone_behind_nat_is_reached_where_it_came_from() -> None:
         assert len(house.bindings.contacts(house.account_id("alice"))) == 2
 
     simulate(play(scene))
+
+
+@pytest.mark.parametrize(
+    ("contact", "rport", "path", "port"),
+    [
+        ("<sip:a@198.51.100.7:6060>", "", False, 6060),  # it sends from one port, and listens at another
+        ("<sip:a@198.51.100.7>", "", False, 5060),
+        ("<sip:a@198.51.100.7:6060>", ";rport", False, 40_000),  # RFC 3581: answers and requests to its source
+        ("<sip:a@phone.example:6060>", "", False, 40_000),  # a name may mean anybody
+        ("<sip:a@192.168.1.2:6060>", "", False, 40_000),
+        ("<sip:a@198.51.100.7:6060>", "", True, 40_000),  # RFC 3327: by the proxy that it came through
+    ],
+)
+def test_where_a_udp_telephone_is_reached(contact: str, rport: str, path: bool, port: int) -> None:
+    request = Request("REGISTER", f"sip:{DOMAIN}")
+    request.add("Via", f"SIP/2.0/UDP 198.51.100.7:6060;branch=z9hG4bK1{rport}")
+    if path:
+        request.add("Path", "<sip:198.51.100.7;lr>")
+    flow = Flow("udp", SERVER, ("198.51.100.7", 40_000))
+    assert way_back(request, NameAddress.parse(contact).uri, flow) == Flow("udp", SERVER, ("198.51.100.7", port))
 
 
 def test_bindings_end_on_time_and_their_news_is_told_once() -> None:

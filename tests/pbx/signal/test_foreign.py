@@ -25,6 +25,19 @@ def test_what_was_dialled_stays(dialled: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dialled", "leaves"),
+    [
+        ("sip:bob@far.example;maddr=10.0.0.66;transport=tcp", "sip:bob@far.example;transport=tcp"),
+        ("sip:bob@far.example;MADDR=10.0.0.66", "sip:bob@far.example"),
+        ("sip:bob@far.example?Route=%3Csip:evil.example%3E", "sip:bob@far.example"),
+    ],
+)
+def test_what_would_lead_elsewhere_than_was_judged_is_taken_off(dialled: str, leaves: str) -> None:
+    uri = Uri.parse(dialled)
+    assert foreign_uri(address_of(uri, uri.host), dialled) == leaves
+
+
+@pytest.mark.parametrize(
     ("address", "dialled", "uri"),
     [
         (Address("5551", "192.168.1.2"), "sip:95551@here.example;transport=tcp", "sip:5551@192.168.1.2"),

@@ -65,6 +65,8 @@ class Play:
         self.news.append(("offer", transaction.request.method))
         self.offered = transaction
 
+    def session_refreshed(self, session: Session, request: Request) -> None: ...
+
     def session_request(self, session: Session, transaction: ServerTransaction) -> None:
         self.news.append((transaction.request.method,))
         session.answer(transaction, 200)

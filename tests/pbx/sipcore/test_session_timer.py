@@ -8,7 +8,7 @@ from pbx.sipcore.parser import parse
 from pbx.sipcore.session import Session
 from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.session_timer import Expires, too_small
-from pbx.sipcore.session_uac import OutgoingInvite
+from pbx.sipcore.session_uac import MOST_ASKED, OutgoingInvite
 from pbx.sipcore.session_uas import IncomingInvite
 from tests.pbx.sipcore.test_session import CONTACT, FLOW, PEER, Play, calling
 
@@ -174,6 +174,14 @@ def test_422_is_asked_again_with_the_larger_interval() -> None:
     answer(play, again, 200, ("Session-Expires", "3600;refresher=uac"))
     assert play.news == [("answered", "them")]
     assert invite.number == 2
+
+
+def test_who_wants_longer_and_longer_is_not_asked_for_ever() -> None:
+    play, _invite = calling()
+    for least in range(2000, 2010):
+        answer(play, play.requests("INVITE")[-1], 422, ("Min-SE", str(least)))
+    assert len(play.requests("INVITE")) == 1 + MOST_ASKED
+    assert play.news == [("failed", 422)]
 
 
 def test_422_without_a_reason_is_a_refusal() -> None:

@@ -217,7 +217,9 @@ def test_timer_c_cancels_what_rings_for_ever() -> None:
 
 def test_a_cancel_waits_for_a_provisional() -> None:
     world, user = World(), User()
-    transaction = world.layer.request(bare("INVITE"), UDP, user)
+    routed = bare("INVITE")
+    routed.add("Route", "<sip:edge.example;lr>")
+    transaction = world.layer.request(routed, UDP, user)
     transaction.cancel('SIP;cause=200;text="Call completed elsewhere"')
     assert world.lines() == ["INVITE"]
     world.receive(response_to(transaction.request, 100))
@@ -225,6 +227,7 @@ def test_a_cancel_waits_for_a_provisional() -> None:
     assert isinstance(cancel, Request)
     assert (cancel.method, str(cancel.cseq), cancel.uri) == ("CANCEL", "1 CANCEL", transaction.request.uri)
     assert cancel.top_via.branch == transaction.request.top_via.branch
+    assert cancel.get_all("Route") == ["<sip:edge.example;lr>"], "§9.1: the way of its INVITE"
     assert cancel.get("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
     world.receive(response_to(cancel, 200, to_tag="b"))
     world.receive(response_to(transaction.request, 487, to_tag="b"))
@@ -293,6 +296,15 @@ def test_repeated_finals_are_absorbed_for_timer_k() -> None:
     world.receive(response_to(reliable.request, 200, to_tag="b"), TCP)
     world.clock.advance(0)
     assert world.is_empty(), "§17.1.2.2: Timer K is 0 on reliable transports"
+
+
+def test_a_refused_invite_is_forgotten_at_once_on_a_reliable_transport() -> None:
+    world, user = World(), User()
+    transaction = world.layer.request(bare("INVITE"), TCP, user)
+    world.receive(response_to(transaction.request, 486, to_tag="b"), TCP)
+    assert world.lines() == ["INVITE", "ACK"]
+    world.clock.advance(0)
+    assert world.is_empty(), "§17.1.1.2: Timer D is 0 on reliable transports"
 
 
 def test_a_lost_flow_fails_what_waits_on_it() -> None:

@@ -69,6 +69,20 @@ async def test_requests_to_where_a_phone_listens_use_its_connection(tmp_path: Pa
         await writer.wait_closed()
 
 
+async def test_a_large_request_stays_a_datagram_where_no_connection_is_known(tmp_path: Path) -> None:
+    """RFC 3261 §18.1.1 would have us connect, yet telephones that registered over UDP seldom listen on TCP."""
+    async with open_site(tmp_path) as site:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.bind((PHONE, 0))
+            site.stack.request(message(2000), Flow("udp", site.ports["udp"], sock.getsockname()), Asker())
+            got = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 4096), 5)
+    assert got.startswith(b"MESSAGE")
+    assert len(got) > 2000
+    assert b"SIP/2.0/UDP" in got
+    assert not site.metrics.value("pbx.transport.udp.large")
+
+
 async def test_nobody_takes_over_the_name_of_another(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site:
         reader, writer = await asyncio.open_connection(*site.ports["tcp"], local_addr=(PHONE, 0))

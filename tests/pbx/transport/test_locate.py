@@ -37,9 +37,10 @@ NAMES = {
 }
 NAPTRS = {
     "example.org": (
-        Naptr(50, 50, "SIPS+D2T", "_sips._tcp.example.org"),
-        Naptr(90, 50, "SIP+D2T", "_sip._tcp.example.org"),
-        Naptr(100, 50, "SIP+D2U", "_sip._udp.example.org"),
+        Naptr(50, 90, "SIPS+D2T", "_sips._tcp.example.org"),
+        Naptr(90, 10, "SIP+D2U", "_sip._udp.b.example.org"),
+        Naptr(90, 5, "SIP+D2T", "_sip._tcp.example.org"),
+        Naptr(100, 1, "SIP+D2U", "_sip._udp.example.org"),
         Naptr(1, 1, "E2U+SIP", "elsewhere.example.org"),
     )
 }
@@ -47,6 +48,7 @@ SERVICES = {
     "_sips._tcp.example.org": (Srv(0, 1, 5061, "a.example.org"),),
     "_sip._tcp.example.org": (Srv(1, 0, 5070, "b.example.org"), Srv(0, 0, 5060, "a.example.org")),
     "_sip._udp.example.org": (Srv(0, 0, 5060, "a.example.org"), Srv(1, 0, 5080, "b.example.org")),
+    "_sip._udp.b.example.org": (Srv(0, 0, 5090, "b.example.org"),),
     "_sip._udp.only.org": (Srv(0, 0, 5062, "a.example.org"),),
     "_sip._udp.closed.org": (Srv(0, 0, 0, "."),),
 }
@@ -84,7 +86,9 @@ async def test_where_an_address_leads(uri: str, places: list[str]) -> None:
 
 
 async def test_naptr_by_order_and_only_what_we_can() -> None:
-    tcp, udp = ["tcp 192.0.2.10 5060", "tcp 192.0.2.20 5070"], ["udp 192.0.2.10 5060", "udp 192.0.2.20 5080"]
+    """By order, and by preference among equals."""
+    tcp = ["tcp 192.0.2.10 5060", "tcp 192.0.2.20 5070"]
+    udp = ["udp 192.0.2.20 5090", "udp 192.0.2.10 5060", "udp 192.0.2.20 5080"]
     assert await found("sip:example.org") == ["tls 192.0.2.10 5061", *tcp, *udp]
     assert await found("sip:example.org", ("udp", "tcp")) == [*tcp, *udp]
 

@@ -136,6 +136,29 @@ async def test_garbage_is_counted_said_once_and_does_no_harm(caplog: pytest.LogC
     assert not caplog.records
 
 
+@pytest.mark.parametrize("octets", [b"\r\n\r\n", b"\x00", b"\x00\x00\x00\x00", b" \r\n"])
+async def test_what_keeps_a_router_open_is_no_garbage(octets: bytes) -> None:
+    async with running() as server, client(server.udp) as sock:
+        sock.send(octets)
+        sock.send(options())
+        assert (await receive(sock)).startswith(b"SIP/2.0 200")
+        counted = [server.metrics.value(f"pbx.transport.{name}") for name in ("malformed", "udp.keepalive")]
+        assert counted == [0, 1]
+
+
+async def test_who_is_shut_out_is_not_heard_on_a_connection_that_he_has() -> None:
+    async with running() as server:
+        reader, writer = await asyncio.open_connection(*server.tcp)
+        writer.write(options(1, via=f"SIP/2.0/TCP {HOST}"))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"SIP/2.0 200")
+        server.stack.shut_out = lambda host: True
+        writer.write(options(2, via=f"SIP/2.0/TCP {HOST}") + b"\r\n\r\n")
+        assert await reader.readexactly(2) == b"\r\n"  # what came before was read
+        assert len(server.core.requests) == 1
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_bad_request_with_a_good_via_is_400_but_never_an_ack_or_a_response() -> None:
     async with running() as server, client(server.udp) as sock:
         sock.send(options(1, "ACK").replace(b"From: <sip:a@b>;tag=1\r\n", b""))
