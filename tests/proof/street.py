@@ -40,6 +40,8 @@ class _Way:
 class Street(TownNetwork):
     """Homes in `secure` connect to the port for TLS."""
 
+    port = 15070  # others may listen at the usual one on all addresses of this machine
+
     def __init__(self, server: Endpoint, tls_port: int) -> None:
         self.server = server
         self.weather = Weather()

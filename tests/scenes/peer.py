@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -25,6 +26,8 @@ class Peer(asyncio.DatagramProtocol):
         self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
         self.transport: asyncio.DatagramTransport
         self._number = 0
+        self._own = secrets.token_hex(4)
+        """A port is given again soon, and then its requests must not look like those of the one before."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)
@@ -47,11 +50,11 @@ class Peer(asyncio.DatagramProtocol):
         local = f"{self.local[0]}:{self.local[1]}"
         lines = (
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {local};branch=z9hG4bK-{self.local[1]}-{self._number};rport",
+            f"Via: SIP/2.0/UDP {local};branch=z9hG4bK-{self._own}-{self._number};rport",
             "Max-Forwards: 70",
             f"From: <sip:{user}@{host}>;tag=from{self._number}",
             f"To: {to}",
-            f"Call-ID: call-{self.local[1]}-{self._number}",
+            f"Call-ID: call-{self._own}-{self._number}",
             f"CSeq: {self._number} {method}",
             f"Contact: <sip:{user}@{local}>",
             *headers,

@@ -35,7 +35,7 @@ class UdpLine:
 
     def __init__(self, network: TownNetwork, home: str, received: Received) -> None:
         self._received = received
-        self.flow = Flow("udp", (home, 5060), SERVER)
+        self.flow = Flow("udp", (home, network.port), SERVER)
         self._socket = network.open(self.flow.local, self._arrived)
 
     def open(self) -> None:
@@ -67,7 +67,7 @@ class TcpLine:
         self._stream: Stream | None = None
         self._closed = False
         self._connecting: asyncio.Task[None] | None = None
-        self.flow = Flow("tcp", (home, 5060), SERVER, 0)
+        self.flow = Flow("tcp", (home, network.port), SERVER, 0)
 
     def open(self) -> None:
         if self._connecting is None and not self._closed:

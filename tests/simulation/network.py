@@ -75,6 +75,9 @@ class Router:
 class TownNetwork(MemoryNetwork):
     """`see` is told of all that is sent: from where, to where, and how many copies will arrive."""
 
+    port = 5060
+    """Where a telephone listens at its address."""
+
     def __init__(self, clock: VirtualClock, rng: random.Random, weather: Weather, see: See) -> None:
         super().__init__(clock, fate=self._fate, pace=self._pace)
         self.weather = weather

@@ -94,7 +94,7 @@ class SimPhone:
     @property
     def contact(self) -> str:
         via = ";transport=tcp" if self.kind.transport == "tcp" else ""
-        return f"<sip:{self.name}@{self.home}:5060{via}>"
+        return f"<sip:{self.name}@{self.home}:{self.network.port}{via}>"
 
     def uri(self, user: str) -> str:
         return f"sip:{user}@{DOMAIN}"
@@ -107,7 +107,7 @@ class SimPhone:
             self.clock.call_later(0.0, lambda: self.layer.transport_error(flow))
 
     def sent_by(self, flow: Flow) -> str:
-        return f"{self.home}:5060"
+        return f"{self.home}:{self.network.port}"
 
     def _received(self, message: Message, flow: Flow) -> None:
         self.layer.receive(message, flow)
