@@ -287,9 +287,9 @@ async def outcomes(site: Site, count: int) -> Counter[tuple[str, str]]:
     return Counter((record["outcome"], record["program"]) for record in records)
 
 
-async def settled(site: Site) -> None:
+async def settled(site: Site, seconds: float = 15) -> None:
     """Nothing of the calls is left in the server, and nothing failed in it."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(seconds):
         while (status := await site.listing("status"))["media.streams"] or status["calls.live"]:
             await asyncio.sleep(0.2)
     assert not status.get("calls.faults")
