@@ -131,6 +131,8 @@ class ProxyBranch:
         dialog.route_set = tuple(route for route in dialog.route_set if not stack.ours(*_place(route)))
         stack.send_message(dialog.ack(), sent.flow)
         stack.request(dialog.new_request("BYE"), sent.flow, _Unheard())
+        if self._call.bye_passed is not None:  # the answer may be the one that counted: its caller is out of reach
+            self._call.bye_passed(frozenset((response.to_tag,)))
 
     def pass_back(self) -> None:
         """Send the last response to the caller, without our Via."""

@@ -18,6 +18,7 @@ STAY = {
     3000072: "a proxied call was taken for silent by the place of a phone that had lost the fork",
     3000166: "a phone that answered after the voicemail kept its place for audio for ever",
     2048700: "the record of a call whose relay had died with the media worker ended ten minutes later, for silence",
+    1009349: "a proxied call was answered while its caller was cut off: we hung up for him, and kept the call",
     1000028: "our telephone hung up before the ACK (RFC 3261 §15), and the BYE overtook the 200",
 }
 """Seeds that have found a fault, whosever it was. They stay, though what a seed means moves with what is drawn."""
