@@ -26,6 +26,9 @@ from pbx.workarounds.kinds import Workaround
 _LONGEST_UPDATE = 20.0
 """Limit: seconds that an UPDATE waits for the other party; its sender gives up after 32 (RFC 3261 §17.1.2.2)."""
 
+_WAIT, _MOST_WAITS = 0.1, 100
+"""Seconds between two looks whether an offer of ours is still open, and how many: its transaction ends after 32."""
+
 _PASSED = (415, 488, 491, 606)
 _LATER = (491, 500)
 _NO_UPDATE = (405, 501)
@@ -49,6 +52,7 @@ class Renegotiation:
         self._then = then
         self._offer: SessionDescription | None = None
         self._limit: Timer | None = None
+        self._waits = 0
 
     def start(self) -> None:
         request = self._transaction.request
@@ -103,7 +107,21 @@ class Renegotiation:
             self._send(session)
 
     def _send(self, session: Session) -> None:
-        """A re-INVITE goes on as one, for it may wait for a user; anything else as UPDATE where that is taken."""
+        """A re-INVITE goes on as one, for it may wait for a user; anything else as UPDATE where that is taken. While an
+        offer of ours is open there (music on hold) it waits: many telephones do not ask again after a 491."""
+        if session.changes.open and self._waits < _MOST_WAITS:
+            self._waits += 1
+            self._leg.exchange.clock.call_later(_WAIT, lambda: self._send_now(session))
+        else:
+            self._send_on(session)
+
+    def _send_now(self, session: Session) -> None:
+        if self._leg.ended or self._other.ended:
+            self._refuse(487)
+        elif not self._transaction.is_answered:
+            self._send(session)
+
+    def _send_on(self, session: Session) -> None:
         update = self._transaction.request.method != "INVITE" and session.changes.updates and session.offers.settled
         if not update and session.state is SessionState.EARLY:
             self._answer_for_other()

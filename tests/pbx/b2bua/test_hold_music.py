@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -104,6 +105,27 @@ async def test_a_party_with_a_codec_that_is_not_ours_is_offered_one() -> None:
         await alice.request("ACK")
         assert playing(house) == ["holdmusic", ""]
         await change(bob, alice, bob.sdp(), "sendrecv")
+        assert playing(house) == ["", ""]
+
+
+async def test_a_call_that_goes_on_while_music_is_being_offered_waits_for_that() -> None:
+    """A telephone that heard 491 would stay on hold: many do not ask again."""
+    async with talking() as (house, alice, bob):
+        bob.send("INVITE", bob.sdp(direction="sendonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n")
+        answer = alice.sdp(direction="recvonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n"
+        alice.answer(await alice.request("INVITE"), 200, answer)
+        await bob.response(200)
+        bob.send("ACK")
+        music = await alice.request("INVITE")
+        bob.send("INVITE", bob.sdp())
+        await asyncio.sleep(0.3)
+        alice.answer(music, 200, alice.sdp(direction="recvonly"))
+        await alice.request("ACK")
+        await alice.request("ACK")
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        assert (await bob.response(200)).body
+        bob.send("ACK")
+        await alice.request("ACK")
         assert playing(house) == ["", ""]
 
 
