@@ -52,7 +52,7 @@ def records(
         page = row(ask(data, "records", since=since, until=until, account=account, after=place))
         if as_json:
             for record in rows(page.get("records")):
-                print(json.dumps(record, ensure_ascii=False))
+                print(json.dumps(record))
         else:
             print(page.get("csv"), end="")
         following = page.get("next")

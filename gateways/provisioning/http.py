@@ -80,11 +80,8 @@ class ProvisioningHttp:
 
     async def _get(self, request: Request, *, secure: bool) -> Response:
         source = request.client.host if request.client is not None else ""
-        host = request.url.hostname or ""
-        if ":" in host:
-            host = f"[{host}]"
         agent = request.headers.get("user-agent", "")
-        answer = await self._desk.answer(Ask(request.path_params["path"], source, host, secure, agent))
+        answer = await self._desk.answer(Ask(request.path_params["path"], source, _host(request), secure, agent))
         if answer is None:
             return Response("no such file\n", 404, media_type="text/plain")
         return Response(answer.content, media_type=answer.content_type, headers={"Cache-Control": "no-store"})
@@ -94,6 +91,15 @@ class ProvisioningHttp:
             server.should_exit = True
         for _, task in self._servers:
             await asyncio.wait([task], timeout=3)
+
+
+def _host(request: Request) -> str:
+    """What the telephone calls us; empty when it says nothing that could be a host."""
+    try:
+        host = request.url.hostname or ""
+    except ValueError:
+        return ""
+    return f"[{host}]" if ":" in host else host
 
 
 class _Quiet(uvicorn.Server):

@@ -42,8 +42,8 @@ def csv_heading() -> str:
 
 
 def json_lines(records: Iterable[CallRecord]) -> str:
-    """One object a line."""
-    return "".join(json.dumps(as_object(record), ensure_ascii=False) + "\n" for record in records)
+    """One object a line, in ASCII: callers send octets that are no UTF-8."""
+    return "".join(json.dumps(as_object(record)) + "\n" for record in records)
 
 
 def as_object(record: CallRecord) -> dict[str, Any]:
@@ -93,6 +93,7 @@ def _user(address: str) -> str:
 
 
 def _harmless(cell: str) -> str:
+    cell = cell.encode("utf-8", "replace").decode()
     return (
         f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not cell[1:].replace(".", "").isdigit() else cell
     )

@@ -25,6 +25,7 @@ async def test_a_telephone_sets_itself_up(tmp_path: Path) -> None:
         ports = dict(re.findall(r"(https?|tftp)\s+127\.0\.0\.1:(\d+)", site.log()))
         file = f"http://127.0.0.1:{ports['http']}/{MAC}.cfg"
         assert (await fetch(file))[0] == 22  # curl: the answer was 404
+        assert await fetch(file, "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: [") == (22, "404")
         assert (await site.listing("device", "list"))[0]["mac"] == "00:15:65:12:34:56"
         await site.password("alice")
         await site.tandem("setting", "set", "alice", "PhoneKeys", "Bob=202,Home=speed:+4930123")

@@ -119,18 +119,23 @@ async def test_what_overflows_while_a_batch_is_written_is_counted_and_the_rest_i
     book = CallBook(database, ManualClock(), metrics)
     await book.start()
 
+    asked, refused = asyncio.Event(), asyncio.Event()
+
     async def refuse(work: object) -> None:
-        await asyncio.sleep(0.01)
+        asked.set()
+        await refused.wait()
         raise Failure("full", "the disk is full")
 
     write = database.write
     monkeypatch.setattr(database, "write", refuse)
     for number in range(3):
         book.write(a_record(number))
-    await asyncio.sleep(0)  # the batch is on its way
+    await asked.wait()  # the batch is on its way
     for number in range(3, 7):
         book.write(a_record(number))
-    await asyncio.sleep(0.1)
+    refused.set()
+    while not metrics.value("calls.records.refused"):
+        await asyncio.sleep(0)
     monkeypatch.setattr(database, "write", write)
     await book.close()
     assert [record.id for record in await book.recent()] == ["id6", "id5", "id4", "id3", "id2"]

@@ -90,6 +90,12 @@ def test_json_has_all_of_it() -> None:
     assert told["started"].startswith("2023-11-1")
 
 
+def test_octets_that_are_no_text_stop_no_outlet() -> None:
+    strange = replace(CALL, caller="sip:al\udce9@example.org")
+    assert "sip:al?@example.org" in flat.csv_lines([strange])
+    flat.json_lines([strange]).encode()
+
+
 async def test_an_outlet_goes_on_where_it_was(database: InlineDatabase) -> None:
     await booked(database, numbered(BATCH + 10))
     outlet = Memory()
