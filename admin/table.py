@@ -5,11 +5,11 @@ from __future__ import annotations
 from admin import (
     accounts,
     certificates,
+    devices,
     domains,
     monitor,
     names,
     network,
-    phones,
     prompts,
     router,
     rules,
@@ -34,7 +34,7 @@ ALL = (
     *trunks.ACTS,
     *workarounds.ACTS,
     *configuration.ACTS,
-    *phones.ACTS,
+    *devices.ACTS,
 )
 
 

@@ -34,6 +34,9 @@ def read(files: tree.Files) -> State:
     reading = _Reading()
     for path in sorted(files):
         reading.file(path, files[path])
+        owner = _owner(path)
+        if owner and owner not in files:
+            reading.fault(path, 0, f"there is no {owner} beside it")
     state = reading.state
     if tree.SERVER not in files:
         reading.fault(tree.SERVER, 0, "is missing: this is no exported tree")
@@ -42,6 +45,17 @@ def read(files: tree.Files) -> State:
     if reading.faults:
         raise Failure("invalid", "\n".join(reading.faults[:MOST_FAULTS]))
     return state
+
+
+def _owner(path: str) -> str:
+    """The file without which this one belongs to nobody: a wrong name must not make an account or a domain."""
+    match path.split("/"):
+        case [tree.DOMAINS, domain, tree.ACCOUNTS, name] if name.endswith(tree.ACCOUNT_RULES):
+            return f"{tree.DOMAINS}/{domain}/{tree.ACCOUNTS}/{name.removesuffix(tree.ACCOUNT_RULES)}.toml"
+        case [tree.DOMAINS, domain, _, *_]:
+            return f"{tree.DOMAINS}/{domain}/{tree.DOMAIN}"
+        case _:
+            return ""
 
 
 @dataclass(slots=True)

@@ -87,6 +87,8 @@ def test_octets_of_any_kind_are_read_or_refused(files: dict[str, bytes]) -> None
         ("server.toml", b'main_domain = "a.test"\n[settings]\nX = 1.5\n', "server.toml:3: [settings] X must be a text"),
         ("router.text", b"", "router.text: is no file of a configuration; did you mean router.txt?"),
         ("trunks/x.toml", b'domain = "c.test"\nexpires = "60"\n', "trunks/x.toml:2: expires must be a number"),
+        ("domains/a.test/accounts/alcie.rules.txt", b"()", "there is no domains/a.test/accounts/alcie.toml beside it"),
+        ("domains/b.test/rules.txt", b"()", "there is no domains/b.test/domain.toml beside it"),
         ("rules.txt", b"(\n\xff)", "rules.txt:2: is not in UTF-8"),
     ],
 )
