@@ -159,7 +159,7 @@ def _compare_talk(town: Town, placed: Placed, record: CallRecord) -> list[str]:
         found.append(f"should have lasted {placed.plan.talk:.0f} s, ended after {placed.talked:.0f} s ({record.cause})")
     if placed.bye_received and not placed.hung_up and record.ended_by == "caller":
         found.append("the caller was hung up on, and is said to have ended it")
-    if placed.hung_up and not placed.bye_received and record.ended_by == "server" and not cut:
+    if placed.hung_up and not placed.bye_received and record.ended_by == "server" and not (cut or record.cause == CUT):
         found.append(f"the caller hung up, but it ended by {record.ended_by!r} ({record.cause})")
     if placed.answered_at is not None and placed.ended_at is not None:
         talked = placed.ended_at - placed.answered_at
