@@ -55,8 +55,8 @@ async def prepare(directory: Directory, domain: str, entropy: Entropy) -> tuple[
 
 
 async def _centre(directory: Directory, entropy: Entropy) -> None:
-    """The account `pbx`; 200 and `conference` are its aliases. A receptionist's telephone that registers as it rings first;
-    the application `pbx` takes what nobody answers there."""
+    """The account `pbx`; 200 and `conference` are its aliases. A receptionist's telephone, registered as `pbx`, rings
+    first; the application `pbx` takes what nobody answers there."""
     domain = directory.main_domain
     account = directory.find_account(domain, CENTRE)
     if account is None:
