@@ -1,14 +1,14 @@
-"""Whether another way may take a call that was refused: which refusals speak of the way, and not of who is called. Pure.
+"""Whether another way may take a call that was refused: does the refusal speak of the way, or of who is called? Pure.
 
-    no answer at all, a broken connection, no such host            another way
-    5xx, 402, 430, a challenge that our login does not meet        another way
-    any refusal with a Q.850 cause of "resource unavailable"       another way (34 no circuit, 38 out of order, 41, 42, 47 …)
-    a 5xx with a Q.850 cause of who is called (17 busy …)          none
-    404, 408, 480, 484, 486, 403, 6xx …                            none: another carrier would say the same, and ring twice
-    anything after ringing or audio that the caller has heard      none
+    no answer at all, a broken connection, no such host          another way
+    5xx, 402, 430, a challenge that our login does not meet      another way
+    any status with a Q.850 cause of "resource unavailable"      another way: 34 no circuit, 38 out of order, 41, 42, 47 …
+    a 5xx with a Q.850 cause of who is called (17 busy …)        none
+    404, 408, 480, 484, 486, 403, 6xx …                          none: another carrier says the same, or rings twice
+    anything after ringing or audio that the caller has heard    none
 
-RFC 3261 §21.5, RFC 3326 (Reason), RFC 3398 §8.2.6.1 (a gateway writes cause 18, no user responding, as 408, and causes of
-congestion as 503), ITU-T Q.850 §2.2.5.
+RFC 3261 §21.5, RFC 3326 (Reason), RFC 3398 §8.2.6.1 (a gateway writes cause 18, no user responding, as 408, and causes
+of congestion as 503), ITU-T Q.850 §2.2.5.
 """
 
 from __future__ import annotations

@@ -77,8 +77,8 @@ def leaves_by_trunk(trunks: TrunkLines, route: Route) -> bool:
 
 
 def best_way(trunks: TrunkLines, route: ForeignRoute) -> ForeignRoute:
-    """The ways out of a route in their order, those by trunks that are down after the rest; what does not lead out comes
-    last."""
+    """The ways out of a route in their order, those by trunks that are down after the rest; what does not lead out
+    comes last."""
     first, *others = sorted(_ways(route), key=lambda way: _rank(trunks, way))
     return first.then(tuple(others)) if isinstance(first, ForeignRoute) else route
 

@@ -51,8 +51,8 @@ class BranchState(enum.Enum):
 @dataclass(eq=False, slots=True)
 class Branch:
     """`number` is unique within its Signal. `account` is the address of record that it rings for, if any. `cause` and
-    `index` as for a Node. `instead`: it goes another way for one that was not taken. `final`: the status of its refusal,
-    0 without one."""
+    `index` as for a Node. `instead`: it goes another way for one that was not taken. `final`: the status of its
+    refusal, 0 without one."""
 
     number: int
     target: Target
