@@ -2,7 +2,7 @@
 
     no answer at all, a broken connection, no such host          another way
     5xx, 402, 430, a challenge that our login does not meet      another way
-    any status with a Q.850 cause of "resource unavailable"      another way: 34 no circuit, 38 out of order, 41, 42, 47 …
+    any status with a Q.850 cause of "resource unavailable"      another way: 34 no circuit, 38 out of order, 41 …
     a 5xx with a Q.850 cause of who is called (17 busy …)        none
     404, 408, 480, 484, 486, 403, 6xx …                          none: another carrier says the same, or rings twice
     anything after ringing or audio that the caller has heard    none

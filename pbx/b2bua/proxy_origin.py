@@ -1,8 +1,8 @@
 """A call that is proxied: one dialog from end to end, in which we take part only by a sealed Route (decision 3).
 
 The Signal, its rules and the call record are those of every call. A rule may still send it to a program, or by a
-trunk, where the login is ours: then we answer as one more user agent, beside the proxy. What is lost: hold, transfer and
-limits at the server, and the figures of the audio.
+trunk, where the login is ours: then we answer as one more user agent, beside the proxy. What is lost: hold, transfer
+and limits at the server, and the figures of the audio.
 """
 
 from __future__ import annotations
