@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _log = get_logger("pbx.calls")
 
+_LEAP = 1000
+"""Added to the CSeq number of an INVITE, it is higher than any PRACK and UPDATE of its caller has had."""
+
 
 class Forwarder(Protocol):
     """The part of `pbx.proxy.proxy.Proxy` that is needed."""
@@ -128,6 +131,7 @@ class ProxyBranch:
         dialog = Dialog.uac(sent.request, response)
         dialog.route_set = tuple(route for route in dialog.route_set if not stack.ours(*_place(route)))
         stack.send_message(dialog.ack(), sent.flow)
+        dialog.local_cseq += _LEAP  # RFC 3261 §12.2.1.1: it need not be the next one
         stack.request(dialog.new_request("BYE"), sent.flow, _Unheard())
         if self._call.bye_passed is not None:  # the answer may be the one that counted: its caller is out of reach
             self._call.bye_passed(frozenset((response.to_tag,)))
