@@ -1,5 +1,6 @@
-"""A small relay for datagrams of SIP that swaps those which follow each other closely, and doubles some. Run as a program it is the relay; `Shuffler`
-starts it on a machine of the world."""
+"""A small relay for datagrams of SIP that swaps those which follow each other closely, and doubles some.
+
+Run as a program it is the relay; `Shuffler` starts it on a machine of the world."""
 
 from __future__ import annotations
 
