@@ -15,6 +15,7 @@ from tests.interop.site import Everywhere
 
 pytestmark = [
     pytest.mark.scene,
+    pytest.mark.proof,
     pytest.mark.skipif(not (baresip.PRESENT and linphone.PRESENT), reason="baresip or linphonec is not installed"),
 ]
 KINDS = ("pjsua2", "baresip", "linphone")
