@@ -11,34 +11,31 @@ import numpy as np
 from tests.tones import WINDOW, Samples, share
 
 _HEADER = 44
-_RATES = (8000, 16000)
-"""Of a file whose header is not written before its end, as Linphone does it."""
 
 
 class Ear:
-    """WAV files of one channel and 16 bits; there may be more of them later. Their headers tell no length until they
-    are closed, so whatever stands behind them is sound."""
+    """WAV files of one channel and 16 bits; there may be more of them later. Their headers tell nothing true until they
+    are closed: whatever stands behind them is sound, at one of these rates."""
 
-    def __init__(self, files: Callable[[], Iterable[Path]]) -> None:
+    def __init__(self, files: Callable[[], Iterable[Path]], rates: tuple[int, ...] = (8000,)) -> None:
         self._files = files
+        self._rates = rates
 
     def _lengths(self) -> dict[Path, int]:
         """Octets."""
         return {path: path.stat().st_size for path in self._files() if path.exists()}
 
-    def _since(self, marks: dict[Path, int]) -> Iterable[tuple[Samples, tuple[int, ...]]]:
-        """Samples, and the rates that they may have."""
+    def _since(self, marks: dict[Path, int]) -> Iterable[Samples]:
         for path in self._files():
             raw = path.read_bytes() if path.exists() else b""
             start = max(_HEADER, marks.get(path, 0))
             if len(raw) > start:
                 end = len(raw) - (len(raw) - start) % 2
-                told = int.from_bytes(raw[24:28], "little")
-                yield np.frombuffer(raw[start:end], "<i2") / 32768, (told,) if told else _RATES
+                yield np.frombuffer(raw[start:end], "<i2") / 32768
 
     def _seconds(self, marks: dict[Path, int], frequency: float) -> float:
         parts = self._since(marks)
-        return sum(max(_seconds_at(rate, samples, frequency) for rate in rates) for samples, rates in parts)
+        return sum(max(_seconds_at(rate, samples, frequency) for rate in self._rates) for samples in parts)
 
     async def hears(self, frequency: float, seconds: float = 0.8, *, within: float = 15.0) -> None:
         """Wait until it has heard that tone for so long from now on."""
@@ -48,7 +45,7 @@ class Ear:
                 while self._seconds(marks, frequency) < seconds:
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            heard, sizes = self._seconds(marks, frequency), [len(samples) for samples, _ in self._since(marks)]
+            heard, sizes = self._seconds(marks, frequency), [len(samples) for samples in self._since(marks)]
             raise AssertionError(f"heard {frequency} Hz for {heard:.1f} s; {sizes} samples came") from None
 
 

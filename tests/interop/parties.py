@@ -163,7 +163,7 @@ class WithLinphone:
 
     def __init__(self, phone: Linphone) -> None:
         self._phone = phone
-        self.ear = Ear(lambda: [phone.heard])
+        self.ear = Ear(lambda: [phone.heard], (8000, 16000))  # that of the codec
 
     async def calls(self, number: str) -> None:
         await self._phone.call(number)
