@@ -116,6 +116,15 @@ class RecordsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingsConfig:
+    """`[recordings]`: recorded calls."""
+
+    folder: str = "recordings"  # in the data folder, or a path of its own
+    free: int = 1024  # megabytes that stay free on that disk; with less nothing is recorded
+    days: int = 0  # how long they are kept; 0: for ever
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """`[log]`"""
 
@@ -133,6 +142,7 @@ class Config:
     imap: ImapConfig = field(default_factory=ImapConfig)
     provisioning: ProvisioningConfig = field(default_factory=ProvisioningConfig)
     records: RecordsConfig = field(default_factory=RecordsConfig)
+    recordings: RecordingsConfig = field(default_factory=RecordingsConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
@@ -322,6 +332,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "url": _url,
         "days": _within(0, 36_500),
     },
+    "recordings": {"folder": _text, "free": _within(0, 100_000_000), "days": _within(0, 36_500)},
     "log": {"level": _level, "json": _flag},
 }
 
@@ -360,6 +371,7 @@ def parse(text: str, name: str = "configuration") -> Config:
         ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
         ProvisioningConfig(**sections["provisioning"]),  # type: ignore[arg-type]
         RecordsConfig(**sections["records"]),  # type: ignore[arg-type]
+        RecordingsConfig(**sections["recordings"]),  # type: ignore[arg-type]
         LogConfig(**sections["log"]),  # type: ignore[arg-type]
     )
 
