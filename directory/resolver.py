@@ -276,6 +276,9 @@ class Resolver:
             return names.parse_target(wanted, address.domain) or UnknownRoute(address)
         if (address.domain, "operator") in self._image.names:
             return Address("operator", address.domain)
+        if self._account_named(address.domain, CENTRE) is not None:
+            walk.say("the operator is the receptionist")
+            return Address(CENTRE, address.domain)
         return self._centre(CENTRE, (), address, walk)
 
     def _centre(self, program: str, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:

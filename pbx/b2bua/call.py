@@ -137,6 +137,8 @@ class Call:
         return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
 
     def devices(self, account: Account) -> Sequence[str]:
+        if self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
+            return ()  # a group's call does not ask its rules
         return [binding.contact for binding in self._fit(self.exchange.phones.ringable(account.id))]
 
     def device(self, account: Account, instance: str) -> Sequence[str]:

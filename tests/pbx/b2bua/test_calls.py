@@ -68,6 +68,16 @@ async def test_alice_calls_bob() -> None:
         assert house.studio.loaded() == 0
 
 
+async def test_no_telephone_of_who_does_not_want_to_be_disturbed_rings_also_without_his_rules() -> None:
+    """As a member of a group, or of whom the attendant rings: such calls do not ask the rules."""
+    async with House() as house:
+        alice, _ = house.phone(ALICE), house.phone(BOB)
+        house.town.settings[BOB.id, "DoNotDisturb"] = "YES"
+        alice.call(f"sip:bob@{DOMAIN};services=no")
+        await alice.response(480)
+        assert len(house.studio.streams) == 1, "his telephone was not even prepared for"
+
+
 async def test_bob_hangs_up_and_a_forged_bye_does_not() -> None:
     async with House() as house:
         alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
