@@ -127,11 +127,12 @@ class ProxyBranch:
         """RFC 3261 §16.7 step 5: a proxy passes on every 2xx; the caller ends the one too many. A caller who has had a
         refusal takes none any more: then we end it. Its audio keeps its places here until its BYE, for the caller may
         keep it; but not where a program was first, which knows nothing of other answers."""
-        if self._transaction.takes_success:
+        passes = self._transaction.takes_success
+        if passes:
             self.pass_back()
         else:
             self._hang_up()
-        if self._transaction.request.call_id not in self._call.exchange.proxied:
+        if not passes or self._transaction.request.call_id not in self._call.exchange.proxied:
             self.drop_anchor()
 
     def _hang_up(self) -> None:
