@@ -35,8 +35,9 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "numbers": trunk.numbers,
         "country": trunk.country,
         "shows": trunk.shows,
-        "state": row.status.state.value if trunk.registers else "not registering",
-        "said": row.status.said,
+        "options": trunk.options,
+        "state": row.condition,
+        "said": row.said,
         "next": round(row.left),
     }
 
@@ -46,7 +47,12 @@ async def _list(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _put(desk: Desk, arguments: Arguments) -> Json:
-    store, name = _store(desk), arguments.text("name")
+    async with desk.changing:
+        return await _changed(_store(desk), arguments)
+
+
+async def _changed(store: Trunks, arguments: Arguments) -> Json:
+    name = arguments.text("name")
     before = next((row.trunk for row in store.rows() if row.trunk.name == name), None)
     base = before or Trunk(name, "")
     trunk = Trunk(
@@ -63,6 +69,7 @@ async def _put(desk: Desk, arguments: Arguments) -> Json:
         _chosen(arguments, "numbers", base.numbers).lower(),
         _chosen(arguments, "country", base.country).upper(),
         _chosen(arguments, "shows", base.shows).lower(),
+        arguments.number("options", base.options),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -76,14 +83,15 @@ def _chosen(arguments: Arguments, key: str, before: str) -> str:
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    await _store(desk).remove(arguments.text("name"))
+    async with desk.changing:
+        await _store(desk).remove(arguments.text("name"))
     return {"name": arguments.text("name")}
 
 
 async def _test(desk: Desk, arguments: Arguments) -> Json:
     store = _store(desk)
     steps = await store.line(arguments.text("name")).test(PATIENCE)
-    return {"steps": list(steps), "up": store.line(arguments.text("name")).up}
+    return {"steps": list(steps), "up": store.line(arguments.text("name")).sound}
 
 
 _NAME = Parameter("name")
@@ -106,8 +114,9 @@ ACTS = (
             ),
             Parameter("password", required=False, secret=True),
             Parameter("expires", Type.NUMBER, required=False),
+            Parameter("options", Type.NUMBER, required=False),
         ),
     ),
     Act("trunk.remove", "take a trunk out of use", Right.SETTINGS, _remove, (_NAME,)),
-    Act("trunk.test", "register now, and tell what the provider answers", Right.SETTINGS, _test, (_NAME,)),
+    Act("trunk.test", "register or ask now, and tell what the provider answers", Right.SETTINGS, _test, (_NAME,)),
 )
