@@ -36,6 +36,7 @@ from mail.delivery import Delivery
 from mail.store import MailStore
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
+from pbx.lookup.lookups import LookUps
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.mediaproxy.wav import duration, repair_wav
 from pbx.messages.server import Messenger
@@ -58,6 +59,7 @@ from pbx.sipcore.section_guard import media_security
 from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.toll.guard import TollGuard
+from pbx.transport.names import NameService
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
 from pbx.trunk.trunks import Trunks
@@ -71,6 +73,8 @@ from server.postmaster import Postmaster
 _log = get_logger("server")
 
 DRAIN = 5.0
+LOOK_UP = 3.0
+"""Seconds that the routing helper has for an answer; a caller waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,7 @@ class House:
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         await self._record_outlets()
+        await self._look_ups()
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
         self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
@@ -251,6 +256,16 @@ class House:
             keeper.start()
             self._closing.push_async_callback(keeper.close)
 
+    async def _look_ups(self) -> None:
+        config, helper = self.config.router, None
+        if config.helper:
+            helper = HelperProgram("routing", config.helper, patience=LOOK_UP)
+            await helper.start()
+            self._closing.push_async_callback(helper.close)
+        server = config.enum_server
+        zones = self.ground.network if server is None else NameService([server[0]], server[1])
+        self.lookups = LookUps(self.metrics, self.directory, zones, helper)
+
     def _phones_allowed(self, account_id: int) -> int:
         allowed = self.directory.setting(account_id, "MaxSignalContacts")
         return allowed if isinstance(allowed, int) else 1
@@ -287,6 +302,7 @@ class House:
         self._closing.callback(bridges.locks(self.directory, guard.forget))
         self.switchboard.attach_proxy(self.proxy)
         self.switchboard.exchange.trunks = self.trunks
+        self.switchboard.exchange.lookups = self.lookups
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.clock, ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
