@@ -36,7 +36,6 @@ from mail.delivery import Delivery
 from mail.store import MailStore
 from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
-from pbx.lookup.lookups import LookUps
 from pbx.mediaproxy.engine import MediaEngine
 from pbx.mediaproxy.wav import duration, repair_wav
 from pbx.messages.server import Messenger
@@ -59,7 +58,6 @@ from pbx.sipcore.section_guard import media_security
 from pbx.sipcore.session_ports import SessionTimers
 from pbx.sipcore.timers import Timers
 from pbx.toll.guard import TollGuard
-from pbx.transport.names import NameService
 from pbx.transport.network import Network
 from pbx.transport.stack import SipStack
 from pbx.trunk.trunks import Trunks
@@ -67,14 +65,13 @@ from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.server import WorkaroundStore
 from server import bridges
 from server.listening import stack_settings
+from server.lookups import look_ups
 from server.monitor import HouseMonitor
 from server.postmaster import Postmaster
 
 _log = get_logger("server")
 
 DRAIN = 5.0
-LOOK_UP = 3.0
-"""Seconds that the routing helper has for an answer; a caller waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +191,7 @@ class House:
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         await self._record_outlets()
-        await self._look_ups()
+        self.lookups = await look_ups(self.config.router, metrics, self.directory, ground.network, self._closing)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
         self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
@@ -255,16 +252,6 @@ class House:
             keeper = RecordKeeper(self.database, ground.clock, self.metrics, outlets, config.days)
             keeper.start()
             self._closing.push_async_callback(keeper.close)
-
-    async def _look_ups(self) -> None:
-        config, helper = self.config.router, None
-        if config.helper:
-            helper = HelperProgram("routing", config.helper, patience=LOOK_UP)
-            await helper.start()
-            self._closing.push_async_callback(helper.close)
-        server = config.enum_server
-        zones = self.ground.network if server is None else NameService([server[0]], server[1])
-        self.lookups = LookUps(self.metrics, self.directory, zones, helper)
 
     def _phones_allowed(self, account_id: int) -> int:
         allowed = self.directory.setting(account_id, "MaxSignalContacts")

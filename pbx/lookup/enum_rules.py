@@ -4,11 +4,11 @@
     "u" "E2U+sip" "!^.*$!sip:info@example.org!"             sip:info@example.org
     "u" "E2U+sip" "!^\\+4930(.*)$!sip:\\1@pbx.example.org!"   sip:123@pbx.example.org
 
-RFC 6116 §2, §3 (ENUM), RFC 3402 §3.2 (substitution), RFC 3764 §4 (E2U+sip), RFC 3403 §4.1.
+RFC 6116 §3 (ENUM), RFC 3402 §3.2 (substitution), RFC 3764 §3 (E2U+sip), RFC 3403 §4.1.
 
 Deviation: RFC 3402 §3.2 allows any extended regular expression. Taken are those without alternatives and repeated
 groups, with few wildcards: whoever owns a zone must not be able to keep this server busy.
-Missing: RFC 6116 §3.4.3 (non-terminal rules), since nobody publishes them for telephone numbers.
+Missing: RFC 6116 §5.2.1 (non-terminal rules), since nobody publishes them for telephone numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pbx.transport.network import EnumRule
 
 MOST_FOUND = 5
 """Limit: addresses of one number that are tried."""
-_NUMBER = re.compile(r"\+?([0-9]{2,15})", re.ASCII)
+_NUMBER = re.compile(r"\+([0-9]{2,15})", re.ASCII)
 _LONGEST = 255
 _TOKEN = re.compile(r"\\[^0-9A-Za-z\s]|\[\^?[0-9+-]+\]|[0-9A-Za-z.]", re.ASCII)
 _REPEATED = re.compile(r"[*+?]|\{\d{1,2}(?:,\d{0,2})?\}", re.ASCII)
@@ -30,23 +30,22 @@ _GROUP = re.compile(r"\\([1-9])", re.ASCII)
 
 
 def domain_of(number: str, zone: str) -> str:
-    """The domain of a number in that zone (RFC 6116 §3.2); empty for what is no E.164 number, with or without its plus
-    sign."""
+    """The domain of a number in that zone (RFC 6116 §3.4); empty for what is no E.164 number with its plus sign: only
+    those may be asked for (§3.7)."""
     match = _NUMBER.fullmatch(number)
     return f"{'.'.join(reversed(match[1]))}.{zone}" if match else ""
 
 
 def addresses(rules: Iterable[EnumRule], number: str) -> list[str]:
     """SIP addresses for the number, in the order to try them; what cannot be read is left out."""
-    whole = f"+{number.removeprefix('+')}"
     fitting = sorted((rule for rule in rules if _is_sip(rule.service)), key=lambda rule: (rule.order, rule.preference))
-    made = (rewritten(rule.regexp, whole) for rule in fitting)
+    made = (rewritten(rule.regexp, number) for rule in fitting)
     found = [text for text in made if text is not None and text.lower().startswith(("sip:", "sips:"))]
     return list(dict.fromkeys(found))[:MOST_FOUND]
 
 
 def _is_sip(service: str) -> bool:
-    """RFC 6116 §3.4.2: `E2U+sip`, or several services with a plus between them."""
+    """RFC 6116 §3.4.3: `E2U+sip`, or several services with a plus between them."""
     first, *services = service.lower().split("+")
     return first == "e2u" and any(each == "sip" or each.startswith("sip:") for each in services)
 

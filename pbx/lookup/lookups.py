@@ -126,7 +126,7 @@ class LookUps:
         """By ENUM."""
         name = enum_rules.domain_of(address.local, address.domain.removesuffix(ENUM))
         if not name:
-            steps.append(f"{address.local} is no telephone number that ENUM could have")
+            steps.append(f"{address.local} is no number for ENUM: those begin with + and the country code")
             return []
         found = enum_rules.addresses(await self._zones.enum(name), address.local)
         steps.append(f"ENUM, {name}: {', '.join(found) or 'nothing'}")
