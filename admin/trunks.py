@@ -35,6 +35,7 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "numbers": trunk.numbers,
         "country": trunk.country,
         "shows": trunk.shows,
+        "supervision": trunk.supervision,
         "state": row.status.state.value if trunk.registers else "not registering",
         "said": row.status.said,
         "next": round(row.left),
@@ -63,6 +64,7 @@ async def _put(desk: Desk, arguments: Arguments) -> Json:
         _chosen(arguments, "numbers", base.numbers).lower(),
         _chosen(arguments, "country", base.country).upper(),
         _chosen(arguments, "shows", base.shows).lower(),
+        _chosen(arguments, "supervision", base.supervision).lower(),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -101,7 +103,7 @@ ACTS = (
                 Parameter(key, required=False)
                 for key in (
                     *("domain", "user", "login", "proxy", "transport", "register", "target", "inbound"),
-                    *("numbers", "country", "shows"),
+                    *("numbers", "country", "shows", "supervision"),
                 )
             ),
             Parameter("password", required=False, secret=True),

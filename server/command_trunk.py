@@ -54,6 +54,10 @@ CountryOption = Annotated[
 ShowsOption = Annotated[
     str | None, typer.Option("--shows", help="Whose number callees see: line, or caller (setting CallerNumber).")
 ]
+SupervisionOption = Annotated[
+    str | None,
+    typer.Option("--supervision", help="key: who is rung beside others must press 1 (analog lines); or none."),
+]
 
 _COLUMNS = {
     "name": "NAME",
@@ -103,6 +107,7 @@ def trunk_add(
     numbers: NumbersOption = None,
     country: CountryOption = None,
     shows: ShowsOption = None,
+    supervision: SupervisionOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -112,7 +117,7 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    written = {"numbers": numbers, "country": country, "shows": shows}
+    written = {"numbers": numbers, "country": country, "shows": shows, "supervision": supervision}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | written
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
@@ -133,6 +138,7 @@ def trunk_change(
     numbers: NumbersOption = None,
     country: CountryOption = None,
     shows: ShowsOption = None,
+    supervision: SupervisionOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,7 +148,7 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    written = {"numbers": numbers, "country": country, "shows": shows}
+    written = {"numbers": numbers, "country": country, "shows": shows, "supervision": supervision}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | written
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 

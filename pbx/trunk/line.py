@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from base.clock import Clock
+from base.clock import Clock, Timer
 from base.entropy import Entropy
 from base.failures import Failure
 from base.log import get_logger
@@ -21,6 +21,9 @@ from pbx.trunk.model import Trunk
 from pbx.trunk.registration import Registration, State, Status
 
 _log = get_logger("pbx.trunk")
+
+_AGAIN = 60.0
+"""Seconds until the server of a trunk that does not register is looked for again."""
 
 
 class Stack(Protocol):
@@ -40,10 +43,12 @@ class Line:
     def __init__(
         self, clock: Clock, entropy: Entropy, stack: Stack, trunk: Trunk, login: Login, contact_user: str
     ) -> None:
+        self._clock = clock
         self._entropy = entropy
         self._stack = stack
         self._login = login
         self._way: asyncio.Task[None] | None = None
+        self._again: Timer | None = None
         self._outcome: asyncio.Future[None] | None = None
         self._flow: Flow | None = None
         self.trunk = trunk
@@ -64,7 +69,7 @@ class Line:
 
     @property
     def server(self) -> tuple[str, int] | None:
-        """Address and port of the provider's server that we registered with; None before."""
+        """Address and port of the provider's server that we registered with, or would call; None before."""
         return None if self._flow is None else self._flow.remote
 
     def sends(self, flow: Flow) -> bool:
@@ -84,6 +89,15 @@ class Line:
     def start(self) -> None:
         if self.trunk.registers:
             self.registration.start()
+        else:  # its calls are known by the address of its server
+            self.connect()
+
+    def stop(self) -> None:
+        """No more of it; a registration is taken back."""
+        if self.trunk.registers:
+            self.registration.stop()
+        else:
+            self.abandon()
 
     async def test(self, patience: float) -> list[str]:
         """Register now and tell each step in words; `patience` in seconds."""
@@ -104,6 +118,8 @@ class Line:
     def abandon(self) -> None:
         """The server stops: the provider is told nothing, so that calls find us again after a restart."""
         self.registration.abandon()
+        if self._again is not None:
+            self._again.cancel()
         if self._way is not None:
             self._way.cancel()
 
@@ -118,9 +134,13 @@ class Line:
         try:
             self._flow = await self._stack.flow_to(self.trunk.next_hop, configured=True)
         except Failure as failure:
-            self.registration.unreachable(failure.public)
+            if self.trunk.registers:
+                self.registration.unreachable(failure.public)
+            else:
+                self._again = self._clock.call_later(_AGAIN, self.connect)
         else:
-            self.registration.connected(self._stack.contact_for(self._flow))
+            if self.trunk.registers:
+                self.registration.connected(self._stack.contact_for(self._flow))
 
     def send(self, request: Request) -> None:
         if self._flow is not None:

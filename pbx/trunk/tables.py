@@ -38,11 +38,14 @@ MIGRATIONS = (
     ALTER TABLE trunk ADD COLUMN country TEXT NOT NULL DEFAULT '';
     ALTER TABLE trunk ADD COLUMN shows TEXT NOT NULL DEFAULT 'line';
     """,
+    """
+    ALTER TABLE trunk ADD COLUMN supervision TEXT NOT NULL DEFAULT 'none';
+    """,
 )
 
 _COLUMNS = (
     "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
-    "numbers, country, shows"
+    "numbers, country, shows, supervision"
 )
 
 
@@ -63,7 +66,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 16)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
         (
             trunk.name,
             trunk.domain,
@@ -81,6 +84,7 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.numbers,
             trunk.country,
             trunk.shows,
+            trunk.supervision,
         ),
     )
 
@@ -93,7 +97,7 @@ def remove(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM trunk WHERE name = ?", (name,))
 
 
-def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str, str, int, str, str, str]) -> Row:
+def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str, str, int, str, str, str, str]) -> Row:
     name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, *rest = (
         values
     )

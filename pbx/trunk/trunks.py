@@ -24,7 +24,7 @@ from pbx.sipcore.uri import Uri
 from pbx.trunk import tables
 from pbx.trunk.credentials import Login
 from pbx.trunk.line import Line, Stack
-from pbx.trunk.model import INBOUND, SHOWS, Trunk
+from pbx.trunk.model import INBOUND, SHOWS, SUPERVISION, Trunk
 from pbx.trunk.numbers import FORMS, countries
 from pbx.trunk.registration import Status
 
@@ -106,7 +106,7 @@ class Trunks:
 
     def _replace(self, before: Line | None, row: tables.Row) -> None:
         if before is not None:
-            before.registration.stop()
+            before.stop()
         self._use(row)
         if self._awake:
             self._lines[row.trunk.name].start()
@@ -121,7 +121,7 @@ class Trunks:
         """The table was written to by way of a rehearsal, and holds these rows."""
         names = {row.trunk.name for row in rows}
         for name in [name for name in self._lines if name not in names]:
-            self._lines.pop(name).registration.stop()
+            self._lines.pop(name).stop()
         for row in rows:
             before = self._lines.get(row.trunk.name)
             if before is not None and before.contact_user == row.contact:
@@ -134,7 +134,7 @@ class Trunks:
         line = self.line(name)
         await self._database.write(lambda connection: tables.remove(connection, name))
         del self._lines[name]
-        line.registration.stop()
+        line.stop()
 
     def line(self, name: str) -> Line:
         """Raises Failure("not-found")."""
@@ -214,6 +214,8 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"to send numbers as {trunk.numbers}, say the country in which they are dialled")
     if trunk.shows not in SHOWS:
         raise Failure("invalid", f"callees see the number of the {' or the '.join(SHOWS)}, not {trunk.shows!r}")
+    if trunk.supervision not in SUPERVISION:
+        raise Failure("invalid", f"supervision is {' or '.join(SUPERVISION)}, not {trunk.supervision!r}")
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
     if trunk.registers and not trunk.user:
