@@ -36,8 +36,9 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "country": trunk.country,
         "shows": trunk.shows,
         "supervision": trunk.supervision,
-        "state": row.status.state.value if trunk.registers else "not registering",
-        "said": row.status.said,
+        "options": trunk.options,
+        "state": row.condition,
+        "said": row.said,
         "next": round(row.left),
     }
 
@@ -47,7 +48,12 @@ async def _list(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _put(desk: Desk, arguments: Arguments) -> Json:
-    store, name = _store(desk), arguments.text("name")
+    async with desk.changing:
+        return await _changed(_store(desk), arguments)
+
+
+async def _changed(store: Trunks, arguments: Arguments) -> Json:
+    name = arguments.text("name")
     before = next((row.trunk for row in store.rows() if row.trunk.name == name), None)
     base = before or Trunk(name, "")
     trunk = Trunk(
@@ -64,6 +70,7 @@ async def _put(desk: Desk, arguments: Arguments) -> Json:
         _chosen(arguments, "numbers", base.numbers).lower(),
         _chosen(arguments, "country", base.country).upper(),
         _chosen(arguments, "shows", base.shows).lower(),
+        arguments.number("options", base.options),
         _chosen(arguments, "supervision", base.supervision).lower(),
     )
     if not trunk.domain:
@@ -78,14 +85,15 @@ def _chosen(arguments: Arguments, key: str, before: str) -> str:
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    await _store(desk).remove(arguments.text("name"))
+    async with desk.changing:
+        await _store(desk).remove(arguments.text("name"))
     return {"name": arguments.text("name")}
 
 
 async def _test(desk: Desk, arguments: Arguments) -> Json:
     store = _store(desk)
     steps = await store.line(arguments.text("name")).test(PATIENCE)
-    return {"steps": list(steps), "up": store.line(arguments.text("name")).up}
+    return {"steps": list(steps), "up": store.line(arguments.text("name")).sound}
 
 
 _NAME = Parameter("name")
@@ -108,8 +116,9 @@ ACTS = (
             ),
             Parameter("password", required=False, secret=True),
             Parameter("expires", Type.NUMBER, required=False),
+            Parameter("options", Type.NUMBER, required=False),
         ),
     ),
     Act("trunk.remove", "take a trunk out of use", Right.SETTINGS, _remove, (_NAME,)),
-    Act("trunk.test", "register now, and tell what the provider answers", Right.SETTINGS, _test, (_NAME,)),
+    Act("trunk.test", "register or ask now, and tell what the provider answers", Right.SETTINGS, _test, (_NAME,)),
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from base.log import get_logger
-from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
+from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
 from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
 from pbx.b2bua.diversion import times
@@ -18,6 +18,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outside import Outside
 from pbx.b2bua.refused_branch import RefusedBranch
+from pbx.b2bua.trunk_line import best_way
 from pbx.b2bua.watching import tell_lines
 from pbx.records.record import LiveRecord
 from pbx.registrar.bindings import Binding
@@ -107,9 +108,10 @@ class Call:
         self.ended = False
         self.limited_for: int | None = None
         """The account whose number of calls this one counts for."""
+        self.urgent = False
+        """It is for help: no limit keeps it out."""
         self.parties: list[Leg] = []
         self.hang_up_all: Callable[[int], None] | None = None
-        self.bye_passed: Callable[[frozenset[str]], None] | None = None
         self.byes_seen: frozenset[str] = frozenset()
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
@@ -169,6 +171,9 @@ class Call:
             wall=self.exchange.clock.wall(),
         )
 
+    def best_way(self, route: ForeignRoute) -> ForeignRoute:
+        return best_way(self.exchange.trunks, route)
+
     def start_branch(self, branch: Branch) -> None:
         runner = self._runner(branch)
         self._runners[branch] = runner
@@ -208,6 +213,14 @@ class Call:
         record = self.record
         record.answered = self.exchange.clock.wall()
         record.status = answer.status
+        self.talks_with(branch)
+        _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
+        if not isinstance(branch.target, Program):
+            self.origin.connect(self, self._runners[branch])
+
+    def talks_with(self, branch: Branch) -> None:
+        """The record says that this branch is the one that has answered."""
+        record = self.record
         match branch.target:
             case Program(route):
                 record.program, record.callee = route.program, route.account.address
@@ -217,12 +230,8 @@ class Call:
             case Foreign(route=abroad):
                 record.callee = str(abroad.address)
                 self.outside.connected(branch, abroad)
-        self.exchange.records.opened(record.close(record.answered))
-        _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
-        if not isinstance(branch.target, Program):
-            self.origin.connect(self, self._runners[branch])
-        if self.byes_seen and self.bye_passed is not None:
-            self.bye_passed(self.byes_seen)
+        self.exchange.records.opened(record.close(self.exchange.clock.wall()))
+        tell_lines(self)
 
     def failed(self, answer: Answer) -> None:
         self.record.status = answer.status
@@ -293,13 +302,17 @@ class Call:
         )
 
 
-def new_call(exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str, *, counted: bool = False) -> Call:
-    """A call within the limits; `counted` among those of its caller's account. Raises Failure("full")."""
+def new_call(
+    exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str, *, counted: bool = False, urgent: bool = False
+) -> Call:
+    """A call within the limits; `counted` among those of its caller's account, `urgent`: one for help, which no limit
+    keeps out. Raises Failure("full")."""
     caller = origin.caller
     account = None if caller.account is None else caller.account.id
     started = exchange.clock.wall()
     record = LiveRecord(exchange.entropy.token(8), call_id, started, recorded(caller), account, dialled)
     call = Call(exchange, origin, record)
-    call.limited_for = account if counted else None
+    call.limited_for = account if counted and not urgent else None
+    call.urgent = urgent
     exchange.enter(call)
     return call

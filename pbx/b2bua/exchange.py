@@ -41,6 +41,7 @@ from pbx.workarounds.rows import Workarounds
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
     from pbx.b2bua.leg import Leg
+    from pbx.b2bua.proxied_talk import ProxiedTalk
     from pbx.b2bua.proxy_branch import Forwarder
 
 _log = get_logger("pbx.calls")
@@ -60,6 +61,9 @@ class Stack(SessionPort, Protocol):
 
     async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
         """Raises Failure("unavailable")."""
+
+    def avoid(self, flow: Flow) -> None:
+        """Who is there keeps silent: another host of its domain is tried next."""
 
 
 class People(Rights, Protocol):
@@ -138,7 +142,7 @@ class Exchange:
     """Whether a caller may take the calls that ring at an account's telephones."""
     sound: Callable[[str, Account | None], Clip | None] = lambda name, account: None
     """A prompt by its name, as an account hears it."""
-    proxied: dict[str, Call] = field(default_factory=dict)
+    proxied: dict[str, ProxiedTalk] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
     _calls_of: Counter[int] = field(default_factory=Counter)
@@ -172,7 +176,7 @@ class Exchange:
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""
         account = call.limited_for
-        if len(self.calls) >= self.settings.calls:
+        if len(self.calls) >= self.settings.calls and not call.urgent:
             raise Failure("full", "Too many calls", temporary=True)
         if account is not None and self._calls_of[account] >= self._calls_limit(account):
             raise Failure("full", "Too many calls of one account", private=str(account), temporary=True)

@@ -12,6 +12,7 @@ from base.failures import Failure
 from base.log import get_logger
 from pbx.b2bua import diversion
 from pbx.b2bua.asserted import screen
+from pbx.b2bua.elsewhere import helps
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.phone_branch import targets_of
 from pbx.b2bua.places import Place, Places
@@ -29,7 +30,13 @@ from pbx.sipcore.uri import NameAddress
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
 
+# Limit: answers of one place, when a server there forks.
+_TAGS = 16
+
 _log = get_logger("pbx.calls")
+
+_LEAP = 1000
+"""Added to the CSeq number of an INVITE, it is higher than any PRACK and UPDATE of its caller has had."""
 
 
 class Forwarder(Protocol):
@@ -53,6 +60,8 @@ class ProxyBranch:
         self._places = Places(call.exchange, branch.target, call.record.dialled)
         self.response: Response | None = None
         """The last one that came."""
+        self.answers: dict[str, None] = {}
+        """The tags of those who have answered, and whose answers went to the caller."""
 
     def start(self) -> None:
         self._call.exchange.spawn(self._run(), f"proxy branch {self._branch.number} of {self._call.id}")
@@ -62,7 +71,7 @@ class ProxyBranch:
         try:
             outgoing = await self._made_for(await self._places.next())
         except Failure as failure:
-            self._tell(said or Answer(status_of(failure)))
+            self._tell(said or Answer(status_of(failure), elsewhere=True))
         except SipSyntaxError:
             self._tell(said or Answer(480))
         else:
@@ -71,9 +80,6 @@ class ProxyBranch:
 
     async def _made_for(self, place: Place) -> Outgoing:
         """The caller's INVITE as it leaves for that place. Raises Failure when it cannot."""
-        if place.line is not None:  # its login is ours, and the INVITE is the caller's own
-            _log.warning("a proxied call cannot leave by a trunk", call=self._call.id, trunk=place.line.trunk.name)
-            raise Failure("unavailable", "Only the B2BUA leaves by a trunk")
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         trusted = self._call.exchange.trusts(outgoing.flow, place.person.account)
         screen(outgoing.request, self._call.origin.caller, trusted=trusted)
@@ -90,7 +96,7 @@ class ProxyBranch:
     def _given_up(self) -> bool:
         """Cancelled before it was sent."""
         if self._cancelled:
-            self._drop_anchor()
+            self.drop_anchor()
             self._tell(Answer(487))
         return self._cancelled
 
@@ -102,7 +108,12 @@ class ProxyBranch:
             _log.info("media relayed", call=self._call.id, because=because)
             self._anchor = await anchors.begin(outgoing.request, near, outgoing.flow)
 
-    def _drop_anchor(self) -> None:
+    def keep(self) -> None:
+        """The caller keeps what has answered here, not what answered first."""
+        self._call.talks_with(self._branch)
+
+    def drop_anchor(self) -> None:
+        """The media of this place pass through us no more."""
         anchor, self._anchor = self._anchor, None
         exchange, call_id = self._call.exchange, self._transaction.request.call_id
         if anchor is not None and exchange.anchors is not None:
@@ -115,12 +126,15 @@ class ProxyBranch:
 
     def discard(self) -> None:
         """RFC 3261 §16.7 step 5: a proxy passes on every 2xx; the caller ends the one too many. A caller who has had a
-        refusal takes none any more: then we end it. Its audio has no place here from now on."""
-        if self._transaction.takes_success:
+        refusal takes none any more: then we end it. Its audio keeps its places here until its BYE, for the caller may
+        keep it; but not where a program was first, which knows nothing of other answers."""
+        passes = self._transaction.takes_success
+        if passes:
             self.pass_back()
         else:
             self._hang_up()
-        self._drop_anchor()
+        if not passes or self._transaction.request.call_id not in self._call.exchange.proxied:
+            self.drop_anchor()
 
     def _hang_up(self) -> None:
         """Accept the answer in the caller's place, and end the call (RFC 3261 §13.2.2.4)."""
@@ -130,9 +144,11 @@ class ProxyBranch:
         dialog = Dialog.uac(sent.request, response)
         dialog.route_set = tuple(route for route in dialog.route_set if not stack.ours(*_place(route)))
         stack.send_message(dialog.ack(), sent.flow)
+        dialog.local_cseq += _LEAP  # RFC 3261 §12.2.1.1: it need not be the next one
         stack.request(dialog.new_request("BYE"), sent.flow, _Unheard())
-        if self._call.bye_passed is not None:  # the answer may be the one that counted: its caller is out of reach
-            self._call.bye_passed(frozenset((response.to_tag,)))
+        talk = self._call.exchange.proxied.get(response.call_id)
+        if talk is not None:  # the answer may be the one that counted: its caller is out of reach
+            talk.bye_passed(frozenset((response.to_tag,)))
 
     def pass_back(self) -> None:
         """Send the last response to the caller, without our Via."""
@@ -141,6 +157,8 @@ class ProxyBranch:
             copy.remove_first("Via")
             if self._anchor is not None:
                 self._anchor.response(copy, to_caller=True)
+            if copy.is_success and len(self.answers) < _TAGS:
+                self.answers.setdefault(copy.to_tag)
             self._transaction.respond(copy)
 
     def _tell(self, answer: Answer) -> None:
@@ -150,7 +168,7 @@ class ProxyBranch:
         repeated = self.response is not None and self.response.is_success
         self.response = response
         if response.status >= 300:
-            self._drop_anchor()
+            self.drop_anchor()
         if repeated:
             self.discard()
         elif response.is_provisional:
@@ -158,11 +176,13 @@ class ProxyBranch:
             if response.status > 100:
                 self._tell(Answer(response.status, response.reason))
         else:
-            self._ended(Answer(response.status, response.reason, targets_of(response)), response)
+            elsewhere = helps(response, heard=self._places.was_heard)
+            self._ended(Answer(response.status, response.reason, targets_of(response), elsewhere), response)
 
     def on_failure(self, cause: str) -> None:
-        self._drop_anchor()
-        self._ended(Answer(408 if cause == "timeout" else 503), None)
+        self.drop_anchor()
+        status, heard = 408 if cause == "timeout" else 503, self._places.was_heard
+        self._ended(Answer(status, elsewhere=helps(None, heard=heard)), None)
 
     def _ended(self, answer: Answer, response: Response | None) -> None:
         """The last word of this place. Another one is tried where that may help."""

@@ -41,6 +41,7 @@ from pbx.b2bua.proxy_origin import ProxyOrigin
 from pbx.b2bua.replacing import make_way, meant, replace
 from pbx.b2bua.replacing import proxied as proxied_dialog
 from pbx.b2bua.sip_origin import SipOrigin
+from pbx.b2bua.trunk_line import leaves_by_trunk
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.programs import Programs
 from pbx.records.record import LiveRecord
@@ -91,21 +92,20 @@ class Switchboard:
         """Who forwards the calls that go the proxy way; without one all calls go the B2BUA way."""
         self.exchange.forwarder = forwarder
 
-    def bye_passed(self, call_id: str, tags: frozenset[str]) -> None:
-        """Told by the proxy: the end of a dialog of a proxied call came by."""
-        call = self.exchange.proxied.get(call_id)
-        if call is not None and call.bye_passed is not None:
-            call.bye_passed(tags)
-            return
-        for pending in self.exchange.calls.values():  # on a bad network the BYE may overtake the answer
-            if pending.record.call_id == call_id:
-                pending.byes_seen |= tags
-
-    def refer_passed(self, request: Request, flow: Flow) -> None:
-        """Told by the proxy: one party of a proxied call sends the other elsewhere."""
-        call = self.exchange.proxied.get(request.call_id)
-        if call is not None:
-            make_way(self.exchange, call.record, request, flow)
+    def passed(self, request: Request, flow: Flow) -> None:
+        """Told by the proxy: this came by in a dialog of a proxied call."""
+        talk, tags = self.exchange.proxied.get(request.call_id), frozenset((request.from_tag, request.to_tag))
+        match request.method:
+            case "BYE" if talk is None:
+                for pending in self.exchange.calls.values():  # on a bad network it may overtake the answer
+                    if pending.record.call_id == request.call_id:
+                        pending.byes_seen |= tags
+            case "BYE" if talk is not None:
+                talk.bye_passed(tags)
+            case "ACK" if talk is not None:
+                talk.ack_passed(tags)
+            case "REFER" if talk is not None:
+                make_way(self.exchange, talk.call.record, request, flow)
 
     # --- CallControl
 
@@ -130,7 +130,8 @@ class Switchboard:
             proxied = ProxyOrigin(caller, transaction, forwarder)
         origin = SipOrigin(caller)
         try:
-            call = new_call(exchange, proxied or origin, request.call_id, request.uri, counted=True)
+            urgent = _is_urgent(route)
+            call = new_call(exchange, proxied or origin, request.call_id, request.uri, counted=True, urgent=urgent)
         except Failure as failure:
             self._refuse_full(transaction, caller, failure)
             return
@@ -163,8 +164,7 @@ class Switchboard:
     def _way(self, caller: Caller, route: Route, transaction: ServerTransaction) -> Way:
         if proxied_dialog(self.exchange, transaction.request):
             return Way(WayKind.PROXY, "replaces a proxied dialog")
-        trunks = self.exchange.trunks
-        trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
+        trunk = leaves_by_trunk(self.exchange.trunks, route)
         unlike = self._unlike(transaction.flow, route)
         return choose("INVITE", caller, route, self._features(caller, route), trunk=trunk, unlike=unlike)
 
@@ -202,7 +202,7 @@ class Switchboard:
 
     def _crowded(self, route: Route) -> bool:
         """The media worker has no room for a call that needs a stream; emergency calls are let in always."""
-        if isinstance(route, UnknownRoute | NullRoute) or (isinstance(route, ForeignRoute) and route.emergency):
+        if isinstance(route, UnknownRoute | NullRoute) or _is_urgent(route):
             return False
         return not self.exchange.media.room()
 
@@ -333,6 +333,11 @@ def _ended_by_fault(call: Call) -> Iterator[None]:
                 party.hang_up(500)
             if call.signal.open:
                 call.signal.cancel(500)
+
+
+def _is_urgent(route: Route) -> bool:
+    """A call for help."""
+    return isinstance(route, ForeignRoute) and route.emergency
 
 
 def _expires(request: Request) -> float | None:

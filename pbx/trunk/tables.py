@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from pbx.trunk.model import Trunk
 
@@ -39,13 +40,16 @@ MIGRATIONS = (
     ALTER TABLE trunk ADD COLUMN shows TEXT NOT NULL DEFAULT 'line';
     """,
     """
+    ALTER TABLE trunk ADD COLUMN options INTEGER NOT NULL DEFAULT 60;
+    """,
+    """
     ALTER TABLE trunk ADD COLUMN supervision TEXT NOT NULL DEFAULT 'none';
     """,
 )
 
 _COLUMNS = (
     "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
-    "numbers, country, shows, supervision"
+    "numbers, country, shows, options, supervision"
 )
 
 
@@ -66,7 +70,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 18)})",
         (
             trunk.name,
             trunk.domain,
@@ -84,6 +88,7 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.numbers,
             trunk.country,
             trunk.shows,
+            trunk.options,
             trunk.supervision,
         ),
     )
@@ -97,11 +102,9 @@ def remove(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM trunk WHERE name = ?", (name,))
 
 
-def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str, str, int, str, str, str, str]) -> Row:
+def _row(values: sqlite3.Row | tuple[Any, ...]) -> Row:
     name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, *rest = (
         values
     )
-    trunk = Trunk(
-        name, domain, user, login, proxy, transport, bool(registers), expires, target, inbound, *map(str, rest)
-    )
-    return Row(trunk, sealed, contact, bool(named))
+    line = (name, domain, user, login, proxy, transport, bool(registers), expires, target, inbound)
+    return Row(Trunk(*line, *rest), sealed, contact, bool(named))

@@ -528,11 +528,18 @@ async def test_a_proxied_phone_that_answers_when_the_caller_has_been_refused_is_
         alice, first, second = house.phone(ALICE), house.phone(BOB), house.phone(BOB)
         alice.call(f"sip:bob@{DOMAIN}")
         declined, late = await first.request("INVITE"), await second.request("INVITE")
-        second.answer(late, 180)
-        await alice.response(180)
+        second.answer(late, 183, second.sdp(5000), Require="100rel", RSeq="7")
+        early = await alice.response(183)
+        alice.routes = early.get_all("Record-Route")[::-1]
+        alice.send("PRACK", RAck=f"7 {early.cseq}")
+        prack = await second.request("PRACK")
+        second.answer(prack, 200)
+        await alice.response(200, "PRACK")
         first.answer(declined, 603)
         await alice.response(603)
         second.answer(late, 200, second.sdp(5000))
         await second.request("ACK")
-        second.answer(await second.request("BYE"), 200)
+        bye = await second.request("BYE")
+        assert bye.cseq.number > prack.cseq.number, "RFC 3261 §12.2.2: out of order"
+        second.answer(bye, 200)
         assert (await house.record()).status == 603

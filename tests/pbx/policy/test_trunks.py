@@ -8,7 +8,6 @@ import pytest
 
 from base.clock import ManualClock
 from base.entropy import SeededEntropy
-from base.failures import Failure
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from directory.secrets import Keyring
@@ -28,13 +27,9 @@ BEHIND_IT = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.7", 40_000))
 
 @dataclass
 class Stack:
-    """A provider that is found, once it `exists`, and never answers."""
-
-    exists: bool = True
+    """A provider that is found and never answers."""
 
     async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
-        if not self.exists:
-            raise Failure("unavailable", "No connection")
         return SERVER
 
     def request(self, request: Request, flow: Flow, user: ClientUser) -> object:
@@ -52,10 +47,10 @@ def invite(uri: str) -> Request:
 
 async def a_line(trunks: Trunks, inbound: str = "auto") -> Line:
     await trunks.start()
-    trunks.wake()
     trunk = Trunk("home", "provider.example", user="4930", registers=False, target="alice", inbound=inbound)
     await trunks.put(trunk, "x")
     line = trunks.line("home")
+    line.connect()
     assert line._way is not None
     await line._way
     return line
@@ -74,21 +69,6 @@ async def test_only_the_provider_s_server_is_the_provider(databases: InlineDatab
     assert trunks.sending(invite(f"sip:201@{DOMAIN}"), SERVER) is line
     assert trunks.sending(invite(f"sip:201@{DOMAIN}"), BEHIND_IT) is None
     assert trunks.sending(invite(f"sip:{line.contact_user}@192.0.2.1"), BEHIND_IT) is line
-    databases.discard()
-
-
-async def test_a_gateway_without_a_name_yet_is_looked_for_again(databases: InlineDatabases) -> None:
-    """A trunk that does not register; its server is known by its address alone."""
-    clock, stack, database = ManualClock(), Stack(exists=False), await databases.main()
-    trunks = Trunks(clock, SeededEntropy(1), Metrics(), stack, database, Keyring(b"k" * 32, SeededEntropy(2)))
-    line = await a_line(trunks)
-    assert trunks.sending(invite(f"sip:201@{DOMAIN}"), SERVER) is None
-    stack.exists = True
-    clock.advance(60)
-    await line._way
-    assert trunks.sending(invite(f"sip:201@{DOMAIN}"), SERVER) is line
-    await trunks.remove("home")
-    assert trunks.sending(invite(f"sip:201@{DOMAIN}"), SERVER) is None
     databases.discard()
 
 
