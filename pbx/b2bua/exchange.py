@@ -19,6 +19,7 @@ from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.rules.occasion import Occasion
 from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
+from pbx.lookup.lookups import LookUps
 from pbx.mediaproxy.engine import Clip, MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -41,7 +42,9 @@ from pbx.workarounds.rows import Workarounds
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
     from pbx.b2bua.leg import Leg
+    from pbx.b2bua.proxied_talk import ProxiedTalk
     from pbx.b2bua.proxy_branch import Forwarder
+    from pbx.b2bua.recording import Recordings
 
 _log = get_logger("pbx.calls")
 
@@ -135,13 +138,17 @@ class Exchange:
     toll: TollGuard | None = None
     """What accounts may spend outside; None: no limits."""
     trunks: TrunkLines = field(default_factory=NoTrunks)
+    lookups: LookUps | None = None
+    """Who finds where numbers lead that must be looked up."""
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
+    recordings: Recordings | None = None
+    """Where recorded calls are kept; None: none is recorded."""
     may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
     """Whether a caller may take the calls that ring at an account's telephones."""
     sound: Callable[[str, Account | None], Clip | None] = lambda name, account: None
     """A prompt by its name, as an account hears it."""
-    proxied: dict[str, Call] = field(default_factory=dict)
+    proxied: dict[str, ProxiedTalk] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
     _calls_of: Counter[int] = field(default_factory=Counter)

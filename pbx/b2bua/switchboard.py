@@ -92,21 +92,20 @@ class Switchboard:
         """Who forwards the calls that go the proxy way; without one all calls go the B2BUA way."""
         self.exchange.forwarder = forwarder
 
-    def bye_passed(self, call_id: str, tags: frozenset[str]) -> None:
-        """Told by the proxy: the end of a dialog of a proxied call came by."""
-        call = self.exchange.proxied.get(call_id)
-        if call is not None and call.bye_passed is not None:
-            call.bye_passed(tags)
-            return
-        for pending in self.exchange.calls.values():  # on a bad network the BYE may overtake the answer
-            if pending.record.call_id == call_id:
-                pending.byes_seen |= tags
-
-    def refer_passed(self, request: Request, flow: Flow) -> None:
-        """Told by the proxy: one party of a proxied call sends the other elsewhere."""
-        call = self.exchange.proxied.get(request.call_id)
-        if call is not None:
-            make_way(self.exchange, call.record, request, flow)
+    def passed(self, request: Request, flow: Flow) -> None:
+        """Told by the proxy: this came by in a dialog of a proxied call."""
+        talk, tags = self.exchange.proxied.get(request.call_id), frozenset((request.from_tag, request.to_tag))
+        match request.method:
+            case "BYE" if talk is None:
+                for pending in self.exchange.calls.values():  # on a bad network it may overtake the answer
+                    if pending.record.call_id == request.call_id:
+                        pending.byes_seen |= tags
+            case "BYE" if talk is not None:
+                talk.bye_passed(tags)
+            case "ACK" if talk is not None:
+                talk.ack_passed(tags)
+            case "REFER" if talk is not None:
+                make_way(self.exchange, talk.call.record, request, flow)
 
     # --- CallControl
 
@@ -181,9 +180,13 @@ class Switchboard:
         return isinstance(route, AccountRoute) and route.account == account
 
     def _features(self, caller: Caller, route: Route) -> bool:
-        """Whether server-side call features are on for the one who is called, or who calls out (decision 3)."""
-        account = route.account if isinstance(route, AccountRoute) else caller.account
-        return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
+        """Whether server-side call features are on for the one who is called, or who calls out (decision 3). A call
+        that is recorded needs them, whoever wants it."""
+        called = route.account if isinstance(route, AccountRoute) else None
+        account, setting = called or caller.account, self.exchange.people.setting
+        if account is None or setting(account.id, "CallFeatures") != "NO":
+            return True
+        return any(each is not None and setting(each.id, "RecordAlways") == "YES" for each in (called, caller.account))
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
         if (unfit := _unfit(transaction.request)) is not None:
