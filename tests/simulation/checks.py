@@ -155,7 +155,7 @@ def _compare_talk(town: Town, placed: Placed, record: CallRecord) -> list[str]:
     found = []
     cut = _lost_its_audio(town, placed, record)
     lasted = (placed.hung_up and placed.talked >= placed.plan.talk - 0.001) or cut
-    if placed.plan.lasting and not record.program and not lasted:
+    if placed.plan.lasting and not record.program and not (lasted or placed.unheard):
         found.append(f"should have lasted {placed.plan.talk:.0f} s, ended after {placed.talked:.0f} s ({record.cause})")
     if placed.bye_received and not placed.hung_up and record.ended_by == "caller":
         found.append("the caller was hung up on, and is said to have ended it")

@@ -56,6 +56,8 @@ class Leg:
         self.hung_up = False
         """We sent the BYE before any came."""
         self.bye_received = False
+        self.unheard = False
+        """A re-INVITE of ours had no answer from the other side, so we hang up (RFC 3261 §12.2.1.2)."""
         self.direction = "sendrecv"
         self.referred: int | None = None
         """The outcome of a REFER of ours; 0 while it is open."""
@@ -239,12 +241,14 @@ class Leg:
             else:
                 self.direction = before
                 if response.status in (408, 481):
+                    self.unheard = response.status == 408
                     self.hang_up()
                 elif response.status not in (*REFUSED_OFFER, 487):
                     self.phone.faults.append(f"re-INVITE got {response.status}")
 
         def failed(cause: Cause) -> None:
             self._offering = False
+            self.unheard = True
             self.hang_up()
 
         self.phone.ask(request, answered, failed)

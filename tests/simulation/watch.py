@@ -91,6 +91,7 @@ class Watch:
         self._arrived: dict[Key, float] = {}
         self._asked: set[tuple[bytes, bytes]] = set()
         self._finals: dict[Key, set[tuple[bytes, bytes]]] = defaultdict(set)
+        self._listings: set[bytes] = set()  # the 200s to REGISTERs; one that is sent again is true no more
         self._rung: set[bytes] = set()
 
     def note(self, what: str) -> None:
@@ -142,7 +143,8 @@ class Watch:
     def _final(self, key: Key, status: bytes, data: bytes) -> None:
         """RFC 3261 §17.2: one final answer; but a proxy passes the 2xx of each phone that answered (§16.7 step 5)."""
         finals = self._finals[key]
-        if key[2] == b"REGISTER" and status == b"200" and not finals:
+        if key[2] == b"REGISTER" and status == b"200" and data not in self._listings:
+            self._listings.add(data)
             self._acknowledge(_text(_TO_USER, data), data)
         finals.add((status, _text(_TO_TAG, data).encode()))
         if key[1:] not in self._asked:
