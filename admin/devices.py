@@ -46,6 +46,10 @@ async def _show(desk: Desk, arguments: Arguments) -> Json:
     return [{"file": path, "content": content.decode("utf-8", "replace")} for path, content in files]
 
 
+async def _resync(desk: Desk, arguments: Arguments) -> Json:
+    return [asdict(answer) for answer in await _phones(desk).resync(arguments.text("mac"))]
+
+
 _MAC = Parameter("mac")
 _HOST = Parameter("host", required=False)
 
@@ -67,5 +71,12 @@ ACTS = (
         ),
     ),
     Act("device.remove", "a telephone gets its files no more", Right.USERS, _remove, (_MAC,)),
+    Act(
+        "device.resync",
+        "tell telephones to fetch their files again",
+        Right.USERS,
+        _resync,
+        (Parameter("mac", required=False),),
+    ),
     Act("device.show", "what a telephone would be given, without secrets", Right.USERS, _show, (_MAC, _HOST)),
 )

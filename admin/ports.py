@@ -165,6 +165,15 @@ class PhoneRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneAnswer:
+    """What a telephone has said when it was told to fetch its files again."""
+
+    mac: str
+    account: str
+    said: str  # `will fetch its files`, or why not
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneLink:
     """How a telephone or an app finds its files: told once, since it opens them. `files`: paths that it asks for
     inside our network."""
@@ -192,6 +201,9 @@ class Phones(Protocol):
 
     def show(self, mac: str, host: str) -> Sequence[tuple[str, bytes]]:
         """Its files, with secrets left out."""
+
+    async def resync(self, mac: str) -> Sequence[PhoneAnswer]:
+        """Tell it to fetch its files again; empty: all of them."""
 
 
 class Mailboxes(Protocol):

@@ -108,6 +108,23 @@ def device_remove(mac: MacArgument, data: DataOption = None) -> None:
     say(f"{row(ask(data, 'device.remove', mac=mac)).get('mac')} gets no files any more")
 
 
+@devices.command("resync")
+def device_resync(
+    mac: Annotated[str | None, typer.Argument(metavar="MAC", help="Such as 00:15:65:12:34:56.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="All telephones that set themselves up.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell a telephone that is registered to fetch its files again, so that it takes new keys and settings.
+
+    Example: tandem device resync 00:15:65:12:34:56
+    """
+    if bool(mac) is everybody:
+        raise typer.BadParameter("give the MAC address of one telephone, or --all")
+    columns = {"mac": "MAC", "account": "ACCOUNT", "said": "ANSWER"}
+    show_rows(rows(ask(data, "device.resync", mac=mac)), columns, as_json=as_json, empty="no telephones")
+
+
 @devices.command("show")
 def device_show(
     mac: MacArgument, host: HostOption = None, data: DataOption = None, as_json: JsonOption = False

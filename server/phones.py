@@ -15,6 +15,7 @@ from gateways.provisioning.desk import Ports, ProvisioningDesk
 from gateways.provisioning.http import HttpEndpoint, ProvisioningHttp
 from gateways.provisioning.phones import Phones
 from gateways.provisioning.tftp import ProvisioningTftp
+from pbx.presence.check_sync import CheckSync
 from server.house import House
 
 
@@ -51,7 +52,8 @@ class PhoneDoors:
                 "https", config.https, lambda port: http.start(HttpEndpoint(config.address, port, tls=True))
             )
         await self._try("tftp", config.tftp, lambda port: tftp.start(config.address, port))
-        return PhoneAdministration(phones, desk, ground.entropy)
+        teller = CheckSync(ground.entropy, house.metrics, house.stack, house.bindings)
+        return PhoneAdministration(phones, desk, house.directory, teller, ground.entropy)
 
     async def close(self) -> None:
         await self._closing.aclose()

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
-from admin.ports import PhoneLink, PhoneRow
+from admin.ports import PhoneAnswer, PhoneLink, PhoneRow
 from base.entropy import Entropy
 from base.failures import Failure
 from directory.model import Account
-from gateways.provisioning.desk import Ask, ProvisioningDesk
+from gateways.provisioning.desk import Ask, People, ProvisioningDesk
 from gateways.provisioning.families import Family, families, family_of, guessed
 from gateways.provisioning.model import Phone, mac_of
 from gateways.provisioning.phones import Phones, Seen
 
+_WORDS = {0: "is not registered", 200: "will fetch its files", 202: "will fetch its files", 408: "no answer"}
 _HIDDEN = "********"
+
+
+class Teller(Protocol):
+    """Who can say something to a registered telephone."""
+
+    async def tell(self, account: Account, event: str, mac: str, agents: Collection[str]) -> Sequence[int]:
+        """What those of that account and family have answered to a NOTIFY of the event; 408 for nothing."""
 
 
 class PhoneAdministration:
     """Over the telephones and the desk that gives them their files."""
 
-    def __init__(self, phones: Phones, desk: ProvisioningDesk, entropy: Entropy) -> None:
+    def __init__(
+        self, phones: Phones, desk: ProvisioningDesk, people: People, teller: Teller, entropy: Entropy
+    ) -> None:
         self._phones = phones
         self._desk = desk
+        self._people = people
+        self._teller = teller
         self._entropy = entropy
 
     def rows(self) -> Sequence[PhoneRow]:
@@ -77,10 +91,27 @@ class PhoneAdministration:
     async def remove(self, mac: str) -> None:
         await self._phones.remove(mac_of(mac))
 
-    def show(self, mac: str, host: str) -> Sequence[tuple[str, bytes]]:
-        number = mac_of(mac)
-        phone = self._phones.find(number)
+    async def resync(self, mac: str) -> Sequence[PhoneAnswer]:
+        phones = [self._known(mac)] if mac else self._phones.all()
+        return await asyncio.gather(*map(self._resynced, phones))
+
+    async def _resynced(self, phone: Phone) -> PhoneAnswer:
+        account, family = self._people.account(phone.account_id), family_of(phone.family)
+        if account is None:
+            raise Failure("not-found", f"the account of {phone.shown} is gone")
+        said = "takes no such news: restart it"
+        if family.resync:
+            statuses = await self._teller.tell(account, family.resync, phone.mac, family.agents)
+            said = _WORDS.get(max(statuses, default=0), f"refused: {max(statuses, default=0)}")
+        return PhoneAnswer(phone.shown, account.address, said)
+
+    def _known(self, mac: str) -> Phone:
+        phone = self._phones.find(mac_of(mac))
         if phone is None:
             raise Failure("not-found", f"there is no telephone {mac}")
+        return phone
+
+    def show(self, mac: str, host: str) -> Sequence[tuple[str, bytes]]:
+        phone = self._known(mac)
         ask = Ask("", "127.0.0.1", host, secure=False)
         return self._desk.files(phone, ask, hidden=_HIDDEN)

@@ -19,7 +19,7 @@ from directory.model import Account, AccountRoute, Caller, ProgramRoute, Resolut
 from pbx.presence.documents import Document, News
 from pbx.presence.notifier import Stack, own
 from pbx.presence.summary import CONTENT_TYPE, EVENT, Counts, body
-from pbx.presence.unsolicited import Unsolicited
+from pbx.presence.unsolicited import Unsolicited, outside_dialog
 from pbx.registrar.bindings import Binding, BindingKey, Bindings
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
@@ -178,15 +178,7 @@ class MessageSummary:
 
     def _loose(self, account: Account, binding: Binding, counts: Counts) -> tuple[Request, Flow]:
         """A NOTIFY to a contact, outside any dialog (conventions: many phones never subscribe)."""
-        request = Request("NOTIFY", binding.contact)
-        for path in binding.path:
-            request.add("Route", path)  # RFC 3327 §5.3
-        request.add("Max-Forwards", "70")
-        request.add("From", f"<sip:{account.address}>;tag={self._entropy.token(8)}")
-        request.add("To", f"<sip:{account.address}>")
-        request.add("Call-ID", self._entropy.token(12))
-        request.add("CSeq", "1 NOTIFY")
-        request.add("Contact", f"<{self._stack.contact_for(binding.flow, account.name)}>")
+        request = outside_dialog(self._entropy, self._stack, account, binding)
         request.add("Event", EVENT)
         request.add("Subscription-State", "active")
         request.set_body(body(counts, mailbox(account)), CONTENT_TYPE)

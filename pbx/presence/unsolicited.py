@@ -1,4 +1,4 @@
-"""The lamp of a contact that never subscribes: NOTIFYs outside any dialog, one at a time and the latest only.
+"""NOTIFYs outside any dialog. The lamp of a contact that never subscribes: one at a time and the latest only.
 
 RFC 3842 knows subscriptions only; many phones never subscribe and light their lamp all the same.
 """
@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from base.entropy import Entropy
+from directory.model import Account
+from pbx.presence.notifier import Stack
 from pbx.presence.subscription import Requests
 from pbx.presence.summary import Counts
+from pbx.registrar.bindings import Binding
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.transaction_ports import Cause
@@ -50,3 +54,17 @@ class Unsolicited:
         self._in_flight = False
         self._next = None
         self._on_idle()
+
+
+def outside_dialog(entropy: Entropy, stack: Stack, account: Account, binding: Binding) -> Request:
+    """A NOTIFY from the account to one of its own contacts; without Event and body."""
+    request = Request("NOTIFY", binding.contact)
+    for path in binding.path:
+        request.add("Route", path)  # RFC 3327 §5.3
+    request.add("Max-Forwards", "70")
+    request.add("From", f"<sip:{account.address}>;tag={entropy.token(8)}")
+    request.add("To", f"<sip:{account.address}>")
+    request.add("Call-ID", entropy.token(12))
+    request.add("CSeq", "1 NOTIFY")
+    request.add("Contact", f"<{stack.contact_for(binding.flow, account.name)}>")
+    return request

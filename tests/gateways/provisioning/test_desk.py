@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,6 +25,20 @@ MAC = "001565123456"
 LAN, OUT = "192.168.1.20", "203.0.113.5"
 
 
+Told = tuple[str, str, str]
+
+
+@dataclass
+class Registered:
+    """A telephone of Alice's that does as it is told."""
+
+    told: list[Told]
+
+    async def tell(self, account: Account, event: str, mac: str, agents: Collection[str]) -> Sequence[int]:
+        self.told.append((account.name, event, mac))
+        return [200] if account.name == "alice" else []
+
+
 @dataclass
 class House:
     clock: ManualClock
@@ -33,6 +47,7 @@ class House:
     phones: Phones
     desk: ProvisioningDesk
     admin: PhoneAdministration
+    told: list[Told]
 
     @property
     def alice(self) -> Account:
@@ -60,7 +75,9 @@ async def opened() -> AsyncIterator[House]:
             phones, directory, lambda address: address.startswith("192.168."), Ports(), clock, Metrics()
         )
         try:
-            yield House(clock, directory, databases, phones, desk, PhoneAdministration(phones, desk, entropy))
+            told: list[Told] = []
+            admin = PhoneAdministration(phones, desk, directory, Registered(told), entropy)
+            yield House(clock, directory, databases, phones, desk, admin, told)
         finally:
             databases.discard()
 
@@ -200,3 +217,16 @@ async def test_shown_without_secrets(house: House) -> None:
     told = b"".join(content for _, content in house.admin.show(MAC, "x"))
     assert b"account.1.user_name = alice" in told
     assert b"alice-secret" not in told
+
+
+async def test_telephones_are_told_to_fetch_their_files_again(house: House) -> None:
+    await house.add()
+    await house.add("", "linphone")
+    assert [answer.said for answer in await house.admin.resync("00-15-65-12-34-56")] == ["will fetch its files"]
+    assert house.told == [("alice", "check-sync;reboot=false", MAC)]
+    assert {answer.said for answer in await house.admin.resync("")} == {
+        "will fetch its files",
+        "takes no such news: restart it",
+    }
+    with pytest.raises(Failure, match="no telephone"):
+        await house.admin.resync("001565999999")
