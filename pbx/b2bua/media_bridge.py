@@ -106,14 +106,27 @@ class Bridge:
 
     def _answer_settled(self, near: IncomingLeg, far: Leg, theirs: SessionDescription) -> None:
         """The caller had an answer while it rang (RFC 3262 §5): the 200 brings none, and what is new to him follows."""
-        far.acknowledge()
         try:
+            far.acknowledge(self._answer_to_offer(near, far))
             far.settle()
         except NotAcceptable:
             self._fail(488, "no common audio")
             return
         near.accept(near.told if near.told is not None and theirs.same_as(near.heard) else near.relay(theirs))
         self.start()
+
+    @staticmethod
+    def _answer_to_offer(near: Leg, far: Leg) -> SessionDescription | None:
+        """What the ACK has to say to a phone that was called without an offer, because the caller had none then: its
+        2xx is one. Raises NotAcceptable, when the phone has its ACK all the same."""
+        takes = near.media.takes
+        if far.media.ours is not None or takes is None:
+            return None
+        try:
+            return far.relay_answer(takes)
+        except NotAcceptable:
+            far.acknowledge()
+            raise
 
     def _settle(self) -> None:
         self._near.settle()

@@ -179,6 +179,30 @@ async def test_another_phone_answers_than_the_one_that_was_heard() -> None:
         assert far.settings.remote == (carol.local[0], 6000)
 
 
+async def test_without_an_offer_another_phone_answers_than_the_one_that_was_heard() -> None:
+    """Its 200 is an offer as well, and has its answer in our ACK."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        house.town.rules[BOB.id] = [CallRule(Stage.BUSY, Redirect((f"carol@{DOMAIN}",)))]
+        alice.call(f"sip:bob@{DOMAIN}", b"", Require="100rel")
+        invite = await bob.request("INVITE")
+        ring(bob, invite, 1, 183, bob.sdp(5000))
+        offer = await alice.response(183)
+        bob.answer(invite, 486)
+        second = await carol.request("INVITE")
+        assert not second.body
+        await acknowledge(alice, offer, alice.sdp(4000))
+        carol.answer(second, 200, carol.sdp(6000))
+        assert not (await alice.response(200)).body
+        assert port(await carol.request("ACK")) == house.studio.streams[2].local[1]
+        alice.send("ACK")
+        again = await alice.request("INVITE")
+        alice.answer(again, 200, alice.sdp(4002))
+        await alice.request("ACK")
+        near, _bob, far = house.studio.streams
+        assert near.other is far
+
+
 async def test_a_program_answers_after_a_phone_was_heard() -> None:
     """Early audio, then voicemail: the caller gets the program's voice by a re-INVITE."""
 
