@@ -5,7 +5,7 @@ The order in which a local part of ours is looked at, and nothing else has a say
     1. emergency numbers                               setting EmergencyNumbers: only a record of their own takes them
     2. the Router's table                              `directory.router`; what it makes of the address starts again
     3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
-    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber  **nnn  *8
+    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber  *33nnn  **nnn  *8
     5. the parking lot and its places                  settings ParkLot and ParkSlots: 700, 701 or park+701
     6. functions of the PBX centre                     0  600  *43  echo  7nn
 
@@ -25,6 +25,7 @@ class Function(enum.Enum):
     SERVICE_CODE = "service code"
     SERVICE_NUMBER = "service code with a number"
     VOICEMAIL_OF = "voicemail of an extension"
+    MONITOR = "listening to an extension's call"
     PICKUP = "pickup of an extension's call"
     GROUP_PICKUP = "pickup of a group's call"
     ECHO = "echo test"
@@ -64,6 +65,9 @@ PLAN = (
         r"\*(21|30|31|52|72|90)\*?(\+?\d{2,})#?",
         Function.SERVICE_NUMBER,
         "*NNnumber: the service application, function NN with that number",
+    ),
+    _entry(
+        r"\*(33|34)\*?(\d{2,})#?", Function.MONITOR, "*33nnn: listen to the call of extension nnn; *34nnn: talk too"
     ),
     _entry(r"\*\*(\d{2,})", Function.PICKUP, "**nnn: pick up the call that rings at extension nnn"),
     _entry(r"\*8", Function.GROUP_PICKUP, "*8: pick up the call that rings longest at somebody of one's groups"),

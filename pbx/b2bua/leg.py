@@ -95,6 +95,8 @@ class Leg:
         """What the peer is told of whom it sends elsewhere."""
         self.makes_way_for: frozenset[int] = frozenset()
         """Accounts that the peer itself has sent to take its place."""
+        self.wants_recording: bool | None = None
+        """The peer has asked for a recording, or that there be none (None: as its account's rule says)."""
         self.replacing = False
         """Somebody is about to take the peer's place."""
         self.answer_in_ack: Callable[[Request], None] | None = None

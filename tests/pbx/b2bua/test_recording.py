@@ -44,7 +44,9 @@ async def house(*wanting: Account, announce: str = "") -> AsyncIterator[tuple[Ho
     async with House() as made:
         shelf = Shelf()
         made.exchange.recordings = shelf
-        made.exchange.sound = lambda name, account: Clip(Path(name), name) if name == "told" else None
+        made.exchange.sound = lambda name, account: (
+            Clip(Path(name), name) if name in ("told", "recordingbeep") else None
+        )
         for account in wanting:
             made.town.settings[account.id, "RecordAlways"] = "YES"
             made.town.settings[account.id, "RecordAnnounce"] = announce
