@@ -196,7 +196,10 @@ class Bridge:
         if Workaround.INFO_DIGITS in other.workarounds:
             tell_digit(other, digit)
 
-    def leg_played(self, leg: Leg, play: int) -> None: ...
+    def leg_played(self, leg: Leg, play: int) -> None:
+        """What the server had to say is over: who is on hold hears the music again."""
+        if not self._ended:
+            self._music.again(self.other(leg), leg)
 
     def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
 

@@ -1,8 +1,9 @@
 """Whether two who talk are recorded, and how: by rule or by key, announced, and noted in the records of their calls.
 
-Each party may want it: an account by its setting `RecordAlways`, or in the middle of the call where `RecordByKey`
-lets it. As long as one of those who talk wants it they are recorded, the caller on the left. What a party has asked for
-goes with it when it is sent on. Not here: the samples (`pbx.mediaproxy`), the files (`pbx.recordings`).
+Each party may want it: an account by its setting `RecordAlways`, the line of a provider for all calls by it, or an
+account in the middle of the call where `RecordByKey` lets it. As long as one of those who talk wants it they are
+recorded, the caller on the left. What a party has asked for goes with it when it is sent on. Not here: the samples
+(`pbx.mediaproxy`), the files (`pbx.recordings`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from base.failures import Failure
 from base.log import get_logger
 from directory.model import Account
+from directory.settings import default
 from pbx.b2bua.exchange import People
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.translations import TRANSLATED
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("pbx.calls")
 
+_ANNOUNCE = "RecordAnnounce"
 _SIGN = "recordingbeep"
 """The prompt that tells who has pressed the key that it was taken."""
 
@@ -77,7 +80,7 @@ class CallRecorder:
         if leg.wants_recording is going:
             return 200
         self.changed()
-        if not (leg.wants_recording and self._setting(leg, "RecordAnnounce")):
+        if not (leg.wants_recording and self._setting(leg, _ANNOUNCE)):
             self._say(self._exchange.sound(_SIGN, account), leg)
         return 200
 
@@ -102,10 +105,11 @@ class CallRecorder:
 
     def _announcement(self, sides: tuple[Leg, Leg], wants: Leg) -> Clip | None:
         """What both are to hear first. Raises Failure when they cannot: who must be told is not recorded untold."""
-        name = self._setting(wants, "RecordAnnounce")
-        if not name:
+        account = next((leg.person.account for leg in (wants, *sides) if leg.person.account is not None), None)
+        said = default(_ANNOUNCE) if account is None else self._exchange.people.setting(account.id, _ANNOUNCE)
+        if not (name := str(said or "")):
             return None
-        clip = self._exchange.sound(name, wants.person.account)
+        clip = self._exchange.sound(name, account)
         if clip is None:
             raise Failure("not-found", f"there is no prompt {name} to announce it")
         if any(leg.codec not in TRANSLATED for leg in sides):
@@ -168,8 +172,10 @@ def may_be_recorded(people: People, account: Account) -> bool:
 
 
 def wants_recording(leg: Leg) -> bool:
-    """Whether a party wants its call recorded: as it has asked for, else by its rule."""
+    """Whether a party wants its call recorded: as it has asked for, else by the rule of its trunk or account."""
     if leg.wants_recording is not None:
         return leg.wants_recording
+    if leg.line is not None and leg.line.trunk.recording == "always":
+        return True
     account = leg.person.account
     return account is not None and leg.exchange.people.setting(account.id, "RecordAlways") == "YES"

@@ -83,7 +83,7 @@ class Library:
         except OSError:
             await self._database.write(partial(tables.remove, name=left.name))
             return
-        await self._database.write(partial(tables.end, name=left.name, seconds=seconds, cause=CUT))
+        await self.ended(left.name, seconds, CUT)
         _log.warning("a recording was cut when the server stopped", name=left.name, seconds=round(seconds, 1))
 
     # --- recording

@@ -261,3 +261,20 @@ async def test_it_goes_on_with_who_takes_a_partys_place() -> None:
         hers, _, third = made.studio.streams
         await take_place(made, alice, bob)
         assert third.mixed == [hers, made.studio.streams[3]]
+
+
+async def test_who_is_on_hold_hears_the_music_again_after_the_announcement() -> None:
+    async with talking(ALICE) as (made, _, alice, bob):
+        made.town.settings[ALICE.id, "RecordAnnounce"] = "told"
+        alice.send("INVITE", alice.sdp(direction="sendonly"))
+        bob.answer(await bob.request("INVITE"), 200, bob.sdp(direction="recvonly"))
+        await alice.response(200)
+        alice.send("ACK")
+        hers, his = made.studio.streams
+        press(hers, "*1")
+        await tape(made)
+        assert his.played == ["holdmusic", "told"]
+        his.listener.media_played(2)
+        hers.listener.media_played(1)
+        assert his.played == ["holdmusic", "told", "holdmusic"]
+        assert hers.played == ["told"]
