@@ -47,9 +47,7 @@ async def house(*wanting: Account, announce: str = "") -> AsyncIterator[tuple[Ho
     async with House() as made:
         shelf = Shelf()
         made.exchange.recordings = shelf
-        made.exchange.sound = lambda name, account: (
-            Clip(Path(name), name) if name in ("told", "recordingbeep") else None
-        )
+        made.exchange.sound = lambda name, account: None if name == "missing" else Clip(Path(name), name)
         for account in wanting:
             made.town.settings[account.id, "RecordAlways"] = "YES"
             made.town.settings[account.id, "RecordAnnounce"] = announce
