@@ -93,7 +93,7 @@ class CallRecorder:
 
     def _begin(self, sides: tuple[Leg, Leg], wants: Leg) -> None:
         library = self._exchange.recordings
-        if library is None:
+        if library is None or not self._talk.calls:
             return
         try:
             announcement = self._announcement(sides, wants)
