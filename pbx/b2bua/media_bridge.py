@@ -17,6 +17,7 @@ from pbx.b2bua.hold_music import HoldMusic
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.overheard import let_hear
 from pbx.b2bua.referral import refer
 from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
@@ -71,6 +72,7 @@ class Bridge:
         near.renamed = far.renamed = self._renamed
         call.parties = [near, far]
         pair(near, far)
+        let_hear(near, far)
         call.hang_up_all = self.hang_up
 
     def other(self, leg: Leg) -> Leg:

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account
 from directory.settings import default
-from pbx.b2bua.exchange import People
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.translations import TRANSLATED
+from pbx.b2bua.translations import HEARD, TRANSLATED
 from pbx.mediaproxy.engine import Clip, MediaTape
 from pbx.recordings.library import name_of
 from pbx.recordings.tables import Recording
@@ -96,6 +94,8 @@ class CallRecorder:
         if library is None or not self._talk.calls:
             return
         try:
+            if any(leg.codec not in HEARD for leg in sides):
+                raise Failure("invalid", "we do not understand the codec of the call")
             announcement = self._announcement(sides, wants)
         except Failure as failure:
             self._refused(failure)
@@ -164,11 +164,6 @@ class CallRecorder:
     def _refused(self, failure: Failure) -> None:
         _log.warning("call not recorded", call=self._talk.calls[0].id, cause=str(failure))
         self._talk.note(RECORDING_REFUSED, failure.public)
-
-
-def may_be_recorded(people: People, account: Account) -> bool:
-    """Whether calls of an account are recorded, or will be when it presses the key."""
-    return any(people.setting(account.id, key) == "YES" for key in ("RecordAlways", "RecordByKey"))
 
 
 def wants_recording(leg: Leg) -> bool:

@@ -34,11 +34,11 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.overheard import may_be_heard
 from pbx.b2bua.pickup import pick_up
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.proxy_branch import Forwarder
 from pbx.b2bua.proxy_origin import ProxyOrigin
-from pbx.b2bua.recording import may_be_recorded
 from pbx.b2bua.replacing import make_way, meant, replace
 from pbx.b2bua.replacing import proxied as proxied_dialog
 from pbx.b2bua.sip_origin import SipOrigin
@@ -182,13 +182,13 @@ class Switchboard:
 
     def _features(self, caller: Caller, route: Route) -> bool:
         """Whether server-side call features are on for the one who is called, or who calls out (decision 3). A call
-        that may be recorded needs them, whoever wants it."""
+        that others may hear needs them, whoever wants it."""
         people = self.exchange.people
         called = route.account if isinstance(route, AccountRoute) else None
         account = called or caller.account
         if account is None or people.setting(account.id, "CallFeatures") != "NO":
             return True
-        return any(each is not None and may_be_recorded(people, each) for each in (called, caller.account))
+        return any(each is not None and may_be_heard(people, each) for each in (called, caller.account))
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
         if (unfit := _unfit(transaction.request)) is not None:

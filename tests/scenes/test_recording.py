@@ -93,3 +93,23 @@ async def test_a_key_records_and_a_third_one_listens(site: Site, tone: Tone, tmp
     lines = (await site.tandem("records", "--json")).splitlines()
     events = json.loads(next(line for line in lines if row["name"] in line))["events"]
     assert sorted(event["what"] for event in events) == ["monitored", "recorded"]
+
+
+@pytest.mark.proof
+async def test_what_was_recorded_when_the_server_is_killed_is_kept(site: Site, tone: Tone, tmp_path: Path) -> None:
+    await site.tandem("setting", "set", "bob", "RecordAlways", "YES")
+    async with AsyncExitStack() as stack:
+        alice = await stack.enter_async_context(await site.phone("alice", await site.password("alice")))
+        bob = await stack.enter_async_context(await site.phone("bob", await site.password("bob")))
+        await alice.play(tone(ALICE))
+        hers, _ = await talk(alice, bob, "202")
+        await alice.listen(4.0, hers)
+        await site.kill()
+        await site.start()
+        (row,) = await site.listing("recording", "list")
+        assert row["cause"] == "server stopped"
+        await site.tandem("recording", "export", row["name"], str(tmp_path / "call.wav"))
+        sound, rate = soundfile.read(tmp_path / "call.wav")
+        assert 2.5 < len(sound) / rate == pytest.approx(row["seconds"], abs=0.1)
+        assert share(sound[-rate:, 0], rate, ALICE) > 0.9
+        assert row["name"] in await site.tandem("records", "--json")

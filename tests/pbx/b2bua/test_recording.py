@@ -174,3 +174,35 @@ async def test_all_calls_by_a_trunk_are_recorded_when_it_says_so(recording: str)
             await asyncio.sleep(0.02)
             assert not made.studio.tapes
         databases.discard()
+
+
+SPEEX = b"a=rtpmap:97 speex/16000\r\n"
+
+
+@pytest.mark.parametrize("key", ["RecordAlways", "RecordByKey", "MonitoredBy", ""])
+async def test_who_may_be_heard_is_offered_only_what_we_understand(key: str) -> None:
+    async with house() as (made, _):
+        if key:
+            made.town.settings[BOB.id, key] = ["chiefs"] if key == "MonitoredBy" else "YES"
+        alice, bob = made.phone(ALICE), made.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="97 0 101") + SPEEX)
+        offer = (await bob.request("INVITE")).body
+        assert (b"speex" not in offer) == bool(key)
+        assert b"RTP/AVP 0 101" in offer or b"RTP/AVP 97 0 101" in offer
+
+
+async def test_two_who_have_nothing_that_we_understand_talk_unrecorded() -> None:
+    async with house(BOB) as (made, _):
+        alice, bob = made.phone(ALICE), made.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="97 101") + SPEEX)
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp(codecs="97 101") + SPEEX)
+        await alice.response(200)
+        alice.send("ACK")
+        await bob.request("ACK")
+        bob.takes(invite)
+        await hang_up(alice, bob)
+        assert [(event.what, event.about) for event in (await made.record()).events] == [
+            ("not recorded", "we do not understand the codec of the call")
+        ]
+        assert not made.studio.tapes
