@@ -111,5 +111,5 @@ async def test_what_was_recorded_when_the_server_is_killed_is_kept(site: Site, t
         await site.tandem("recording", "export", row["name"], str(tmp_path / "call.wav"))
         sound, rate = soundfile.read(tmp_path / "call.wav")
         assert 2.5 < len(sound) / rate == pytest.approx(row["seconds"], abs=0.1)
-        assert share(sound[-rate:, 0], rate, ALICE) > 0.9
+        assert share(sound[-rate:, 0], rate, ALICE) > 0.8
         assert row["name"] in await site.tandem("records", "--json")
