@@ -42,7 +42,7 @@ async def test_a_call_is_recorded_by_rule_and_can_be_had_again(site: Site, tone:
     assert len(sound) == pytest.approx(record["duration"] * rate, abs=rate)
     middle = sound[len(sound) // 2 :][: rate // 2]
     for side, own, other in ((middle[:, 0], ALICE, BOB), (middle[:, 1], BOB, ALICE)):
-        assert share(side, rate, own) > 0.9
+        assert share(side, rate, own) > 0.8
         assert share(side, rate, other) < 0.01
         assert -25 < 20 * np.log10(np.sqrt(np.mean(side**2))) < -5
     heard, rate = soundfile.read(tmp_path / "alice.wav")
@@ -85,7 +85,7 @@ async def test_a_key_records_and_a_third_one_listens(site: Site, tone: Tone, tmp
     assert 2.0 < len(sound) / rate < max(record["duration"] for record in records) + 1.0
     middle = sound[-rate:][: rate // 2]
     for side, own in ((middle[:, 0], ALICE), (middle[:, 1], BOB)):
-        assert share(side, rate, own) > 0.9
+        assert share(side, rate, own) > 0.8
     for name, heard in (("alice", {BOB}), ("bob", {ALICE}), ("carol", {ALICE, BOB})):
         for hertz in (ALICE, BOB, CAROL):
             seconds = seconds_heard(tmp_path / f"{name}.wav", hertz, least=0.1)  # G.722 of pjsip is soft
