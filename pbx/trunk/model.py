@@ -10,7 +10,6 @@ from pbx.trunk.numbers import written
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")
 SUPERVISION = ("none", "key")
-RECORDING = ("none", "always")
 
 
 @dataclass(frozen=True, slots=True)
