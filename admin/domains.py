@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.moments import moment
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
 from directory import names
 from directory.directory import Directory
-from directory.model import AccountRoute, Caller, Route, Use
+from directory.model import AccountRoute, Address, Caller, GroupRoute, ProgramRoute, Right, Route, Use
 from directory.rules.occasion import Occasion
 from directory.rules.words import told
 from directory.words import describe
@@ -19,7 +19,7 @@ async def _list(desk: Desk, arguments: Arguments) -> Json:
     directory = desk.directory
     return [
         {"name": name, "main": name == directory.main_domain, "accounts": len(directory.accounts(name))}
-        for name in directory.domains()
+        for name in desk.domains()
     ]
 
 
@@ -40,7 +40,7 @@ async def _remove(desk: Desk, arguments: Arguments) -> Json:
 async def _route(desk: Desk, arguments: Arguments) -> Json:
     """As a call would be routed: from a proved account, or from a stranger."""
     directory = desk.directory
-    caller, domain = Caller(""), directory.main_domain
+    caller, domain = Caller(""), desk.domain("")
     if arguments.text("from"):
         account = desk.account(arguments.text("from"))
         caller, domain = Caller(f"sip:{account.address}", account.real_name, account), account.domain
@@ -49,9 +49,26 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
         return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
     use = _use(arguments.text("use"))
     resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"), use=use)
+    if not _in_reach(desk, address, resolution.route):
+        return {"kind": "other", "leads_to": f"{address}: not in {desk.domain('')}", "steps": [], "rules": []}
     kind, leads_to = describe(resolution.route)
     rules = _rules(directory, resolution.route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
     return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps), "rules": rules}
+
+
+def _in_reach(desk: Desk, address: Address, route: Route) -> bool:
+    """Whether the way there may be told: it tells who is who at both ends."""
+    if desk.sees(None):
+        return True
+    home = desk.domain("")
+    match route:
+        case AccountRoute(account=account) | ProgramRoute(account=account):
+            end = account.domain
+        case GroupRoute(domain=domain):
+            end = domain
+        case _:
+            end = home
+    return desk.directory.local_domain(address.domain) == end == home
 
 
 def _rules(directory: Directory, route: Route, caller: Caller, dialled: str, wall: float) -> list[Json]:
@@ -71,7 +88,7 @@ def _use(text: str) -> Use:
 
 
 ACTS = (
-    Act("domain.list", "domains, the main one first", Right.MONITOR, _list),
+    Act("domain.list", "domains, the main one first", Right.MONITOR, _list, (), Right.DOMAIN),
     Act(
         "domain.add",
         "make a domain, or one more name of a domain",
@@ -98,5 +115,6 @@ ACTS = (
             Parameter("use", required=False),
             Parameter("at", required=False),
         ),
+        Right.DOMAIN,
     ),
 )

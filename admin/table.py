@@ -17,8 +17,9 @@ from admin import (
     trunks,
     workarounds,
 )
-from admin.acts import Acts, Desk
+from admin.acts import Acts
 from admin.configuration import acts as configuration
+from admin.desk import Desk
 
 ALL = (
     *accounts.ACTS,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from base.values.kinds import Value
-from directory.model import Account, Address, Caller, Resolution
+from directory.model import Account, Address, Caller, Resolution, Right
 
 T = TypeVar("T")
 
@@ -29,11 +29,20 @@ async def run_at_once(work: Callable[[], T], /) -> T:
     return work()
 
 
+class RightsOfAccounts(Protocol):
+    """What accounts may administer (`directory.rights`)."""
+
+    def of(self, account_id: int) -> frozenset[Right]: ...
+
+
 class People(Protocol):
     """The part of the directory that programs see."""
 
     @property
     def main_domain(self) -> str: ...
+
+    @property
+    def rights(self) -> RightsOfAccounts: ...
 
     def local_domain(self, host: str) -> str | None: ...
 

@@ -157,7 +157,7 @@ class Resolver:
                 walk.say(f"{address.local} is a group of {len(found.members)}")
                 members = (names.parse_target(member, found.domain) for member in found.members)
                 found_members = tuple(member for member in members if member)
-                return GroupRoute(address.local.lower(), found_members, ring_of(self._image, found))
+                return GroupRoute(address.local.lower(), found_members, ring_of(self._image, found), found.domain)
             case Forwarder():
                 walk.say(f"{address.local} forwards to {found.target}")
                 walk.programs, walk.relay = True, False

@@ -22,7 +22,7 @@ from admin.ports import Json
 from base.entropy import SystemEntropy
 from base.failures import Failure
 from directory.names import checked_local
-from server.command_output import NOT_RUNNING, DataOption, fail, say
+from server.command_output import IN_NAME_OF, NOT_RUNNING, DataOption, fail, say
 from server.options import SOCKET_NAME, data_folder
 
 COLUMNS = ("name", "password", "extension", "real_name", "pin", "domain", "aliases")
@@ -141,12 +141,12 @@ def _add(row: Row, socket: Path, made: _Made) -> None:
     values: dict[str, Json] = dict(row.values)
     if "password" not in row.values:
         values["password"] = SystemEntropy().password()
-    call(socket, "account.add", values)
+    call(socket, "account.add", values, IN_NAME_OF.get())
     if "password" not in row.values:
         made.write(str(values["name"]), str(values["password"]))
     of: dict[str, Json] = {key: row.values[key] for key in ("name", "domain") if key in row.values}
     for alias in row.aliases:
-        call(socket, "account.alias", {**of, "alias": alias})
+        call(socket, "account.alias", {**of, "alias": alias}, IN_NAME_OF.get())
 
 
 class _Made:

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from admin.acts import Desk
 from admin.configuration.configuration import Configuration
 from admin.configuration.rooms import Rooms as ConfiguredRooms
+from admin.desk import Desk
+from admin.entrance import Entrance
 from admin.ports import BlockedRow, Mailboxes
 from admin.socket import ControlSocket
 from admin.table import all_acts
@@ -94,7 +95,7 @@ class Doors:
             self._configuration(mailboxes),
             self._phones,
         )
-        control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
+        control = ControlSocket(self._options.control_socket, all_acts(desk), Entrance(house.directory), house.metrics)
         await control.start()
         self._closing.push_async_callback(control.close)
 

@@ -241,6 +241,8 @@ class _Reading:
         account = self._account_of(domain, name)
         account.real_name = table.take("real_name", str, "")
         account.aliases = tuple(alias.lower() for alias in table.texts("aliases"))
+        account.telnums = table.texts("telnums")
+        account.rights = table.texts("rights")
         account.settings = _settings(table)
 
     def _domain_of(self, name: str) -> DomainState:

@@ -98,6 +98,8 @@ def _account(account: AccountState) -> tomlkit.TOMLDocument:
     if account.real_name:
         table.add("real_name", tomlkit.item(account.real_name))
     _put(table, "aliases", [*account.aliases])
+    _put(table, "telnums", [*account.telnums])
+    _put(table, "rights", [*account.rights])
     _put_table(table, "settings", account.settings)
     return table
 
@@ -140,8 +142,8 @@ def _put_table(table: Container, key: str, values: Settings) -> None:
 
 
 def _put(table: Container | Table, key: str, value: Value) -> None:
-    """An empty list of aliases is left out; an empty list of addresses is a value."""
-    if value == [] and key == "aliases":
+    """An empty list of what an account has is left out; an empty list of addresses is a value of a setting."""
+    if value == [] and key in ("aliases", "telnums", "rights"):
         return
     table.add(key, _item(value))
 

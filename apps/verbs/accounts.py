@@ -144,8 +144,8 @@ def route_address(task: RunningTask, args: Arguments) -> Value:
     match task.people.resolve(Address(local, domain.lower()), caller=task.caller).route:
         case AccountRoute(account=account) | ProgramRoute(account=account):
             return Dictionary([("module", "LOCAL"), ("host", account.domain), ("object", account.name)])
-        case GroupRoute(name=name):
-            return Dictionary([("module", "LIST"), ("host", domain), ("object", name)])
+        case GroupRoute(name=name, domain=host):
+            return Dictionary([("module", "LIST"), ("host", host), ("object", name)])
         case ForeignRoute(address=address):
             return Dictionary([("module", "SIP"), ("host", address.domain), ("object", address.local)])
         case _:
@@ -157,7 +157,7 @@ def read_group_members(task: RunningTask, args: Arguments) -> Value:
     if not at:
         local, domain = args.text(0), task.account.domain
     route = task.people.resolve(Address(local, domain.lower()), caller=None).route
-    if not isinstance(route, GroupRoute) or task.people.local_domain(domain) != task.home.domain:
+    if not isinstance(route, GroupRoute) or route.domain != task.home.domain:
         return None
     return [str(member) for member in route.members]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
+from collections.abc import Collection
 from functools import partial
 from typing import Protocol
 
@@ -97,22 +98,22 @@ class CallBook:
         self._pulse_due = bool(self._open)
         self._wake.set()
 
-    async def recent(self, limit: int = 100, *, account: int | None = None) -> list[CallRecord]:
-        """The last calls that have ended, the newest first; of one account, when given."""
+    async def recent(self, limit: int = 100, *, accounts: Collection[int] | None = None) -> list[CallRecord]:
+        """The last calls that have ended, the newest first; those of these accounts, when given."""
         limit = max(0, min(limit, 10_000))
         ended = [record for record, on in (*self._writing, *self._waiting) if not on]
-        mine = [one for one in ended if account is None or account in (one.caller_account, one.callee_account)]
-        stored = await self._database.read(partial(tables.recent, limit=limit, account=account))
+        mine = [one for one in ended if accounts is None or one.is_of(accounts)]
+        stored = await self._database.read(partial(tables.recent, limit=limit, accounts=accounts))
         found = {record.id: record for record in [*mine, *stored]}
         return sorted(found.values(), key=lambda record: -record.started)[:limit]
 
     async def between(
-        self, since: float, until: float, *, account: int | None, after: int, limit: int
+        self, since: float, until: float, *, accounts: Collection[int] | None, after: int, limit: int
     ) -> tuple[list[CallRecord], int]:
         """A page of records that began in that time, in the order of their ends, and where the next page begins (0:
         there is none)."""
         work = partial(
-            tables.between, since=since, until=until, account=account, after_row=after, limit=min(limit, 1_000)
+            tables.between, since=since, until=until, accounts=accounts, after_row=after, limit=min(limit, 1_000)
         )
         return await self._database.read(work)
 

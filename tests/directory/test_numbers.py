@@ -161,7 +161,7 @@ async def test_groups_forwarders_and_loops(directory: Directory) -> None:
     await directory.create_forwarder(DOMAIN, "pong", "ping@localhost")
     caller = Caller("")
     assert directory.resolve(Address("hop", DOMAIN), caller=caller).route == GroupRoute(
-        "sales", (Address("alice", DOMAIN), Address("202", "localhost"), Address("x", "far.example"))
+        "sales", (Address("alice", DOMAIN), Address("202", "localhost"), Address("x", "far.example")), domain=DOMAIN
     )
     assert describe(directory.resolve(Address("queue", DOMAIN), caller=caller).route)[1] == f"acd{{sales}}#pbx@{DOMAIN}"
     loop = directory.resolve(Address("ping", DOMAIN), caller=caller)
