@@ -9,7 +9,7 @@ from admin.ports import Json
 from base.failures import Failure
 from directory import names
 from directory.directory import Directory
-from directory.model import AccountRoute, Address, Caller, GroupRoute, ProgramRoute, Right, Route, Use
+from directory.model import AccountRoute, Address, Caller, ForeignRoute, GroupRoute, ProgramRoute, Right, Route, Use
 from directory.rules.occasion import Occasion
 from directory.rules.words import told
 from directory.words import describe
@@ -58,17 +58,20 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
 
 def _in_reach(desk: Desk, address: Address, route: Route) -> bool:
     """Whether the way there may be told: it tells who is who at both ends."""
-    if desk.sees(None):
-        return True
-    home = desk.domain("")
+    starts_at_home = desk.directory.local_domain(address.domain) == desk.domain("")
+    return desk.sees(None) or (starts_at_home and _ends_in_reach(desk, route))
+
+
+def _ends_in_reach(desk: Desk, route: Route) -> bool:
     match route:
         case AccountRoute(account=account) | ProgramRoute(account=account):
-            end = account.domain
+            return desk.sees(account)
         case GroupRoute(domain=domain):
-            end = domain
+            return domain == desk.domain("")
+        case ForeignRoute(others=others):
+            return all(_ends_in_reach(desk, other) for other in others)
         case _:
-            end = home
-    return desk.directory.local_domain(address.domain) == end == home
+            return True
 
 
 def _rules(directory: Directory, route: Route, caller: Caller, dialled: str, wall: float) -> list[Json]:

@@ -47,7 +47,12 @@ async def _list(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _put(desk: Desk, arguments: Arguments) -> Json:
-    store, name = _store(desk), arguments.text("name")
+    async with desk.changing:
+        return await _changed(_store(desk), arguments)
+
+
+async def _changed(store: Trunks, arguments: Arguments) -> Json:
+    name = arguments.text("name")
     before = next((row.trunk for row in store.rows() if row.trunk.name == name), None)
     base = before or Trunk(name, "")
     trunk = Trunk(
@@ -77,7 +82,8 @@ def _chosen(arguments: Arguments, key: str, before: str) -> str:
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    await _store(desk).remove(arguments.text("name"))
+    async with desk.changing:
+        await _store(desk).remove(arguments.text("name"))
     return {"name": arguments.text("name")}
 
 

@@ -15,6 +15,8 @@ from directory.resolver import CENTRE
 DEFAULT_DOMAIN = "tandem.localdomain"
 DONE = "FirstStartDone"
 """The setting that says so; nobody configures it."""
+RECEPTIONIST = 15
+"""Seconds that a receptionist has to answer (the reviewed guide: 15 or 30)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ async def prepare(directory: Directory, domain: str, entropy: Entropy) -> tuple[
 
 
 async def _centre(directory: Directory, entropy: Entropy) -> None:
-    """The account `pbx`: 200 and `conference` are its aliases, and every call to it goes to the application `pbx`."""
+    """The account `pbx`; 200 and `conference` are its aliases. A receptionist's telephone, registered as `pbx`, rings
+    first; the application `pbx` takes what nobody answers there."""
     domain = directory.main_domain
     account = directory.find_account(domain, CENTRE)
     if account is None:
@@ -64,7 +67,9 @@ async def _centre(directory: Directory, entropy: Entropy) -> None:
         )
     if directory.find_account(domain, "conference") is None:
         await directory.add_alias(account.id, "conference")
-    await directory.set_setting(account.id, "DivertAlways", [f"#{CENTRE}"])
+    await directory.set_setting(account.id, "VoicemailAfter", RECEPTIONIST)
+    for when in ("DivertOnNoAnswer", "DivertOnBusy", "DivertOnError"):
+        await directory.set_setting(account.id, when, [f"#{CENTRE}"])
 
 
 async def _master(directory: Directory) -> None:

@@ -6,7 +6,7 @@ Nothing here reads a database; `directory.directory.Directory` does.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,17 @@ class GroupRoute:
 @dataclass(frozen=True, slots=True)
 class ForeignRoute:
     """The address leads out of this server. `relay`: a record of the Router leads it there for everybody, also for
-    those who proved nothing; `emergency`: it began with an emergency number."""
+    those who proved nothing; `emergency`: it began with an emergency number; `others`: where a call goes, one after
+    another, when it is not taken there for no fault of who is called."""
 
     address: Address
     relay: bool = False
     emergency: bool = False
+    others: tuple[Route, ...] = ()
+
+    def then(self, others: tuple[Route, ...]) -> ForeignRoute:
+        """The same way, and these after its own others."""
+        return replace(self, others=(*self.others, *others))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from directory.router.table import RouterTable
 from directory.settings import targets
 
 _HOPS = 10  # Limit: forwarders that point to forwarders.
+_OTHERS = 10  # Limit: ways that are tried after the first.
 CENTRE = "pbx"
 
 
@@ -50,6 +51,13 @@ class _Walk:
     relay: bool = False
     emergency: bool = False
     steps: list[str] = field(default_factory=list)
+    others: tuple[tuple[Address, _Walk], ...] = ()
+    """Where a call may go instead, each with a walk of its own that begins there."""
+
+    def branch_off(self, others: tuple[Address, ...]) -> None:
+        """Those of a list; they come before what an earlier list has said."""
+        fresh = tuple((other, replace(self, steps=[], others=())) for other in others)
+        self.others = (*fresh, *self.others)[:_OTHERS]
 
     def say(self, step: str) -> None:
         self.steps.append(step)
@@ -83,6 +91,18 @@ class Resolver:
         return Resolution(route, tuple(walk.steps), walk.relay)
 
     def _address(self, address: Address, walk: _Walk, owner: Account | None = None) -> Route:
+        route = self._followed(address, walk, owner)
+        if not isinstance(route, ForeignRoute):
+            return route
+        return route.then(tuple(self._instead(other, beside, walk, owner) for other, beside in walk.others))
+
+    def _instead(self, address: Address, beside: _Walk, walk: _Walk, owner: Account | None) -> Route:
+        """One more way; a list on it has only its first."""
+        route = self._followed(address, beside, owner)
+        walk.say(f"else {address}: {'; '.join(beside.steps)}")
+        return route
+
+    def _followed(self, address: Address, walk: _Walk, owner: Account | None) -> Route:
         for _ in range(_HOPS):
             domain = self._local_domain(address.domain)
             if domain is not None:
@@ -113,6 +133,7 @@ class Resolver:
         walk.emergency = walk.emergency or (emergency and self._local_domain(address.domain) is not None)
         walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
         walk.programs = walk.programs or record.names_program
+        walk.branch_off(match.others)
         return outcome
 
     def _is_emergency(self, address: Address) -> bool:
@@ -276,6 +297,9 @@ class Resolver:
             return names.parse_target(wanted, address.domain) or UnknownRoute(address)
         if (address.domain, "operator") in self._image.names:
             return Address("operator", address.domain)
+        if self._account_named(address.domain, CENTRE) is not None:
+            walk.say("the operator is the receptionist")
+            return Address(CENTRE, address.domain)
         return self._centre(CENTRE, (), address, walk)
 
     def _centre(self, program: str, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:

@@ -52,6 +52,7 @@ _TABLE = (
     Setting("VoicemailOnError", Kind.FLAG, "YES", "divert to voicemail when the call fails"),
     Setting("DivertOnBusy", Kind.TARGETS, (), "addresses that get the call when busy or declined, before voicemail"),
     Setting("DivertOnNoAnswer", Kind.TARGETS, (), "addresses that get it after VoicemailAfter (30, when that is 0)"),
+    Setting("DivertOnError", Kind.TARGETS, (), "addresses that get it when it fails, before voicemail"),
     Setting("CallWaiting", Kind.FLAG, "YES", "NO: who is in a call is busy for everybody else"),
     Setting("AlertAfter", Kind.SECONDS, 0, "after this many seconds ring the addresses of AlertTo as well; 0: never"),
     Setting("AlertTo", Kind.TARGETS, (), "addresses that ring too"),
@@ -130,7 +131,7 @@ _TABLE = (
     Setting("ReceptMenu", Kind.TARGETS, (), "departments of the attendant's menu, in the order of their keys"),
     Setting("ReceptNoAnswer", Kind.TEXT, "menu", "what follows when an extension does not answer: menu or voicemail"),
     Setting("ReceptRing", Kind.SECONDS, 20, "how long the attendant lets an extension ring"),
-    Setting("Operator", Kind.TEXT, "", "name that 0 reaches; empty: `operator` if there is one, else the attendant"),
+    Setting("Operator", Kind.TEXT, "", "name that 0 reaches; empty: `operator` if there is one, else `pbx`"),
     Setting("EmergencyNumbers", Kind.TARGETS, ("112", "911"), "numbers that nothing else may take", limit=True),
 )
 

@@ -26,8 +26,8 @@ def describe(route: Route) -> tuple[str, str]:
             return "program", f"{program}{inside}#{account.address}"
         case GroupRoute(name, members, ring, _):
             return "group", f"{name}: {', '.join(map(str, members))}{_rung(ring)}"
-        case ForeignRoute(Address() as address):
-            return "foreign", str(address)
+        case ForeignRoute(Address() as address, others=others):
+            return "foreign", ", else ".join((str(address), *(describe(other)[1] for other in others)))
         case UnknownRoute(Address() as address):
             return "unknown", str(address)
         case NullRoute(Address() as address):

@@ -47,7 +47,7 @@ def lint(table: RouterTable, around: Surroundings) -> list[Warning_]:
 
 
 def _of_record(record: Record, before: tuple[Record, ...], around: Surroundings) -> Iterator[Warning_]:
-    for check in (_open_relay, _emergency, _swallowed_names, _foreign_left, _circle):
+    for check in (_open_relay, _emergency, _swallowed_names, _foreign_left, _useless_list, _circle):
         text = check(record, around)
         if text:
             yield Warning_(record.line, text)
@@ -57,11 +57,25 @@ def _of_record(record: Record, before: tuple[Record, ...], around: Surroundings)
 
 
 def _open_relay(record: Record, around: Surroundings) -> str:
-    if not record.relay or not record.leads_out_by_itself or record.uses == {Use.ACCESS}:
-        return ""
-    if "*" not in record.target_domain and around.local_domain(record.target_domain) is not None:
+    out = any(_is_foreign(domain, around) for domain in record.target_domains)
+    if not record.relay or not out or record.uses == {Use.ACCESS}:
         return ""
     return "anybody may use it, also who has not logged in: write NoRelay: before it, unless that is meant"
+
+
+def _is_foreign(domain: str, around: Surroundings) -> bool:
+    """Whether what stands after the `@` may lead out of this server."""
+    return bool(domain) and ("*" in domain or around.local_domain(domain) is None)
+
+
+def _useless_list(record: Record, around: Surroundings) -> str:
+    rights = (record.right, *record.others)
+    here = [
+        right
+        for right, domain in zip(rights[:-1], record.target_domains, strict=False)
+        if not _is_foreign(domain, around)
+    ]
+    return f"{here[0]} is here: what follows it in the list is never tried" if here else ""
 
 
 def _emergency(record: Record, around: Surroundings) -> str:

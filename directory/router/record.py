@@ -3,7 +3,8 @@
     [prefix:]... left = right   ; remark
 
 A left side in angle brackets is an account-level record, `<local@domain>` or `<local>` in the main domain; a bare one
-is domain-level. Spec: cgp-server §3; the guide, section V.C.
+is domain-level. Spec: cgp-server §3; the guide, section V.C. Its right side may be a list, which CommuniGate's may not:
+`<+(7-15d)@*> = +*@cheap, +*@other` leads to the first, and calls that are not taken there to the next.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ _PREFIXES = {
 _PREFIX = re.compile(r"\s*([A-Za-z]+)\s*:")
 _MARKS = frozenset("{}#,@")
 _LINE_LIMIT = 1024  # Limit: characters of one record.
+_COMMA = re.compile(r",(?![^{}]*\})")  # those in `app{a,b}#account` are no list's
+MOST_WAYS = 10
+"""Limit: addresses on the right side of one record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Record:
     local: Pattern | None
     domain: Pattern
     right: str
+    others: tuple[str, ...] = ()  # the rest of a list
 
     def serves(self, use: Use) -> bool:
         return not self.uses or use in self.uses
@@ -83,40 +88,44 @@ class Record:
             return None
         if self.local is None:
             return self._moved(address, domain, main_domain)
-        local = self.local.match(address.local)
-        if local is None or (self.names_program and any(_MARKS.intersection(part) for part in local)):
+        parts = self._parts(address)
+        return None if parts is None else _lead(self.right, parts, main_domain)
+
+    def apply_others(self, address: Address, main_domain: str) -> tuple[Address, ...]:
+        """What the rest of the list makes of an address that fits."""
+        parts = self._parts(address) if self.others else None
+        led = () if parts is None else (_lead(right, parts, main_domain) for right in self.others)
+        return tuple(each for each in led if isinstance(each, Address))
+
+    def _parts(self, address: Address) -> tuple[str, ...] | None:
+        """The texts of the wildcards that feed the right side of an account-level record."""
+        domain = self.domain.match(address.domain)
+        local = None if self.local is None else self.local.match(address.local)
+        if domain is None or local is None:
+            return None
+        if self.names_program and any(_MARKS.intersection(part) for part in local):
             return None  # what somebody dials must not become another program, account or parameter
-        return self._lead(local or domain, main_domain)
+        return local or domain
 
     def _moved(self, address: Address, parts: tuple[str, ...], main_domain: str) -> Address | Verdict:
         """A domain-level record: another domain, or one address for all of it."""
         if "@" in self.right or _verdict(self.right) is not None:
-            return self._lead(parts, main_domain)
+            return _lead(self.right, parts, main_domain)
         return names.address_at(address.local, fill(self.right, parts) or main_domain)
-
-    def _lead(self, parts: tuple[str, ...], main_domain: str) -> Address | Verdict:
-        verdict = _verdict(self.right)
-        if verdict is not None:
-            return verdict
-        local, at, domain = self.right.rpartition("@")
-        if not at:
-            return Address(fill(domain, parts), main_domain)
-        return names.address_at(fill(local, parts), fill(domain, parts))
 
     @property
     def names_program(self) -> bool:
-        """Whether the right side is an application, `app{..}#account`."""
-        return "#" in self.right
+        """Whether it leads to an application, `app{..}#account`."""
+        return any("#" in right for right in (self.right, *self.others))
 
     @property
-    def leads_out_by_itself(self) -> bool:
-        """Whether the right side names a domain of its own."""
-        return bool(self.right) and _verdict(self.right) is None and (self.local is None or "@" in self.right)
+    def target_domains(self) -> tuple[str, ...]:
+        """The domain of each address on the right, with its wildcards; empty where none is named, or none is led to."""
+        return tuple(self._domain_of(right) for right in (self.right, *self.others))
 
-    @property
-    def target_domain(self) -> str:
-        """The domain of the right side, with its wildcards; empty for the main domain."""
-        return self.right.rpartition("@")[2] if self.leads_out_by_itself else ""
+    def _domain_of(self, right: str) -> str:
+        names_one = _verdict(right) is None and (self.local is None or "@" in right)
+        return right.rpartition("@")[2] if names_one else ""
 
 
 def parse_record(text: str, line: int, main_domain: str) -> Record | None:
@@ -131,8 +140,8 @@ def parse_record(text: str, line: int, main_domain: str) -> Record | None:
     if not equals:
         raise RecordError(line, len(bare) + 1, "there is no '='", "write a record as <left> = right")
     local, domain = _left(left, line, begin, main_domain)
-    _check_right(right, line, begin + len(left) + 1, local, domain)
-    return Record(line, bare.strip(), uses, relay, local, domain, right.strip())
+    rights = _rights(right, line, begin + len(left) + 1, local, domain)
+    return Record(line, bare.strip(), uses, relay, local, domain, rights[0], rights[1:])
 
 
 def _prefixes(text: str, line: int) -> tuple[frozenset[Use], bool, int]:
@@ -190,6 +199,22 @@ def _pattern(text: str, line: int, column: int) -> Pattern:
         raise RecordError(line, column + error.column, error.fault, "see `tandem router --help`") from error
 
 
+def _rights(text: str, line: int, begin: int, local: Pattern | None, domain: Pattern) -> tuple[str, ...]:
+    """The addresses of the right side, mostly a single one."""
+    parts = _COMMA.split(text)
+    for number, part in enumerate(parts):
+        column = begin + len(part) - len(part.lstrip()) + 1
+        if number and (local is None or not part.strip() or any(_verdict(each.strip()) for each in parts)):
+            raise RecordError(
+                line, column, "no list can stand here", "a list is of addresses, and belongs to <local@domain>"
+            )
+        if number >= MOST_WAYS:
+            raise RecordError(line, column, "the list is too long", f"at most {MOST_WAYS} addresses, please")
+        _check_right(part, line, begin, local, domain)
+        begin += len(part) + 1
+    return tuple(part.strip() for part in parts)
+
+
 def _check_right(text: str, line: int, begin: int, local: Pattern | None, domain: Pattern) -> None:
     right = text.strip()
     column = begin + len(text) - len(text.lstrip()) + 1
@@ -210,6 +235,16 @@ def _check_right(text: str, line: int, begin: int, local: Pattern | None, domain
     host = right.rpartition("@")[2]
     if "@" in right and not host:
         raise RecordError(line, column + len(right), "the domain is missing", "write local@domain, or no '@' at all")
+
+
+def _lead(right: str, parts: tuple[str, ...], main_domain: str) -> Address | Verdict:
+    verdict = _verdict(right)
+    if verdict is not None:
+        return verdict
+    local, at, domain = right.rpartition("@")
+    if not at:
+        return Address(fill(domain, parts), main_domain)
+    return names.address_at(fill(local, parts), fill(domain, parts))
 
 
 def _verdict(right: str) -> Verdict | None:

@@ -17,10 +17,11 @@ MOST_RECORDS = 2000  # Limit: records of the table; each call looks at all until
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The record that fits and what it makes of the address."""
+    """The record that fits and what it makes of the address; `others`: the rest of its list."""
 
     record: Record
     outcome: Address | Verdict
+    others: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class RouterTable:
                 continue
             outcome = record.apply(address, main_domain)
             if outcome is not None and outcome != address:
-                return Match(record, outcome)
+                return Match(record, outcome, record.apply_others(address, main_domain))
         return None
 
 

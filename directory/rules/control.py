@@ -43,8 +43,13 @@ def _engaged(setting: Setting, occasion: Occasion) -> tuple[CallRule, ...]:
 
 
 def _when_busy(setting: Setting) -> Redirect | None:
-    to = targets(setting("DivertOnBusy"))
-    return Redirect(to) if to else _VOICEMAIL if setting("VoicemailOnBusy") == "YES" else None
+    return _diverted(setting, "DivertOnBusy", "VoicemailOnBusy")
+
+
+def _diverted(setting: Setting, addresses: str, voicemail: str) -> Redirect | None:
+    """By one setting to its addresses, else by the other to voicemail."""
+    to = targets(setting(addresses))
+    return Redirect(to) if to else _VOICEMAIL if setting(voicemail) == "YES" else None
 
 
 def _fits(picture: str, sender: str) -> bool:
@@ -101,8 +106,8 @@ def _otherwise(setting: Setting) -> tuple[CallRule, ...]:
         rules += [CallRule(Stage.NO_DEVICE, action), CallRule(Stage.NO_ANSWER, action)]
     if (busy := _when_busy(setting)) is not None:
         rules.append(CallRule(Stage.BUSY, busy))
-    if setting("VoicemailOnError") == "YES":
-        rules.append(CallRule(Stage.FAILURE, _VOICEMAIL))
+    if (failed := _diverted(setting, "DivertOnError", "VoicemailOnError")) is not None:
+        rules.append(CallRule(Stage.FAILURE, failed))
     return tuple(rules)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from base.log import get_logger
-from directory.model import Account, Address, Caller, CallRule, Route, UnknownRoute
+from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
 from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
 from pbx.b2bua.diversion import times
@@ -18,6 +18,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.outside import Outside
 from pbx.b2bua.refused_branch import RefusedBranch
+from pbx.b2bua.trunk_line import best_way
 from pbx.b2bua.watching import tell_lines
 from pbx.records.record import LiveRecord
 from pbx.registrar.bindings import Binding
@@ -107,6 +108,8 @@ class Call:
         self.ended = False
         self.limited_for: int | None = None
         """The account whose number of calls this one counts for."""
+        self.urgent = False
+        """It is for help: no limit keeps it out."""
         self.parties: list[Leg] = []
         self.hang_up_all: Callable[[int], None] | None = None
         self.bye_passed: Callable[[frozenset[str]], None] | None = None
@@ -138,6 +141,8 @@ class Call:
         return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
 
     def devices(self, account: Account) -> Sequence[str]:
+        if self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
+            return ()  # a group's call does not ask its rules
         return [binding.contact for binding in self._fit(self.exchange.phones.ringable(account.id))]
 
     def device(self, account: Account, instance: str) -> Sequence[str]:
@@ -166,6 +171,9 @@ class Call:
             engaged=self.exchange.lines.busy(callee.id),
             wall=self.exchange.clock.wall(),
         )
+
+    def best_way(self, route: ForeignRoute) -> ForeignRoute:
+        return best_way(self.exchange.trunks, route)
 
     def start_branch(self, branch: Branch) -> None:
         runner = self._runner(branch)
@@ -291,13 +299,17 @@ class Call:
         )
 
 
-def new_call(exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str, *, counted: bool = False) -> Call:
-    """A call within the limits; `counted` among those of its caller's account. Raises Failure("full")."""
+def new_call(
+    exchange: Exchange, origin: CallOrigin, call_id: str, dialled: str, *, counted: bool = False, urgent: bool = False
+) -> Call:
+    """A call within the limits; `counted` among those of its caller's account, `urgent`: one for help, which no limit
+    keeps out. Raises Failure("full")."""
     caller = origin.caller
     account = None if caller.account is None else caller.account.id
     started = exchange.clock.wall()
     record = LiveRecord(exchange.entropy.token(8), call_id, started, recorded(caller), account, dialled)
     call = Call(exchange, origin, record)
-    call.limited_for = account if counted else None
+    call.limited_for = account if counted and not urgent else None
+    call.urgent = urgent
     exchange.enter(call)
     return call

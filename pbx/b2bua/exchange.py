@@ -61,6 +61,9 @@ class Stack(SessionPort, Protocol):
     async def flow_to(self, uri: Uri, *, configured: bool = False) -> Flow:
         """Raises Failure("unavailable")."""
 
+    def avoid(self, flow: Flow) -> None:
+        """Who is there keeps silent: another host of its domain is tried next."""
+
 
 class People(Rights, Protocol):
     """The part of the directory that calls use; all of it answers from memory."""
@@ -172,7 +175,7 @@ class Exchange:
     def enter(self, call: Call) -> None:
         """A call begins. Raises Failure("full") beyond the limits."""
         account = call.limited_for
-        if len(self.calls) >= self.settings.calls:
+        if len(self.calls) >= self.settings.calls and not call.urgent:
             raise Failure("full", "Too many calls", temporary=True)
         if account is not None and self._calls_of[account] >= self._calls_limit(account):
             raise Failure("full", "Too many calls of one account", private=str(account), temporary=True)

@@ -48,6 +48,7 @@ class Fetching(Takeover):
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
         self._branch.caller_gone()
+        super().leg_ended(leg, cause)
 
     def _finished(self, status: int) -> None:
         newcomer = self._caller

@@ -198,6 +198,11 @@ class Leg:
         if self.session is not None and not self.ended:
             self.session.changes.refresh(headers)
 
+    def ask(self) -> None:
+        """Ask the peer whether the call still stands for it; the owner is told when it does not."""
+        if self.session is not None and not self.ended:
+            self.session.standing.ask()
+
     # --- the end
 
     def finish(self) -> None:

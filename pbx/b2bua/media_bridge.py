@@ -20,7 +20,7 @@ from pbx.b2bua.outgoing import OutgoingLeg
 from pbx.b2bua.referral import refer
 from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
-from pbx.b2bua.silence import SilenceWatch, heard_of
+from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.takeover import Takeover
 from pbx.b2bua.watching import tell_lines
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
@@ -62,8 +62,8 @@ class Bridge:
         self._far = far
         self._ended = False
         self._music = HoldMusic()
-        self._watch = SilenceWatch(
-            call.exchange.clock, call.exchange.settings.silence, lambda: heard_of((self._near, self._far)), self._silent
+        self._watch = SilenceWatch.of_legs(
+            call.exchange.clock, call.exchange.settings.silence, lambda: (self._near, self._far), self._silent
         )
         near.owner = far.owner = self
         near.renamed = far.renamed = self._renamed

@@ -118,6 +118,11 @@ class OutgoingLeg(Leg):
             request.add(name, value)
         return request
 
+    @property
+    def unheard(self) -> bool:
+        """The peer has not said a word."""
+        return self._invite is not None and self._invite.unheard
+
     def find_session(self, remote_tag: str) -> Session | None:
         sessions = [] if self._invite is None else self._invite.sessions
         return next((each for each in sessions if each.dialog.remote_tag == remote_tag), None)

@@ -42,7 +42,8 @@ class Outside:
         if payer is None or guard is None or route.emergency:
             return True
         another = payer.id not in self._tickets
-        if guard.refuses(payer, self._ways(branch, route), caller.source, another=another):
+        ways = self._ways(branch, route)
+        if guard.refuses(payer, ways, caller.source, another=another, instead=branch.instead):
             return False
         if another:
             self._tickets[payer.id] = guard.ticket(payer)

@@ -15,6 +15,7 @@ from directory.model import Caller
 from pbx.b2bua import diversion
 from pbx.b2bua.asking import Asking
 from pbx.b2bua.asserted import by_trunk, from_by_trunk, from_value, headers_for, recorded
+from pbx.b2bua.elsewhere import PATIENCE, helps
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.guards import fits
 from pbx.b2bua.incoming import IncomingLeg
@@ -22,7 +23,7 @@ from pbx.b2bua.leg import Leg
 from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.b2bua.places import Place, Places
 from pbx.b2bua.trunk_line import TrunkLine
-from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer
+from pbx.signal.answer import COMPLETED_ELSEWHERE, GIVEN_UP, Answer
 from pbx.signal.branch import Branch, BranchState, Foreign
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
@@ -38,11 +39,12 @@ if TYPE_CHECKING:
 
 
 class PhoneBranch:
-    """Owns its leg until the call takes it over."""
+    """Owns its leg until the call takes it over. `party`: the caller's leg, where it has no ports yet."""
 
-    def __init__(self, call: Call, branch: Branch) -> None:
+    def __init__(self, call: Call, branch: Branch, party: IncomingLeg | None = None) -> None:
         self._call = call
         self._branch = branch
+        self._party = party
         self._exchange = call.exchange
         self._cancelled = False
         self._places = Places(call.exchange, branch.target, call.record.dialled)
@@ -59,7 +61,7 @@ class PhoneBranch:
         try:
             flow, invitation = await self._place()
         except Failure as failure:
-            self._give_up(status_of(failure))
+            self._give_up(status_of(failure), elsewhere=True)
         except SipSyntaxError:
             self._give_up(480)
         else:
@@ -73,6 +75,9 @@ class PhoneBranch:
             self._give_up(488)
             return
         try:
+            if self._party is not None:
+                await self._party.open()
+                await self._party.prepare(self._party.theirs)
             await leg.open()
             await leg.prepare(self._call.origin.asked)
         except Failure as failure:
@@ -82,6 +87,19 @@ class PhoneBranch:
             self._give_up(487)
         else:
             leg.send(self._call.origin.offer(leg))
+            self._expect_a_word(leg)
+
+    def _expect_a_word(self, leg: OutgoingLeg) -> None:
+        """Who says nothing at all is left for another way long before the 32 seconds of RFC 3261 §17.1.1.2."""
+
+        def silent() -> None:
+            if self.leg is leg and leg.unheard and not self._cancelled:
+                self._exchange.stack.avoid(leg.flow)
+                leg.abandon(GIVEN_UP)
+                self.leg_failed(leg, 408, None)
+
+        if isinstance(self._branch.target, Foreign) and self._branch.target.route.others:
+            self._exchange.clock.call_later(PATIENCE, silent)
 
     def _protects(self, leg: Leg) -> bool:
         """Whether the caller and who is asked now can both be protected as the stricter of them wants it (`guards`)."""
@@ -94,10 +112,10 @@ class PhoneBranch:
             return origin.can_encrypt
         return False
 
-    def _give_up(self, status: int) -> None:
+    def _give_up(self, status: int, *, elsewhere: bool = False) -> None:
         if self.leg is not None:
             self.leg.finish()
-        self._tell(Answer(status))
+        self._tell(Answer(status, elsewhere=elsewhere))
 
     async def _place(self) -> tuple[Flow, Invitation]:
         origin = self._call.origin
@@ -224,7 +242,10 @@ class PhoneBranch:
         if status in (401, 407):
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
-        self._tell(Answer(status, reason, targets_of(response)))
+        target = self._branch.target
+        emergency = isinstance(target, Foreign) and target.route.emergency  # who calls for help is let down by nobody
+        elsewhere = emergency or helps(response, heard=self._places.was_heard)
+        self._tell(Answer(status, reason, targets_of(response), elsewhere))
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
         self._tell(Answer(480))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from base.failures import Failure
-from directory.model import Account, Caller
+from directory.model import Account, Caller, ForeignRoute
 from pbx.b2bua.asserted import NOBODY
+from pbx.b2bua.elsewhere import is_heard
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.trunk_line import TrunkLine
 from pbx.registrar.bindings import Binding
@@ -46,7 +47,8 @@ class Places:
         self._dialled = dialled
         self._tried: list[Flow] = []
         self._instance = ""
-        self._heard = False
+        self.was_heard = False
+        """The caller has heard ringing or audio of one of them."""
 
     async def next(self) -> Place:
         """The first place, or after a failure another one. Raises as `where` does."""
@@ -68,12 +70,12 @@ class Places:
 
     def heard(self, response: Response) -> None:
         """A provisional response has come."""
-        self._heard = self._heard or response.status > 100
+        self.was_heard = self.was_heard or is_heard(response)
 
     def may_go_on(self, response: Response | None) -> bool:
         """Whether another place may be tried after this refusal, or none at all: RFC 3263 §4.3 (no answer, a broken
         connection, 503), RFC 5626 §5.3 (430); not once it has rung."""
-        if self._heard or len(self._tried) > MOST_FLOWS:
+        if self.was_heard or len(self._tried) > MOST_FLOWS:
             return False
         return response is None or response.status in (430, 503)
 
@@ -88,7 +90,7 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
                 raise Failure("unavailable", "The phone has gone", temporary=True)
             return device(account, binding)
         case Foreign(route) if (line := exchange.trunks.leading_to(route.address.domain)) is not None:
-            return await _by_trunk(exchange, line, route.address.local)
+            return await _by_trunk(exchange, line, route)
         case Foreign(route):
             uri = foreign_uri(route.address, dialled)
             flow = await exchange.stack.flow_to(Uri.parse(uri))
@@ -97,11 +99,11 @@ async def where(exchange: Exchange, target: Target, dialled: str) -> Place:
             raise Failure("invalid", "A program is no phone")
 
 
-async def _by_trunk(exchange: Exchange, line: TrunkLine, number: str) -> Place:
+async def _by_trunk(exchange: Exchange, line: TrunkLine, route: ForeignRoute) -> Place:
     """The provider's domain stays in the Request-URI: many tell their customers by it."""
-    if not line.up:
+    if not line.up and not route.emergency:
         raise Failure("unavailable", "The trunk is down", private=line.trunk.name, temporary=True)
-    number = line.trunk.number(number)
+    number = line.trunk.number(route.address.local)
     uri = line.trunk.identity.replace(user=number)
     flow = await exchange.stack.flow_to(line.trunk.next_hop, configured=True)
     address = f"{number}@{line.trunk.domain}"

@@ -20,7 +20,7 @@ from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
 from pbx.b2bua.pending import Outcome, Pending, Placed
 from pbx.b2bua.relay_request import pass_on
-from pbx.b2bua.silence import SilenceWatch, heard_of
+from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.takeover import ProgramTakeover
 from pbx.b2bua.watching import tell_lines
 from pbx.programs import LegMode, RequestData
@@ -49,9 +49,7 @@ class ProgramLeg(LegAudio):
         self._request: RequestData | None = None
         self._on_end: Callable[[str, str], None] | None = None
         self._calls = False
-        self._watch = SilenceWatch(
-            exchange.clock, exchange.settings.silence, lambda: heard_of(self._watched()), self._silent
-        )
+        self._watch = SilenceWatch.of_legs(exchange.clock, exchange.settings.silence, self._watched, self._silent)
 
     # --- what the program may ask
 

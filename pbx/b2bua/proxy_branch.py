@@ -12,6 +12,7 @@ from base.failures import Failure
 from base.log import get_logger
 from pbx.b2bua import diversion
 from pbx.b2bua.asserted import screen
+from pbx.b2bua.elsewhere import helps
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.phone_branch import targets_of
 from pbx.b2bua.places import Place, Places
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from pbx.b2bua.call import Call
 
 _log = get_logger("pbx.calls")
+
+_LEAP = 1000
+"""Added to the CSeq number of an INVITE, it is higher than any PRACK and UPDATE of its caller has had."""
 
 
 class Forwarder(Protocol):
@@ -62,7 +66,7 @@ class ProxyBranch:
         try:
             outgoing = await self._made_for(await self._places.next())
         except Failure as failure:
-            self._tell(said or Answer(status_of(failure)))
+            self._tell(said or Answer(status_of(failure), elsewhere=True))
         except SipSyntaxError:
             self._tell(said or Answer(480))
         else:
@@ -71,9 +75,6 @@ class ProxyBranch:
 
     async def _made_for(self, place: Place) -> Outgoing:
         """The caller's INVITE as it leaves for that place. Raises Failure when it cannot."""
-        if place.line is not None:  # its login is ours, and the INVITE is the caller's own
-            _log.warning("a proxied call cannot leave by a trunk", call=self._call.id, trunk=place.line.trunk.name)
-            raise Failure("unavailable", "Only the B2BUA leaves by a trunk")
         outgoing = self._forwarder.outgoing(self._transaction, Target(place.uri, place.flow, place.routes, place.agent))
         trusted = self._call.exchange.trusts(outgoing.flow, place.person.account)
         screen(outgoing.request, self._call.origin.caller, trusted=trusted)
@@ -130,6 +131,7 @@ class ProxyBranch:
         dialog = Dialog.uac(sent.request, response)
         dialog.route_set = tuple(route for route in dialog.route_set if not stack.ours(*_place(route)))
         stack.send_message(dialog.ack(), sent.flow)
+        dialog.local_cseq += _LEAP  # RFC 3261 §12.2.1.1: it need not be the next one
         stack.request(dialog.new_request("BYE"), sent.flow, _Unheard())
         if self._call.bye_passed is not None:  # the answer may be the one that counted: its caller is out of reach
             self._call.bye_passed(frozenset((response.to_tag,)))
@@ -158,11 +160,13 @@ class ProxyBranch:
             if response.status > 100:
                 self._tell(Answer(response.status, response.reason))
         else:
-            self._ended(Answer(response.status, response.reason, targets_of(response)), response)
+            elsewhere = helps(response, heard=self._places.was_heard)
+            self._ended(Answer(response.status, response.reason, targets_of(response), elsewhere), response)
 
     def on_failure(self, cause: str) -> None:
         self._drop_anchor()
-        self._ended(Answer(408 if cause == "timeout" else 503), None)
+        status, heard = 408 if cause == "timeout" else 503, self._places.was_heard
+        self._ended(Answer(status, elsewhere=helps(None, heard=heard)), None)
 
     def _ended(self, answer: Answer, response: Response | None) -> None:
         """The last word of this place. Another one is tried where that may help."""

@@ -8,6 +8,7 @@ The change itself is `takeover`; a REFER with Replaces is `referral`'s.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
@@ -24,7 +25,7 @@ from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.referral import Wish
 from pbx.b2bua.takeover import Pickup, Waiting
 from pbx.records.record import LiveRecord
-from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
+from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import Replaces
 from pbx.sipcore.message import Request
@@ -134,24 +135,22 @@ def make_way(exchange: Exchange, record: LiveRecord, request: Request, flow: Flo
 
 async def _seat(exchange: Exchange, newcomer: IncomingLeg, leg: Leg) -> None:
     """Ports for the newcomer, then his place."""
+    done = partial(_done, newcomer, leg)
     try:
         await newcomer.open()
         await newcomer.prepare(newcomer.theirs)
     except Failure as failure:
-        _done(newcomer, leg, status_of(failure))
+        done(status_of(failure))
         return
     owner = leg.owner
     if newcomer.ended or leg.ended:
-        _done(newcomer, leg, 603)
+        done(603)
     elif isinstance(owner, PhoneBranch):
-        try:
-            Pickup(owner, newcomer).start()
-        except NotAcceptable:
-            _done(newcomer, leg, 488)
+        Pickup(owner, newcomer, done).start()
     elif isinstance(owner, Bridge | ProgramLeg):
-        owner.replace(leg, newcomer, lambda status: _done(newcomer, leg, status))
+        owner.replace(leg, newcomer, done)
     else:
-        _done(newcomer, leg, 481)
+        done(481)
 
 
 def _done(newcomer: IncomingLeg, leg: Leg, status: int) -> None:

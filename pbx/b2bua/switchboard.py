@@ -41,6 +41,7 @@ from pbx.b2bua.proxy_origin import ProxyOrigin
 from pbx.b2bua.replacing import make_way, meant, replace
 from pbx.b2bua.replacing import proxied as proxied_dialog
 from pbx.b2bua.sip_origin import SipOrigin
+from pbx.b2bua.trunk_line import leaves_by_trunk
 from pbx.programs import ProgramLeg as AnyProgramLeg
 from pbx.programs import Programs
 from pbx.records.record import LiveRecord
@@ -131,7 +132,8 @@ class Switchboard:
             proxied = ProxyOrigin(caller, transaction, forwarder)
         origin = SipOrigin(caller)
         try:
-            call = new_call(exchange, proxied or origin, request.call_id, request.uri, counted=True)
+            urgent = _is_urgent(route)
+            call = new_call(exchange, proxied or origin, request.call_id, request.uri, counted=True, urgent=urgent)
         except Failure as failure:
             self._refuse_full(transaction, caller, failure)
             return
@@ -164,8 +166,7 @@ class Switchboard:
     def _way(self, caller: Caller, route: Route, transaction: ServerTransaction) -> Way:
         if proxied_dialog(self.exchange, transaction.request):
             return Way(WayKind.PROXY, "replaces a proxied dialog")
-        trunks = self.exchange.trunks
-        trunk = isinstance(route, ForeignRoute) and trunks.leading_to(route.address.domain) is not None
+        trunk = leaves_by_trunk(self.exchange.trunks, route)
         unlike = self._unlike(transaction.flow, route)
         return choose("INVITE", caller, route, self._features(caller, route), trunk=trunk, unlike=unlike)
 
@@ -203,7 +204,7 @@ class Switchboard:
 
     def _crowded(self, route: Route) -> bool:
         """The media worker has no room for a call that needs a stream; emergency calls are let in always."""
-        if isinstance(route, UnknownRoute | NullRoute) or (isinstance(route, ForeignRoute) and route.emergency):
+        if isinstance(route, UnknownRoute | NullRoute) or _is_urgent(route):
             return False
         return not self.exchange.media.room()
 
@@ -337,6 +338,11 @@ def _ended_by_fault(call: Call) -> Iterator[None]:
                 party.hang_up(500)
             if call.signal.open:
                 call.signal.cancel(500)
+
+
+def _is_urgent(route: Route) -> bool:
+    """A call for help."""
+    return isinstance(route, ForeignRoute) and route.emergency
 
 
 def _expires(request: Request) -> float | None:

@@ -85,14 +85,27 @@ class Place(Protocol):
         """Both have each other's audio."""
 
 
-class Takeover(Waiting):
-    """Of a place. `done` is told once: 200, or why it came to nothing."""
+class _Deciding(Waiting):
+    """`done` is told once: 200, or why it came to nothing."""
+
+    def __init__(self, done: Callable[[int], None]) -> None:
+        self._done = done
+
+    def leg_ended(self, leg: Leg, cause: str) -> None:
+        """He is gone without having acknowledged our offer: nothing else comes that would decide it."""
+        if leg.answer_in_ack is not None:
+            leg.answer_in_ack = None
+            self._done(487)
+
+
+class Takeover(_Deciding):
+    """Of a place."""
 
     def __init__(self, place: Place, newcomer: Leg, done: Callable[[int], None]) -> None:
+        super().__init__(done)
         self._place = place
         self._newcomer = newcomer
         self._stays = place.stays
-        self._done = done
 
     def start(self) -> None:
         newcomer, theirs = self._newcomer, self._stays.theirs
@@ -161,14 +174,14 @@ class Takeover(Waiting):
         Reoffer(stays, lambda _done: place.joined(), headers).send(stays.relay(theirs.with_direction("sendrecv")))
 
 
-class ProgramTakeover(Waiting):
-    """Of the place of `leg` before a program. `done` is told once: 200, or why it came to nothing."""
+class ProgramTakeover(_Deciding):
+    """Of the place of `leg` before a program."""
 
     def __init__(self, program: ProgramLeg, leg: Leg, newcomer: Leg, done: Callable[[int], None]) -> None:
+        super().__init__(done)
         self._program = program
         self._leg = leg
         self._newcomer = newcomer
-        self._done = done
 
     def start(self) -> None:
         newcomer = self._newcomer
@@ -205,17 +218,29 @@ class Pickup(Waiting):
     """A call that rings at a telephone is taken by the newcomer (RFC 3891 §3: an early dialog).
 
     He is answered for himself first: his offer and the caller's cannot answer each other. Then he gets the caller's.
+    `done` is told once: 200, or why it came to nothing.
     """
 
-    def __init__(self, branch: PhoneBranch, newcomer: IncomingLeg) -> None:
+    def __init__(self, branch: PhoneBranch, newcomer: IncomingLeg, done: Callable[[int], None]) -> None:
         self._branch = branch
         self._newcomer = newcomer
+        self._done = done
         self._asked = False
 
     def start(self) -> None:
-        """Raises NotAcceptable."""
         self._newcomer.owner = self
-        self._newcomer.accept(self._newcomer.studio_answer())
+        try:
+            description = self._newcomer.studio_answer()
+        except NotAcceptable:
+            self._done(488)
+        else:
+            self._newcomer.accept(description)
+
+    def leg_ended(self, leg: Leg, cause: str) -> None:
+        """He is gone. When he has been asked already, the end of that tells."""
+        if not self._asked:
+            self._asked = True
+            self._done(487)
 
     def leg_acknowledged(self, leg: Leg) -> None:
         if self._asked:
@@ -229,8 +254,5 @@ class Pickup(Waiting):
             Reoffer(newcomer, self._take).send(offer)
 
     def _take(self, agreed: bool) -> None:
-        newcomer = self._newcomer
-        if newcomer.ended:
-            return
-        if not agreed or not self._branch.hand_over(newcomer):
-            newcomer.hang_up(480, "The call is no longer there")
+        taken = agreed and not self._newcomer.ended and self._branch.hand_over(self._newcomer)
+        self._done(200 if taken else 480)

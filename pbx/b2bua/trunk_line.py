@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
+from directory.model import ForeignRoute, Route
 from pbx.sipcore.proving import Prover
 from pbx.sipcore.uri import Uri
 
@@ -41,7 +43,11 @@ class TrunkLine(Protocol):
 
     @property
     def up(self) -> bool:
-        """Whether calls may be tried by it."""
+        """Whether calls may be tried by it; those for help may always."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is up, and answers as far as is known."""
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -63,3 +69,30 @@ class NoTrunks:
 
     def leading_to(self, domain: str) -> TrunkLine | None:
         return None
+
+
+def leaves_by_trunk(trunks: TrunkLines, route: Route) -> bool:
+    """Whether a call may leave by a trunk where this leads."""
+    return isinstance(route, ForeignRoute) and any(_line(trunks, way) is not None for way in _ways(route))
+
+
+def best_way(trunks: TrunkLines, route: ForeignRoute) -> ForeignRoute:
+    """The ways out of a route in their order, those by trunks that are down after the rest; what does not lead out
+    comes last."""
+    first, *others = sorted(_ways(route), key=lambda way: _rank(trunks, way))
+    return first.then(tuple(others)) if isinstance(first, ForeignRoute) else route
+
+
+def _ways(route: ForeignRoute) -> tuple[Route, ...]:
+    return (replace(route, others=()), *route.others)
+
+
+def _line(trunks: TrunkLines, way: Route) -> TrunkLine | None:
+    return trunks.leading_to(way.address.domain) if isinstance(way, ForeignRoute) else None
+
+
+def _rank(trunks: TrunkLines, way: Route) -> int:
+    if not isinstance(way, ForeignRoute):
+        return 2
+    line = _line(trunks, way)
+    return 0 if line is None or line.sound else 1

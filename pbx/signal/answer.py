@@ -21,11 +21,13 @@ GIVEN_UP = 'SIP;cause=487;text="Request Terminated"'
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A provisional or final answer of a branch. `contacts` holds the targets of a 3xx."""
+    """A provisional or final answer of a branch. `contacts` holds the targets of a 3xx. `elsewhere`: the refusal speaks
+    of the way, not of who is called, so that another way may help."""
 
     status: int
     reason: str = ""
     contacts: tuple[str, ...] = ()
+    elsewhere: bool = False
 
     @property
     def provisional(self) -> bool:

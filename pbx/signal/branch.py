@@ -51,7 +51,8 @@ class BranchState(enum.Enum):
 @dataclass(eq=False, slots=True)
 class Branch:
     """`number` is unique within its Signal. `account` is the address of record that it rings for, if any. `cause` and
-    `index` as for a Node. `final`: the status of its refusal, 0 without one."""
+    `index` as for a Node. `instead`: it goes another way for one that was not taken. `final`: the status of its
+    refusal, 0 without one."""
 
     number: int
     target: Target
@@ -60,6 +61,7 @@ class Branch:
     state: BranchState = BranchState.RINGING
     cause: Cause | None = None
     index: tuple[int, ...] = (1, 1)
+    instead: bool = False
     final: int = 0
     drain: Node | None = None
     timer: Timer | None = field(default=None, repr=False)

@@ -64,6 +64,9 @@ class SignalPort(Protocol):
 
     def rules(self, account: Account) -> Sequence[CallRule]: ...
 
+    def best_way(self, route: ForeignRoute) -> ForeignRoute:
+        """The route with what is known to be down after its other ways."""
+
     def start_branch(self, branch: Branch) -> None: ...
 
     def cancel_branch(self, branch: Branch, reason: str | None) -> None:
@@ -132,6 +135,10 @@ class Signal:
         """A branch (a program) hands the call over to others and is done with it."""
         self._post(lambda: self._hand_over(branch, tuple(targets)))
 
+    def lead(self, branch: Branch, routes: Sequence[Route]) -> None:
+        """A branch to an address that had to be looked up leads to these, one after another."""
+        self._post(lambda: self._lead(branch, tuple(routes)))
+
     def fork(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) has others rung as well."""
         self._post(lambda: self._fork_beside(branch, tuple(targets)))
@@ -158,7 +165,7 @@ class Signal:
 
     # --- growing the tree
 
-    def _add(self, node: Node, route: Route, cause: Cause | None) -> None:
+    def _add(self, node: Node, route: Route, cause: Cause | None, *, instead: bool = False) -> None:
         match route:
             case AccountRoute():
                 self._open_account(node, route, cause)
@@ -167,7 +174,7 @@ class Signal:
             case ProgramRoute():
                 self._start(node, Program(route), cause)
             case ForeignRoute():
-                self._start(node, Foreign(route), cause)
+                self._start(node, Foreign(self._port.best_way(route)), cause, instead=instead)
             case UnknownRoute():
                 node.finals.append(Answer(404))
             case NullRoute():
@@ -222,13 +229,13 @@ class Signal:
         if not node.busy:
             self._apply(node, node.take(Stage.NO_DEVICE))
 
-    def _start(self, node: Node, target: Target, cause: Cause | None) -> None:
+    def _start(self, node: Node, target: Target, cause: Cause | None, *, instead: bool = False) -> None:
         if self._numbers >= self._limits.branches:
             node.finals.append(Answer(482))
             return
         self._numbers += 1
         account = target.route.account if isinstance(target, Program) else _account_of(node)
-        branch = Branch(self._numbers, target, node, account, cause=cause, index=node.next_index())
+        branch = Branch(self._numbers, target, node, account, cause=cause, index=node.next_index(), instead=instead)
         node.branches.append(branch)
         self.open.add(branch)
         self._limit_ringing(branch)
@@ -368,6 +375,9 @@ class Signal:
             self._redirects += 1
             self._fork(node, answer.contacts, Cause.TELEPHONE)
             return
+        if answer.elsewhere and isinstance(branch.target, Foreign) and (others := branch.target.route.others):
+            self._go_on(branch, others)
+            return
         node.finals.append(answer)
         if answer.status >= 600 and isinstance(branch.target, Device):
             # The user has declined: his other phones stop (RFC 3261 §16.7 step 5), and his rules go first.
@@ -376,16 +386,35 @@ class Signal:
             self._check(node)
 
     def _hand_over(self, branch: Branch, targets: tuple[str, ...]) -> None:
+        if self._has_led_on(branch):
+            self._fork(branch.node, targets, Cause.PROGRAM, branch.account)
+
+    def _lead(self, branch: Branch, routes: tuple[Route, ...]) -> None:
+        if self._has_led_on(branch):
+            others = branch.target.route.others if isinstance(branch.target, Foreign) else ()
+            self._go_on(branch, (*routes, *others))
+
+    def _has_led_on(self, branch: Branch) -> bool:
+        """The branch is done with the call, which goes on elsewhere; False when it is too late, or once too often."""
         if branch.state is not BranchState.RINGING or self.state is not SignalState.PENDING:
-            return
+            return False
         branch.state = BranchState.ENDED
         self.open.discard(branch)
+        branch.stop_timer()
         branch.node.branches.remove(branch)
         self._redirects += 1
         if self._redirects > self._limits.redirects:
             branch.node.finals.append(Answer(482))
-            targets = ()
-        self._fork(branch.node, targets, Cause.PROGRAM, branch.account)
+            self._check(branch.node)
+            return False
+        return True
+
+    def _go_on(self, branch: Branch, routes: tuple[Route, ...]) -> None:
+        """In the place of a branch, by the first of these ways; by the others if it is not taken there."""
+        first, others = routes[0], routes[1:]
+        way = first.then(others) if isinstance(first, ForeignRoute) else first
+        self._add(branch.node, way, branch.cause, instead=True)
+        self._check(branch.node)
 
     def _rang_out(self, branch: Branch) -> None:
         if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:

@@ -70,6 +70,11 @@ class ClientTransaction:
         return self.request.method == "INVITE"
 
     @property
+    def unheard(self) -> bool:
+        """True until the first response."""
+        return self.state is ClientState.CALLING
+
+    @property
     def cancelled(self) -> bool:
         """True once `cancel` was asked for."""
         return self._cancel_wanted

@@ -30,6 +30,7 @@ from pbx.sipcore.session_ports import (
     unknown_extensions,
 )
 from pbx.sipcore.session_timer import SMALLEST, SessionTimer, too_small
+from pbx.sipcore.standing import Standing
 from pbx.sipcore.transactions import ClientUser, ServerTransaction
 
 _WITH_CONTACT = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
@@ -67,6 +68,7 @@ class Session:
         """Of a called side: its provisional responses that want a PRACK."""
         self.order = ReliableOrder()
         self.changes = Changes(self)
+        self.standing = Standing(self)
         self._accepted: Accepted | None = None
         self._incoming: ServerTransaction | None = None  # the peer's INVITE, unanswered
         self._updating: ServerTransaction | None = None  # the peer's UPDATE or PRACK with an offer, unanswered

@@ -82,6 +82,11 @@ class OutgoingInvite:
         """Early and confirmed dialogs."""
         return list(self._sessions.values())
 
+    @property
+    def unheard(self) -> bool:
+        """Nothing has come back, not even a 100."""
+        return self._transaction is not None and self._transaction.unheard
+
     def cancel(self, reason: str | None = None) -> None:
         """Send CANCEL as soon as it may be sent; the final response still comes to the user."""
         if not self.final and self._transaction is not None:

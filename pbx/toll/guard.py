@@ -72,12 +72,19 @@ class TollGuard:
         self._locking: set[int] = set()  # until the directory says it
 
     def refuses(
-        self, account: Account, ways: Sequence[Address], source: tuple[str, int], *, another: bool = True
+        self,
+        account: Account,
+        ways: Sequence[Address],
+        source: tuple[str, int],
+        *,
+        another: bool = True,
+        instead: bool = False,
     ) -> str:
         """Why `account` may not make this call out, in one word; empty when it may. `ways`: where it leads, and how it
-        was dialled if that is something else. `another`: it has no ticket for this call yet."""
+        was dialled if that is something else. `another`: it has no ticket for this call yet. `instead`: it goes another
+        way for one that was not taken, so that its pace is counted already."""
         try:
-            reason = self._reason(account, ways, another)
+            reason = self._reason(account, ways, another, instead)
         except Failure:  # removed this instant
             return "gone"
         if reason:
@@ -101,7 +108,7 @@ class TollGuard:
         self._calls.forget(account_id)
         self._refusals.forget(account_id)
 
-    def _reason(self, account: Account, ways: Sequence[Address], another: bool) -> str:
+    def _reason(self, account: Account, ways: Sequence[Address], another: bool, instead: bool) -> str:
         """Each check is one line; what a call costs is counted last, so that a refused one costs nothing."""
         setting = self._people.setting
         if account.id in self._locking or setting(account.id, "CallOutLocked") == "YES":
@@ -114,7 +121,7 @@ class TollGuard:
             return "hours"
         if another and self._live[account.id] >= self._number(account, "CallOutLimit"):
             return "parallel"
-        if self._calls.passes(account.id, self._paces(account, "CallOutFlow")):
+        if not instead and self._calls.passes(account.id, self._paces(account, "CallOutFlow")):
             return "pace"
         return ""
 

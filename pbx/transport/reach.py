@@ -110,6 +110,10 @@ class Reach:
         """Requests to hosts found by DNS are watched, so that the next one does not go where one has failed."""
         return Watch(user, self._locator, flow) if self._locator.located(flow.transport, flow.remote) else user
 
+    def avoid(self, flow: Flow) -> None:
+        """Its host keeps silent: for a while others of its domain are tried first."""
+        self._locator.avoid(flow.transport, flow.remote)
+
 
 class Watch:
     """The user of a request to a host that DNS named: what becomes of it is told to the locator (RFC 3263 §4.3)."""

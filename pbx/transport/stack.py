@@ -319,6 +319,10 @@ class SipStack:
         `configured`."""
         return await self._reach.flow_to(uri, configured=configured)
 
+    def avoid(self, flow: Flow) -> None:
+        """Who is there keeps silent: for a while other hosts of the same domain are tried first (RFC 3263 §4.3)."""
+        self._reach.avoid(flow)
+
 
 def answer_flow(request: Request, flow: Flow) -> Flow:
     """The flow on which the peer expects answers.

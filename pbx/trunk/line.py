@@ -54,8 +54,13 @@ class Line:
 
     @property
     def up(self) -> bool:
-        """Whether calls may be tried by it."""
+        """Whether calls may be tried by it; those for help may always."""
         return not self.trunk.registers or self.registration.status.state is State.REGISTERED
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is up, and answers as far as is known."""
+        return self.up
 
     @property
     def routes(self) -> tuple[str, ...]:

@@ -91,6 +91,7 @@ class Registration:
         self._tag = entropy.token(8)
         self._number = 0
         self._expires = trunk.expires
+        self._lengthened = False
         self._request: Request | None = None
         self._timer: Timer | None = None
         self._failures = 0
@@ -129,6 +130,7 @@ class Registration:
         """A way is there; `contact` is where the provider reaches us on it."""
         self.steps.append(f"a way is there; the provider reaches us at {contact.host_port}")
         self._number += 1
+        self._lengthened = False
         expires = 0 if self._leaving else self._expires
         request = Request("REGISTER", str(self._trunk.registrar))
         request.add("Max-Forwards", "70")
@@ -196,11 +198,11 @@ class Registration:
             self._refused(explain.WRONG_LOGIN if self._attempt.wrong else explain.registering(response))
 
     def _longer(self, response: Response) -> bool:
-        """RFC 3261 §10.2.8. The request is changed for it."""
+        """RFC 3261 §10.2.8, once for each attempt. The request is changed for it."""
         least = response.number("Min-Expires")
-        if least is None or not self._expires < least <= LONGEST or self._request is None:
+        if least is None or not self._expires < least <= LONGEST or self._request is None or self._lengthened:
             return False
-        self._expires = least
+        self._expires, self._lengthened = least, True
         contact = (self._request.get("Contact") or "").rpartition(";expires=")[0]
         self._request.set("Contact", f"{contact};expires={least}")
         self._request.set("Expires", str(least))

@@ -127,12 +127,34 @@ def test_nonsense_silence_and_a_polite_end() -> None:
 def test_the_attendant_never_calls_itself_nor_outside() -> None:
     async def play(stage: Stage) -> None:
         await stage.directory.create_forwarder(DOMAIN, "299", "+15550000@pstn.example")
+        await stage.directory.create_forwarder(DOMAIN, "298", "#pbx")
         caller = stage.call("pbx", "pbx", called="200")
-        for extension in ("200", "299"):
+        for extension in ("298", "299"):
             await caller.hears("dialknownextension")
             caller.press(extension)
             await caller.hears("extensionunknown")
         assert stage.calls == []
+        caller.hang_up()
+
+    perform(play)
+
+
+@pytest.mark.parametrize("setting", ["menu", "voicemail"])
+@pytest.mark.parametrize("typed", ["0", "200"])
+def test_the_receptionists_telephones_ring_without_the_rules_that_lead_back_here(typed: str, setting: str) -> None:
+    async def play(stage: Stage) -> None:
+        await stage.directory.set_setting(stage.account("pbx").id, "ReceptNoAnswer", setting)
+        caller = stage.call("pbx", "pbx", called="200")
+        await caller.hears("dialknownextension")
+        caller.press(typed)
+        receptionist = await stage.next_call()
+        assert receptionist.started == (
+            f"sip:{typed}@{DOMAIN};services=no",
+            {"From": "sip:+15551234@outside.example", "Expires": "20"},
+        )
+        receptionist.refused("480")
+        await caller.hears("noanswer")
+        await caller.hears("dialknownextension")
         caller.hang_up()
 
     perform(play)

@@ -231,7 +231,14 @@ async def test_call_rules(directory: Directory) -> None:
         CallRule(Stage.BUSY, voicemail),
     )
     pbx = find(directory, "pbx")
-    assert directory.call_rules(pbx.id) == (CallRule(Stage.AT_ONCE, Redirect(("#pbx",))),)
+    centre = Redirect(("#pbx",))
+    assert directory.call_rules(pbx.id) == (
+        CallRule(Stage.AFTER, centre, 15.0),
+        CallRule(Stage.NO_DEVICE, centre),
+        CallRule(Stage.NO_ANSWER, centre),
+        CallRule(Stage.BUSY, centre),
+        CallRule(Stage.FAILURE, centre),
+    )
 
 
 async def test_the_feed_tells_after_the_commit(directory: Directory) -> None:

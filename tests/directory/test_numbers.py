@@ -27,7 +27,7 @@ PLAN = {
     "conference": ("pbx", "pbx"),
     "600": ("echo#pbx", "echo#pbx"),
     "echo": ("echo#pbx", "echo#pbx"),
-    "0": ("pbx#pbx", "pbx#pbx"),
+    "0": ("pbx", "pbx"),
     "700": (f"park{{{DOMAIN},701-720}}#pbx",) * 2,
     "701": (f"park{{{DOMAIN},701}}#pbx",) * 2,
     "park+720": (f"park{{{DOMAIN},720}}#pbx",) * 2,
@@ -173,7 +173,7 @@ async def test_the_operator(directory: Directory) -> None:
     async def zero() -> str:
         return describe(directory.resolve(Address("0", DOMAIN), caller=Caller("")).route)[1]
 
-    assert await zero() == f"pbx#pbx@{DOMAIN}"
+    assert await zero() == f"pbx@{DOMAIN}"
     bob = directory.find_account(DOMAIN, "bob")
     assert bob is not None
     await directory.add_alias(bob.id, "operator")
@@ -189,6 +189,8 @@ async def test_a_second_domain_uses_the_centre_of_the_main_one(directory: Direct
     echo = directory.resolve(Address("600", "second.test"), caller=Caller(""))
     assert describe(echo.route)[1] == f"echo#pbx@{DOMAIN}"
     assert isinstance(directory.resolve(Address("200", "second.test"), caller=Caller("")).route, UnknownRoute)
+    operator = directory.resolve(Address("0", "second.test"), caller=Caller(""))
+    assert describe(operator.route)[1] == f"pbx#pbx@{DOMAIN}", "the program: its receptionist is another company's"
     pbx = directory.find_account(DOMAIN, "pbx")
     assert pbx is not None
     await directory.remove_account(pbx.id)

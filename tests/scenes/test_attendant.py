@@ -99,19 +99,37 @@ async def test_an_invalid_entry_is_told_and_the_menu_goes_on(site: Site) -> None
         await bob.wait_state("disconnected", ringing)
 
 
-async def test_zero_reaches_the_operator(site: Site) -> None:
-    await site.tandem("account", "alias", "bob", "add", "operator")
+async def test_a_human_receptionist_is_rung_before_the_program_and_by_zero(
+    site: Site, tone: Tone, tmp_path: Path
+) -> None:
+    """Her telephone is registered as `pbx`. She lets the first call go to the program, and takes it by its 0."""
+    await site.tandem("setting", "set", "pbx", "VoicemailAfter", "1")
     alice = await site.phone("alice", await site.password("alice"))
-    bob = await site.phone("bob", await site.password("bob"))
-    async with alice, bob:
-        call = await reach(alice)
+    desk = await site.phone("pbx", await site.password("pbx"))
+    async with alice, desk:
+        await desk.play(tone(620))
+        call = await alice.call(f"sip:200@{DOMAIN}")
+        unanswered = await desk.wait_incoming()
+        await desk.wait_state("disconnected", unanswered)
+        await alice.wait_state("confirmed", call)  # the program
+        await alice.wait_media(call)
         await alice.send_dtmf("0", call)
-        ringing = await bob.wait_incoming(timeout=20)
-        await bob.answer(ringing)
-        await bob.wait_state("confirmed", ringing)
-        await bob.listen(0.3)  # Alice's own sound: they are joined, before that a hang-up only brings the menu back
-        await bob.hangup(ringing)
-        await alice.wait_state("disconnected", call, timeout=15)
+        ringing = await desk.wait_incoming(timeout=20)
+        await desk.answer(ringing)
+        await desk.wait_state("confirmed", ringing)
+        await alice.record(tmp_path / "alice.wav")
+        await alice.listen(1.5, call)
+        await alice.stop_record()
+        await alice.hangup(call)
+        await desk.wait_state("disconnected", ringing)
+
+        direct = await alice.call(f"sip:0@{DOMAIN}")
+        ringing = await desk.wait_incoming()
+        await desk.answer(ringing)
+        await alice.wait_state("confirmed", direct)
+        await alice.hangup(direct)
+        await desk.wait_state("disconnected", ringing)
+    assert seconds_heard(tmp_path / "alice.wav", 620) > 1.0
 
 
 async def test_the_conference_says_that_none_is_open(site: Site, tmp_path: Path) -> None:

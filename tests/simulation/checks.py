@@ -153,12 +153,13 @@ def compare(town: Town, placed: Placed, record: CallRecord) -> list[str]:
 
 def _compare_talk(town: Town, placed: Placed, record: CallRecord) -> list[str]:
     found = []
-    lasted = (placed.hung_up and placed.talked >= placed.plan.talk - 0.001) or _lost_its_audio(town, placed, record)
+    cut = _lost_its_audio(town, placed, record)
+    lasted = (placed.hung_up and placed.talked >= placed.plan.talk - 0.001) or cut
     if placed.plan.lasting and not record.program and not lasted:
         found.append(f"should have lasted {placed.plan.talk:.0f} s, ended after {placed.talked:.0f} s ({record.cause})")
     if placed.bye_received and not placed.hung_up and record.ended_by == "caller":
         found.append("the caller was hung up on, and is said to have ended it")
-    if placed.hung_up and not placed.bye_received and record.ended_by == "server":
+    if placed.hung_up and not placed.bye_received and record.ended_by == "server" and not (cut or record.cause == CUT):
         found.append(f"the caller hung up, but it ended by {record.ended_by!r} ({record.cause})")
     if placed.answered_at is not None and placed.ended_at is not None:
         talked = placed.ended_at - placed.answered_at
@@ -176,12 +177,13 @@ def _lost_its_audio(town: Town, placed: Placed, record: CallRecord) -> bool:
 
 
 def _met(town: Town, placed: Placed) -> set[str]:
-    """The accounts whose phones' audio was joined with this caller's: the B2BUA's Call-IDs are its own. Not one that
-    answered too late: the caller has hung up on it at once."""
+    """The accounts whose phones have answered and whose audio was joined with this caller's: the B2BUA's Call-IDs are
+    its own. Not one that answered too late: the caller has hung up on it at once."""
     numbers = {n for stream in town.studio.streams if _port(stream) == placed.port for n in stream.met}
     ports = {_port(stream) for stream in town.studio.streams if stream.id in numbers}
     taken = [each for phone in town.phones for each in phone.taken if each.port in ports]
-    return {each.phone.name for each in taken if not (each.bye_received and each.talked < AT_ONCE)}
+    answered = [each for each in taken if each.answered_at is not None]
+    return {each.phone.name for each in answered if not (each.bye_received and each.talked < AT_ONCE)}
 
 
 def _port(stream: VirtualStream) -> int:

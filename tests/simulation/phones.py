@@ -170,9 +170,9 @@ class SimPhone:
     def _told(self, expires: int, status: int) -> None:
         if status == 200:
             self.registered = expires > 0 and not self.leaving
-            if not expires:
+            if not expires and self.leaving:
                 self.left_at = self.clock.now()
-            elif self.leaving:
+            elif self.leaving or not expires:  # it has changed its mind meanwhile
                 self.register()
             else:
                 self._again(expires * 0.7)

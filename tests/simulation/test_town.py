@@ -19,6 +19,8 @@ STAY = {
     3000166: "a phone that answered after the voicemail kept its place for audio for ever",
     2048700: "the record of a call whose relay had died with the media worker ended ten minutes later, for silence",
     1009349: "a proxied call was answered while its caller was cut off: we hung up for him, and kept the call",
+    1009875: "who had put a program on hold and vanished without a BYE was held for ever",
+    1012070: "a proxied telephone refused our BYE, whose number the caller's PRACK had had",
     1000028: "our telephone hung up before the ACK (RFC 3261 §15), and the BYE overtook the 200",
 }
 """Seeds that have found a fault, whosever it was. They stay, though what a seed means moves with what is drawn."""

@@ -33,6 +33,7 @@ def remarks(table: str) -> list[str]:
         "N:S:<1(10d)@example.com> = *@a.example\nN:S:<2(10d)@example.com> = *@b.example",
         "N:S:<555*@example.com> = *@a.example\nN:S:<(7d)@example.com> = *@b.example",
         "Mail:N:<3*@example.com> = *@a.example\nSignal:N:<3*@example.com> = *@b.example",
+        "N:S:<(10+d)@example.com> = *@cheap, *@dear, alice",
     ],
 )
 def test_lines_that_deserve_no_remark(table: str) -> None:
@@ -43,6 +44,8 @@ def test_lines_that_deserve_no_remark(table: str) -> None:
     ("table", "line", "word"),
     [
         ("S:<(10+d)@example.com> = *@192.168.1.2", 1, "NoRelay:"),
+        ("S:<3*@example.com> = alice, *@192.168.1.2", 1, "NoRelay:"),
+        ("N:S:<3*@example.com> = *@cheap, alice@example.com, *@dear", 1, "alice@example.com is here"),
         ("\n<3*@example.com> = *@gw.example", 2, "anybody may use it"),
         ("other.example = third.example", 1, "NoRelay:"),
         ("N:S:<9*@example.com> = *@192.168.1.2", 1, "emergency number 911"),

@@ -51,6 +51,8 @@ FORMS = [
     ("<8*@example.com> = *@[2001:db8::9]:5080", "8123@example.com", "123@[2001:db8::9]:5080"),
     ("<*-*@example.com> = *.*@other.example", "a-b@example.com", "a.b@other.example"),
     ("<all@*> = *@example.com", "all@sales.example", "sales.example@example.com"),
+    ("<+(7-15d)@*> = +*@cheap , *@dear", "+4930123456@example.com", "+4930123456@cheap"),
+    ("<7*@example.com> = queue{*,2}#pbx", "712@example.com", "queue{12,2}#pbx@example.com"),
 ]
 
 
@@ -121,6 +123,11 @@ def test_lines_without_a_record(line: str) -> None:
         ("<1*@example.com> = *@", 22, "domain is missing", ""),
         ("<@example.com> = x@gw", 2, "no local part", "<*@domain>"),
         ("<*a*b*c*d*> = *@gw", 2, "at most 4 wildcards", ""),
+        ("<1*> = 1*@gw, error", 15, "no list can stand here", "addresses"),
+        ("<1*> = 1*@gw, ", 14, "no list can stand here", "addresses"),
+        ("far.example = a.example, b.example", 26, "no list can stand here", "<local@domain>"),
+        ("<1*> = 1*@gw, <1*@gw>", 15, "'<' does not belong", ""),
+        ("<1*> = " + ", ".join(f"*@gw{n}" for n in range(11)), 78, "the list is too long", "at most 10"),
     ],
 )
 def test_errors_name_place_cause_and_cure(line: str, column: int, fault: str, cure: str) -> None:
@@ -132,6 +139,15 @@ def test_errors_name_place_cause_and_cure(line: str, column: int, fault: str, cu
     assert (caught.value.line, caught.value.column) == (7, column)
     assert fault in caught.value.fault
     assert cure in caught.value.cure
+
+
+def test_the_rest_of_a_list_gets_the_same_texts() -> None:
+    record = parse_record("N:S:<9*@example.com> = *@cheap, +49*@dear:5080, desk", 1, MAIN)
+    assert record is not None
+    found = record.apply_others(Address("930123", "example.com"), MAIN)
+    assert found == (Address("+4930123", "dear", 5080), Address("desk", MAIN))
+    assert record.target_domains == ("cheap", "dear:5080", "")
+    assert record.apply_others(Address("x", "example.com"), MAIN) == ()
 
 
 def test_a_table_tells_all_its_errors_at_once() -> None:

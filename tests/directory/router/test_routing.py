@@ -8,7 +8,7 @@ import pytest
 
 from base.failures import Failure
 from directory.directory import Directory
-from directory.model import Address, Caller, ForeignRoute, Resolution, Use
+from directory.model import AccountRoute, Address, Caller, ForeignRoute, Resolution, UnknownRoute, Use
 from directory.words import describe
 from tests.directory.fixtures import DOMAIN, demo_directory
 
@@ -25,6 +25,10 @@ Mail:<old@{DOMAIN}> = alice
 old.example = {DOMAIN}
 gone.example = error
 void.example = NULL
+N:S:<8*@{DOMAIN}> = *@cheap, *@listed, bob, #pbx
+N:S:<*@listed> = *@dear, *@unused
+R:S:<*@dear> = 00*@dear.example
+N:S:<999@{DOMAIN}> = 999@cheap, 999@dear
 <round> = round.about
 <round.about> = round
 """
@@ -112,3 +116,28 @@ async def test_help_that_the_table_leads_out_is_known_as_help(directory: Directo
         assert found.emergency is emergency
     forged = route(directory, "112", "far.example").route
     assert not (isinstance(forged, ForeignRoute) and forged.emergency), "help is at our own domains"
+
+
+async def test_a_list_gives_the_other_ways_each_with_its_own_rights(directory: Directory) -> None:
+    found = route(directory, "8123")
+    assert isinstance(found.route, ForeignRoute)
+    assert (str(found.route.address), found.route.relay) == ("123@cheap", False)
+    dear, bob, program = found.route.others
+    assert isinstance(dear, ForeignRoute)
+    assert (str(dear.address), dear.relay, dear.others) == (
+        "00123@dear.example",
+        True,
+        (),
+    )  # a list on the way: its first
+    assert isinstance(bob, AccountRoute)
+    assert isinstance(program, UnknownRoute)  # a program without an account
+    assert any(step.startswith("else 123@listed: Router line") for step in found.steps)
+    assert describe(found.route)[1].startswith(f"123@cheap, else 00123@dear.example, else bob@{DOMAIN}, else ")
+
+
+async def test_every_way_of_a_call_for_help_is_known_as_one(directory: Directory) -> None:
+    await directory.set_domain_setting(DOMAIN, "EmergencyNumbers", "999")
+    found = route(directory, "999").route
+    assert isinstance(found, ForeignRoute)
+    ways = [each for each in (found, *found.others) if isinstance(each, ForeignRoute)]
+    assert [(str(each.address), each.emergency) for each in ways] == [("999@cheap", True), ("00999@dear.example", True)]

@@ -150,6 +150,8 @@ class Town:
         self.settings: dict[tuple[int, str], object] = {}
         self.network = NetworkSettings()
         self.gateways: set[int] = set()
+        self.ways: dict[str, ForeignRoute] = {}
+        """Where numbers leave, as a Router would say."""
 
     @property
     def groups(self) -> Town:
@@ -198,6 +200,8 @@ class Town:
         return Resolution(self._route(local, domain or DOMAIN, services))
 
     def _route(self, local: str, domain: str, services: bool) -> Route:
+        if local in self.ways:
+            return self.ways[local]
         if domain != DOMAIN and not domain.startswith(("10.", "127.")):
             return ForeignRoute(Address(local, domain))
         if local in PEOPLE:

@@ -68,6 +68,16 @@ async def test_alice_calls_bob() -> None:
         assert house.studio.loaded() == 0
 
 
+async def test_no_telephone_of_who_does_not_want_to_be_disturbed_rings_also_without_his_rules() -> None:
+    """As a member of a group, or of whom the attendant rings: such calls do not ask the rules."""
+    async with House() as house:
+        alice, _ = house.phone(ALICE), house.phone(BOB)
+        house.town.settings[BOB.id, "DoNotDisturb"] = "YES"
+        alice.call(f"sip:bob@{DOMAIN};services=no")
+        await alice.response(480)
+        assert len(house.studio.streams) == 1, "his telephone was not even prepared for"
+
+
 async def test_bob_hangs_up_and_a_forged_bye_does_not() -> None:
     async with House() as house:
         alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
@@ -518,11 +528,18 @@ async def test_a_proxied_phone_that_answers_when_the_caller_has_been_refused_is_
         alice, first, second = house.phone(ALICE), house.phone(BOB), house.phone(BOB)
         alice.call(f"sip:bob@{DOMAIN}")
         declined, late = await first.request("INVITE"), await second.request("INVITE")
-        second.answer(late, 180)
-        await alice.response(180)
+        second.answer(late, 183, second.sdp(5000), Require="100rel", RSeq="7")
+        early = await alice.response(183)
+        alice.routes = early.get_all("Record-Route")[::-1]
+        alice.send("PRACK", RAck=f"7 {early.cseq}")
+        prack = await second.request("PRACK")
+        second.answer(prack, 200)
+        await alice.response(200, "PRACK")
         first.answer(declined, 603)
         await alice.response(603)
         second.answer(late, 200, second.sdp(5000))
         await second.request("ACK")
-        second.answer(await second.request("BYE"), 200)
+        bye = await second.request("BYE")
+        assert bye.cseq.number > prack.cseq.number, "RFC 3261 §12.2.2: out of order"
+        second.answer(bye, 200)
         assert (await house.record()).status == 603

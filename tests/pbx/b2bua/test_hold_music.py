@@ -11,10 +11,13 @@ import pytest
 
 from directory.model import Account
 from pbx.mediaproxy.engine import Clip
+from pbx.sipcore.message import Request
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_holding import held
 from tests.pbx.b2bua.test_transfers import told
+
+SPEEX = b"a=rtpmap:97 speex/16000\r\n"
 
 
 @asynccontextmanager
@@ -88,20 +91,23 @@ async def test_who_does_not_listen_or_is_not_held_hears_none(form: str, answer: 
         assert playing(house) == ["", ""]
 
 
+async def offered_music(alice: Phone, bob: Phone) -> Request:
+    """Bob holds in a codec that we do not speak: Alice is offered one that we do."""
+    bob.send("INVITE", bob.sdp(direction="sendonly", codecs="97 101") + SPEEX)
+    alice.answer(await alice.request("INVITE"), 200, alice.sdp(direction="recvonly", codecs="97 101") + SPEEX)
+    await bob.response(200)
+    bob.send("ACK")
+    await alice.request("ACK")
+    return await alice.request("INVITE")
+
+
 async def test_a_party_with_a_codec_that_is_not_ours_is_offered_one() -> None:
     async with talking() as (house, alice, bob):
-        speex = bob.sdp(direction="sendonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n"
-        bob.send("INVITE", speex)
-        answer = alice.sdp(direction="recvonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n"
-        alice.answer(await alice.request("INVITE"), 200, answer)
-        await bob.response(200)
-        bob.send("ACK")
-        offer = await alice.request("INVITE")
+        offer = await offered_music(alice, bob)
         assert b"a=sendonly" in offer.body
         assert b"speex" not in offer.body
         assert playing(house) == ["", ""]
         alice.answer(offer, 200, alice.sdp(direction="recvonly"))
-        await alice.request("ACK")
         await alice.request("ACK")
         assert playing(house) == ["holdmusic", ""]
         await change(bob, alice, bob.sdp(), "sendrecv")
@@ -111,21 +117,68 @@ async def test_a_party_with_a_codec_that_is_not_ours_is_offered_one() -> None:
 async def test_a_call_that_goes_on_while_music_is_being_offered_waits_for_that() -> None:
     """A telephone that heard 491 would stay on hold: many do not ask again."""
     async with talking() as (house, alice, bob):
-        bob.send("INVITE", bob.sdp(direction="sendonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n")
-        answer = alice.sdp(direction="recvonly", codecs="97 101") + b"a=rtpmap:97 speex/16000\r\n"
-        alice.answer(await alice.request("INVITE"), 200, answer)
-        await bob.response(200)
-        bob.send("ACK")
-        music = await alice.request("INVITE")
+        music = await offered_music(alice, bob)
         bob.send("INVITE", bob.sdp())
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.12)
         alice.answer(music, 200, alice.sdp(direction="recvonly"))
-        await alice.request("ACK")
         await alice.request("ACK")
         alice.answer(await alice.request("INVITE"), 200, alice.sdp())
         assert (await bob.response(200)).body
         bob.send("ACK")
         await alice.request("ACK")
+        assert playing(house) == ["", ""]
+
+
+UPDATES = "INVITE, ACK, BYE, CANCEL, UPDATE"
+
+
+async def update(asks: Phone, other: Phone, offer: bytes, answer: str, by: str) -> None:
+    """An UPDATE passes, by what the other one takes, and its answer comes back."""
+    asks.send("UPDATE", offer, Allow=UPDATES)
+    passed = await other.request(by)
+    other.answer(passed, 200, other.sdp(direction=answer), Allow=UPDATES if by == "UPDATE" else "INVITE, ACK, BYE")
+    assert (await asks.response(200, "UPDATE")).body
+    if by == "INVITE":
+        await other.request("ACK")
+
+
+@pytest.mark.parametrize("by", ["UPDATE", "INVITE"])
+async def test_an_update_holds_and_resumes(by: str) -> None:
+    """RFC 3311 §5: neither of them waits for a user."""
+    async with talking() as (house, alice, bob):
+        alice.send("UPDATE", Allow=UPDATES if by == "UPDATE" else "INVITE, ACK, BYE")
+        await alice.response(200, "UPDATE")
+        await update(bob, alice, held(bob, "sendonly"), "recvonly", by)
+        assert playing(house) == ["holdmusic", ""]
+        await update(bob, alice, bob.sdp(), "sendrecv", by)
+        assert playing(house) == ["", ""]
+        hers, his = house.studio.streams
+        assert hers.other is his
+        assert [each.settings and (each.settings.send, each.settings.receive) for each in (hers, his)] == [
+            (True, True)
+        ] * 2
+
+
+async def test_an_update_that_is_refused_leaves_the_music() -> None:
+    async with talking() as (house, alice, bob):
+        await change(bob, alice, held(bob, "sendonly"), "recvonly")
+        bob.send("UPDATE", bob.sdp(), Allow=UPDATES)
+        alice.answer(await alice.request("INVITE"), 488)
+        await bob.response(488, "UPDATE")
+        assert playing(house) == ["holdmusic", ""]
+        await change(bob, alice, bob.sdp(), "sendrecv")
+        assert playing(house) == ["", ""]
+
+
+async def test_an_update_that_comes_while_music_is_being_offered_waits_for_that() -> None:
+    async with talking() as (house, alice, bob):
+        music = await offered_music(alice, bob)
+        bob.send("UPDATE", bob.sdp(), Allow=UPDATES)
+        await asyncio.sleep(0.12)
+        alice.answer(music, 200, alice.sdp(direction="recvonly"))
+        await alice.request("ACK")
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        assert (await bob.response(200, "UPDATE")).body
         assert playing(house) == ["", ""]
 
 

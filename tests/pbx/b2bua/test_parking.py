@@ -260,3 +260,15 @@ async def test_who_hangs_up_while_he_is_fetched_leaves_nobody_waiting() -> None:
         await carol.response(488)
         assert lamp(house, "701") == []
         await until(lambda: not house.exchange.calls)
+
+
+async def test_a_fetcher_who_never_acknowledges_leaves_it_there() -> None:
+    async with House() as house:
+        alice, _ = await parked(house, "701")
+        carol = house.phone(CAROL)
+        carol.call(f"sip:701@{DOMAIN}", b"")
+        await carol.response(200)
+        carol.send("BYE")
+        await carol.response(200, "BYE")
+        await until(lambda: house.studio.streams[0].playing == "holdmusic")
+        await fetched(house, house.phone(CAROL), "701", alice)

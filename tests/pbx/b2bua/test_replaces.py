@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
 from directory.model import Account
+from pbx.b2bua.exchange import CallSettings
+from pbx.signal.signal import Limits
 from pbx.sipcore.message import Request
-from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
+from pbx.sipcore.session_ports import SessionTimers
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, T1, House, Phone
 from tests.pbx.b2bua.test_calls import connected
 from tests.pbx.b2bua.test_lines import lines
 
@@ -192,6 +196,67 @@ async def test_a_party_that_refuses_the_audio_of_a_program_stays_where_it_was() 
         await goes_on(house, second)
         alice.send("INFO", b"x", "text/plain")
         bob.answer(await bob.request("INFO"), 200)
+
+
+@asynccontextmanager
+async def impatient() -> AsyncIterator[House]:
+    """No ACK is waited for longer than an eighth of a second."""
+    async with House(CallSettings(timers=SessionTimers(T1 / 20, T1 / 5, 60.0), signal=Limits(drain=0.2))) as house:
+        yield house
+
+
+async def vanishes(house: House, newcomer: Phone, number: str, **headers: str) -> None:
+    """He asks without an offer, gets ours, and acknowledges nothing."""
+    newcomer.call(f"sip:{number}@{DOMAIN}", b"", **headers)
+    await newcomer.response(200)
+    newcomer.answer(await newcomer.request("BYE"), 200)
+    await until(lambda: house.studio.streams[-1].closed)
+
+
+async def test_a_newcomer_who_never_acknowledges_leaves_the_place_to_others() -> None:
+    async with impatient() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        await connected(house, alice, bob)
+        await vanishes(house, house.phone(BOB, registered=False), "alice", Replaces=replaces(bob))
+        other = house.phone(BOB, registered=False)
+        other.call(f"sip:alice@{DOMAIN}", Replaces=replaces(bob))
+        alice.answer(await alice.request("INVITE"), 200, alice.sdp())
+        await other.response(200)
+        other.send("ACK")
+        await bob.request("BYE")
+
+
+async def test_so_does_one_who_would_talk_to_a_program() -> None:
+    async with impatient() as house:
+        bob, other = house.phone(BOB), house.phone(BOB, registered=False)
+        await echoed(house, bob)
+        await vanishes(house, house.phone(BOB, registered=False), "echo", Replaces=replaces(bob))
+        other.call(f"sip:echo@{DOMAIN}", Replaces=replaces(bob))
+        await other.response(200)
+        other.send("ACK")
+        await bob.request("BYE")
+
+
+async def test_so_does_one_who_picks_a_call_up() -> None:
+    async with impatient() as house:
+        alice, bob, other = house.phone(ALICE), house.phone(BOB), house.phone(BOB, registered=False)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 180)
+        await alice.response(180)
+        wanted = replaces(bob, invite)
+        await vanishes(house, house.phone(BOB, registered=False), "alice", Replaces=wanted)
+        other.call(f"sip:alice@{DOMAIN}", Replaces=wanted)
+        await other.response(200)
+        other.send("ACK")
+        other.answer(await other.request("INVITE"), 488)
+        await other.request("BYE")
+        third = house.phone(BOB, registered=False)
+        third.call(f"sip:alice@{DOMAIN}", Replaces=wanted)
+        await third.response(200)
+        third.send("ACK")
+        third.answer(await third.request("INVITE"), 200, third.sdp())
+        await alice.response(200)
 
 
 async def goes_on(house: House, phone: Phone) -> None:

@@ -26,10 +26,12 @@ class Ledger(TollGuard):
         self.alarms: list[str] = []
         self.seconds = 0.0
 
-    def refuses(self, account: Account, ways: object, source: tuple[str, int], *, another: bool = True) -> str:
+    def refuses(
+        self, account: Account, ways: object, source: tuple[str, int], *, another: bool = True, instead: bool = False
+    ) -> str:
         assert isinstance(ways, list)
         self.asked.append((account.name, ways[0].local))
-        return super().refuses(account, ways, source, another=another)
+        return super().refuses(account, ways, source, another=another, instead=instead)
 
     def locked(self, account: Account, reason: str, target: str) -> None:
         self.alarms.append(account.name)

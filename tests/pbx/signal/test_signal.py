@@ -25,13 +25,14 @@ from directory.model import (
     UnknownRoute,
 )
 from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer, best
-from pbx.signal.branch import Branch, Device, Program
+from pbx.signal.branch import Branch, Device, Foreign, Program
 from pbx.signal.signal import Limits, Signal, SignalState
 
 ALICE = Account(1, "example.org", "alice")
 BOB = Account(2, "example.org", "bob")
 CAROL = Account(3, "example.org", "carol")
 PEOPLE = {account.name: account for account in (ALICE, BOB, CAROL)}
+OTHERS = (ForeignRoute(Address("two", "b.net")), ForeignRoute(Address("three", "c.net")), AccountRoute(CAROL))
 VOICEMAIL = Redirect(("#voicemail",))
 
 
@@ -57,7 +58,7 @@ class Way:
             return GroupRoute("team", tuple(Address(name, "example.org") for name in ("bob", "carol")))
         local, _, domain = target.partition("@")
         if domain not in ("", "example.org"):
-            return ForeignRoute(Address(local, domain))
+            return ForeignRoute(Address(local, domain), others=OTHERS if local == "listed" else ())
         return AccountRoute(PEOPLE[local]) if local in PEOPLE else UnknownRoute(Address(local, "example.org"))
 
     def devices(self, account: Account) -> Sequence[str]:
@@ -65,6 +66,9 @@ class Way:
 
     def rules(self, account: Account) -> Sequence[CallRule]:
         return self.call_rules.get(account.id, [])
+
+    def best_way(self, route: ForeignRoute) -> ForeignRoute:
+        return route
 
     def start_branch(self, branch: Branch) -> None:
         self.started.append(branch)
@@ -371,7 +375,58 @@ def test_best_answer() -> None:
     assert best([Answer(503)]).status == 500
 
 
-_TARGETS = st.sampled_from(["alice", "bob", "carol", "team", "#voicemail", "#pbx", "x@else.net", "nobody"])
+def test_a_call_that_is_not_taken_goes_the_next_way_and_only_the_last_word_counts() -> None:
+    play = Play()
+    play.way.phones[CAROL.id] = ["sip:c"]
+    play.call("listed@else.net")
+    for number in range(3):
+        play.signal.answer(play.way.started[number], Answer(480, elsewhere=True))
+    assert [str(b.target.route.address) for b in play.way.started if isinstance(b.target, Foreign)] == [
+        "listed@else.net", "two@b.net", "three@c.net",
+    ]  # fmt: skip
+    assert [b.instead for b in play.way.started] == [False, True, True, False]
+    play.says(3, 404)
+    assert play.statuses == [404]
+
+
+def test_a_callee_s_refusal_ends_the_ways() -> None:
+    play = Play().call("listed@else.net")
+    play.says(0, 486)
+    assert play.statuses == [486]
+    assert len(play.way.started) == 1
+
+
+def test_a_caller_who_gives_up_ends_the_ways() -> None:
+    play = Play().call("listed@else.net")
+    play.signal.cancel()
+    play.signal.answer(play.way.started[0], Answer(503, elsewhere=True))
+    assert play.statuses == [487]
+    assert len(play.way.started) == 1
+
+
+def test_what_was_looked_up_goes_before_the_other_ways() -> None:
+    play = Play().call("listed@else.net")
+    play.signal.lead(
+        play.way.started[0], [ForeignRoute(Address("found", "a.net")), ForeignRoute(Address("f2", "a.net"))]
+    )
+    play.signal.answer(play.way.started[1], Answer(503, elsewhere=True))
+    play.signal.answer(play.way.started[2], Answer(503, elsewhere=True))
+    found = [str(b.target.route.address) for b in play.way.started if isinstance(b.target, Foreign)]
+    assert found == ["listed@else.net", "found@a.net", "f2@a.net", "two@b.net"]
+    play.says(3, 200)
+    assert play.statuses == [200]
+
+
+def test_looking_up_in_a_circle_ends() -> None:
+    play = Play(Limits(redirects=3)).call("x@else.net")
+    for number in range(4):
+        play.signal.lead(play.way.started[number], [ForeignRoute(Address("x", "else.net"))])
+    assert play.statuses == [482]
+
+
+_TARGETS = st.sampled_from(
+    ["alice", "bob", "carol", "team", "#voicemail", "#pbx", "x@else.net", "listed@else.net", "nobody"]
+)
 _ACTIONS = st.one_of(
     st.builds(Redirect, st.lists(_TARGETS, min_size=1, max_size=2).map(tuple)),
     st.builds(Fork, st.lists(_TARGETS, max_size=2).map(tuple)),
@@ -385,6 +440,7 @@ _EVENTS = st.lists(
         st.tuples(st.just("time"), st.sampled_from([0, 1, 3, 5, 31]), st.just(0)),
         st.tuples(st.just("cancel"), st.just(0), st.just(0)),
         st.tuples(st.just("hand"), st.integers(0, 12), st.just(0)),
+        st.tuples(st.just("lead"), st.integers(0, 12), st.integers(0, 2)),
     ),
     max_size=25,
 )
@@ -403,7 +459,10 @@ def test_any_order_of_events_ends_with_one_answer_and_no_branch(
         branch = play.way.started[number] if number < len(play.way.started) else None
         match kind:
             case "answer" if branch is not None and branch in play.signal.open:
-                play.signal.answer(branch, Answer(status, contacts=("carol",) if status == 302 else ()))
+                contacts = ("carol",) if status == 302 else ()
+                play.signal.answer(branch, Answer(status, contacts=contacts, elsewhere=status >= 500))
+            case "lead" if branch is not None and isinstance(branch.target, Foreign):
+                play.signal.lead(branch, OTHERS[status % 3 :])
             case "hand" if branch is not None and isinstance(branch.target, Program):
                 play.signal.redirect(branch, ["carol", "#pbx"])
             case "time":

@@ -75,6 +75,16 @@ def test_calls_at_once() -> None:
     assert town.call() == "parallel"
 
 
+def test_another_way_of_one_call_is_no_other_call() -> None:
+    town = Town(CallOutFlow="1,1m", CallOutDenied="*@dear.example")
+    assert town.call() == ""
+    ways = [Address("4930123", "other.example")]
+    assert town.guard.refuses(ALICE, ways, SOURCE, another=False, instead=True) == ""
+    ways = [Address("4930123", "dear.example")]
+    assert town.guard.refuses(ALICE, ways, SOURCE, another=False, instead=True) == "denied"
+    assert town.call() == "pace"
+
+
 def test_calls_a_minute_and_an_hour() -> None:
     town = Town(CallOutFlow="3,1m; 5,1h")
     assert [town.call() for _ in range(4)] == ["", "", "", "pace"]

@@ -227,6 +227,18 @@ def test_a_longer_registration_is_asked_for(provider: Provider) -> None:
     assert provider.state is State.WAITING  # it asks for less than it was given: no loop
 
 
+def test_a_provider_that_wants_it_longer_each_time_is_left(provider: Provider) -> None:
+    provider.registration.start()
+    provider.say(423, ("Min-Expires", "601"))
+    provider.say(423, ("Min-Expires", "602"))
+    assert provider.state is State.WAITING
+    assert len(provider.sent) == 2
+    provider.clock.advance(FIRST_WAIT)
+    assert provider.last.number("Expires") == 601  # the next attempt may be longer once more
+    provider.say(423, ("Min-Expires", "602"))
+    assert provider.last.number("Expires") == 602
+
+
 def test_stopping_takes_the_registration_back(provider: Provider) -> None:
     registered(provider)
     provider.registration.stop()
