@@ -32,6 +32,7 @@ from directory.model import (
 from directory.router.record import Verdict
 from directory.router.table import RouterTable
 from directory.settings import targets
+from directory.telnums import number_owner
 
 _HOPS = 10  # Limit: forwarders that point to forwarders.
 _OTHERS = 10  # Limit: ways that are tried after the first.
@@ -47,6 +48,8 @@ class _Walk:
     # Programs are started by rules, forwarders and programs. A stranger who could name any program and account in a
     # Request-URI could place calls in that account's name.
     programs: bool
+    home: str = ""
+    """The domain whose rule or forwarder names a program: only its own accounts' are started. Empty: the server's."""
     use: Use = Use.SIGNAL
     relay: bool = False
     emergency: bool = False
@@ -82,7 +85,7 @@ class Resolver:
 
     def resolve_target(self, target: str, account: Account, *, caller: Caller | None, services: bool) -> Resolution:
         """A target of `account`'s own rules, or of a program that runs for it."""
-        walk = _Walk(caller, services and names.wants_services(target), programs=True)
+        walk = _Walk(caller, services and names.wants_services(target), programs=True, home=account.domain)
         address = names.parse_target(target, account.domain)
         if address is None:
             walk.say(f"{target!r} is no address")
@@ -119,9 +122,11 @@ class Resolver:
         return UnknownRoute(address)
 
     def _routed(self, address: Address, walk: _Walk) -> Route | Address | None:
-        """What the Router's table says, if anything. An emergency number is taken only by a record of its own."""
+        """What the Router's table says, if anything. Only a record of its own takes an emergency number, or the
+        telephone number of an account."""
         emergency = self._is_emergency(address)
-        match = self.table.route(address, walk.use, self._image.main_domain, literal=emergency)
+        literal = emergency or self._telnum(address) is not None
+        match = self.table.route(address, walk.use, self._image.main_domain, literal=literal)
         if match is None:
             return None
         record, outcome = match.record, match.outcome
@@ -132,9 +137,17 @@ class Resolver:
             return NullRoute(address) if outcome is Verdict.NULL else UnknownRoute(address)
         walk.emergency = walk.emergency or (emergency and self._local_domain(address.domain) is not None)
         walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
-        walk.programs = walk.programs or record.names_program
+        if record.names_program:
+            walk.programs, walk.home = True, ""
         walk.branch_off(match.others)
         return outcome
+
+    def _telnum(self, address: Address) -> Account | None:
+        """Whose telephone number is dialled in a domain of ours; a name of the domain comes before national digits."""
+        local, domain = address.local, address.domain
+        if domain not in self._image.domain_ids or (domain, local.lower()) in self._image.names:
+            return None
+        return number_owner(self._image, local, str(self._setting(domain, "Country") or ""))
 
     def _is_emergency(self, address: Address) -> bool:
         return address.local in targets(self._setting(address.domain, "EmergencyNumbers"))
@@ -151,6 +164,9 @@ class Resolver:
         named = self._named(address, walk, owner)
         if named is not None:
             return named
+        if (account := self._telnum(address)) is not None:
+            walk.say(f"{address.local} is a telephone number of {account.address}")
+            return self._account(account, walk)
         if (parking := self._parking(address, walk)) is not None:
             return parking
         for match in plan.matches(address.local.lower()):
@@ -181,7 +197,7 @@ class Resolver:
                 return GroupRoute(address.local.lower(), found_members, ring_of(self._image, found), found.domain)
             case Forwarder():
                 walk.say(f"{address.local} forwards to {found.target}")
-                walk.programs, walk.relay = True, False
+                walk.programs, walk.relay, walk.home = True, False, found.domain
                 return names.parse_target(found.target, found.domain) or UnknownRoute(address)
             case _:
                 assert_never(found)
@@ -206,6 +222,9 @@ class Resolver:
         account = self._account_named(address.domain, program.account) if program.account else owner
         if account is None:
             walk.say(f"no account {program.account or 'was given'} for the program {program.program}")
+            return UnknownRoute(address)
+        if walk.home and account.domain != walk.home:
+            walk.say(f"{walk.home} starts no program of {account.domain}")
             return UnknownRoute(address)
         walk.say(f"the program {program.program} of {account.address}")
         return ProgramRoute(program.program, program.parameters, account)
@@ -293,7 +312,7 @@ class Resolver:
         wanted = str(self._setting(address.domain, "Operator") or "")
         if wanted and wanted != address.local:
             walk.say(f"the operator is {wanted}")
-            walk.programs, walk.relay = True, False
+            walk.programs, walk.relay, walk.home = True, False, address.domain
             return names.parse_target(wanted, address.domain) or UnknownRoute(address)
         if (address.domain, "operator") in self._image.names:
             return Address("operator", address.domain)
@@ -303,10 +322,16 @@ class Resolver:
         return self._centre(CENTRE, (), address, walk)
 
     def _centre(self, program: str, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:
-        """The PBX centre of the domain, else of the main domain (pbx-apps §2)."""
-        for domain in (address.domain, self._image.main_domain):
-            account = self._account_named(domain, CENTRE)
-            if account is not None:
-                return ProgramRoute(program, parameters, account)
-        walk.say(f"there is no account {CENTRE}")
+        """The PBX centre of the domain (pbx-apps §2); never that of another, whose people it would offer."""
+        account = self._account_named(address.domain, CENTRE)
+        if account is None and program != CENTRE:
+            account = self._at_home(address.domain, walk)
+        if account is not None:
+            return ProgramRoute(program, parameters, account)
+        walk.say(f"there is no account {CENTRE} in {address.domain}")
         return UnknownRoute(address)
+
+    def _at_home(self, domain: str, walk: _Walk) -> Account | None:
+        """Who calls, in his own domain: the echo and the parking lot do for him without a centre."""
+        account = None if walk.caller is None else walk.caller.account
+        return account if account is not None and account.domain == domain else None

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from base.failures import Failure
 from base.values.kinds import Value
-from directory import pace, plan
+from directory import numbers, pace, plan
 from directory.rules import occasion
 
 
@@ -30,6 +30,7 @@ class Kind(enum.Enum):
     DAYS = "days such as Mon-Fri or Mon,Wed"
     WHEN = "never, always, work hours, after hours, or a span such as 18:00-07:30"
     SLOTS = "numbers such as 701-720, a hundred at most"
+    COUNTRY = "a country, two letters such as DE, or nothing"
     ZONE = "a time zone such as Europe/Berlin, or nothing for that of the machine"
 
 
@@ -86,6 +87,7 @@ _TABLE = (
         "own number that callees outside see, such as +4930123456 (by trunks that show it)",
         limit=True,
     ),
+    Setting("Country", Kind.COUNTRY, "", "where its people dial: numbers of accounts are found in national form too"),
     Setting("CallsLimit", Kind.NUMBER, 40, "calls that one account may place at once", limit=True),
     # what calls out of this server may cost an account (pbx/toll)
     Setting("CallOutLimit", Kind.NUMBER, 10, "calls out at once", limit=True),
@@ -185,6 +187,9 @@ def _shaped(kind: Kind, value: Value) -> Value:
             return str(value) if plan.slots(str(value)) else None
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
+        case Kind.COUNTRY:
+            country = str(value).strip().upper()
+            return country if not country or country in numbers.countries() else None
         case Kind.DAYS | Kind.WHEN | Kind.ZONE:
             return _timely(kind, value)
 

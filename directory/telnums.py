@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable
 
 from base.failures import Failure
+from directory.image import Image
 from directory.model import Account
+from directory.numbers import written
 from directory.store import Store
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _WRITTEN = re.compile(r"[\s().\-/]")
+_DIALLED = re.compile(r"\+?[0-9\s().\-/]{5,40}")
 _MOST = 100  # Limit: numbers of one account.
 
 
@@ -29,10 +32,9 @@ class Telnums:
         """In the order in which they were given: the first is shown where one is."""
         return self._image.telnums_of.get(account_id, ())
 
-    def owner(self, number: str) -> Account | None:
-        """Whose number that is; `number` as `checked_telnum` gives it."""
-        found = self._image.objects.get(self._image.telnums.get(number, 0))
-        return found if isinstance(found, Account) else None
+    def owner(self, dialled: str, country: str = "") -> Account | None:
+        """Whose number that is: with its plus, or as it is dialled in `country` (empty: nowhere)."""
+        return number_owner(self._image, dialled, country)
 
     async def set(self, account: Account, numbers: Iterable[str]) -> None:
         """All numbers of an account at once. Raises Failure("invalid" | "exists")."""
@@ -43,6 +45,16 @@ class Telnums:
             if self._image.telnums.get(number, account.id) != account.id:
                 raise Failure("exists", f"{number} is somebody else's number")
         await self._store.put_telnums(account, found)
+
+
+def number_owner(image: Image, dialled: str, country: str = "") -> Account | None:
+    """The same for who has the image."""
+    if not image.telnums or not _DIALLED.fullmatch(dialled):
+        return None
+    plain = _WRITTEN.sub("", dialled)
+    number = plain if plain.startswith("+") or not country else written(plain, "plus", country)
+    found = image.objects.get(image.telnums.get(number, 0))
+    return found if isinstance(found, Account) else None
 
 
 def checked_telnum(text: str) -> str:
