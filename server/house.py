@@ -290,8 +290,7 @@ class House:
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.clock, ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors
-        self.proxy.on_bye = self.switchboard.bye_passed
-        self.proxy.on_refer = self.switchboard.refer_passed
+        self.proxy.on_passed = self.switchboard.passed
 
     # --- what meets across floors
 

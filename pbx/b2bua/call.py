@@ -112,7 +112,6 @@ class Call:
         """It is for help: no limit keeps it out."""
         self.parties: list[Leg] = []
         self.hang_up_all: Callable[[int], None] | None = None
-        self.bye_passed: Callable[[frozenset[str]], None] | None = None
         self.byes_seen: frozenset[str] = frozenset()
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
@@ -214,6 +213,14 @@ class Call:
         record = self.record
         record.answered = self.exchange.clock.wall()
         record.status = answer.status
+        self.talks_with(branch)
+        _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
+        if not isinstance(branch.target, Program):
+            self.origin.connect(self, self._runners[branch])
+
+    def talks_with(self, branch: Branch) -> None:
+        """The record says that this branch is the one that has answered."""
+        record = self.record
         match branch.target:
             case Program(route):
                 record.program, record.callee = route.program, route.account.address
@@ -223,12 +230,8 @@ class Call:
             case Foreign(route=abroad):
                 record.callee = str(abroad.address)
                 self.outside.connected(branch, abroad)
-        self.exchange.records.opened(record.close(record.answered))
-        _log.info("call answered", call=self.id, caller=record.caller, callee=record.callee, program=record.program)
-        if not isinstance(branch.target, Program):
-            self.origin.connect(self, self._runners[branch])
-        if self.byes_seen and self.bye_passed is not None:
-            self.bye_passed(self.byes_seen)
+        self.exchange.records.opened(record.close(self.exchange.clock.wall()))
+        tell_lines(self)
 
     def failed(self, answer: Answer) -> None:
         self.record.status = answer.status

@@ -41,6 +41,7 @@ from pbx.workarounds.rows import Workarounds
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
     from pbx.b2bua.leg import Leg
+    from pbx.b2bua.proxied_talk import ProxiedTalk
     from pbx.b2bua.proxy_branch import Forwarder
 
 _log = get_logger("pbx.calls")
@@ -141,7 +142,7 @@ class Exchange:
     """Whether a caller may take the calls that ring at an account's telephones."""
     sound: Callable[[str, Account | None], Clip | None] = lambda name, account: None
     """A prompt by its name, as an account hears it."""
-    proxied: dict[str, Call] = field(default_factory=dict)
+    proxied: dict[str, ProxiedTalk] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
     _calls_of: Counter[int] = field(default_factory=Counter)

@@ -30,6 +30,9 @@ from pbx.sipcore.uri import NameAddress
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
 
+# Limit: answers of one place, when a server there forks.
+_TAGS = 16
+
 _log = get_logger("pbx.calls")
 
 _LEAP = 1000
@@ -57,6 +60,8 @@ class ProxyBranch:
         self._places = Places(call.exchange, branch.target, call.record.dialled)
         self.response: Response | None = None
         """The last one that came."""
+        self.answers: dict[str, None] = {}
+        """The tags of those who have answered, and whose answers went to the caller."""
 
     def start(self) -> None:
         self._call.exchange.spawn(self._run(), f"proxy branch {self._branch.number} of {self._call.id}")
@@ -91,7 +96,7 @@ class ProxyBranch:
     def _given_up(self) -> bool:
         """Cancelled before it was sent."""
         if self._cancelled:
-            self._drop_anchor()
+            self.drop_anchor()
             self._tell(Answer(487))
         return self._cancelled
 
@@ -103,7 +108,12 @@ class ProxyBranch:
             _log.info("media relayed", call=self._call.id, because=because)
             self._anchor = await anchors.begin(outgoing.request, near, outgoing.flow)
 
-    def _drop_anchor(self) -> None:
+    def keep(self) -> None:
+        """The caller keeps what has answered here, not what answered first."""
+        self._call.talks_with(self._branch)
+
+    def drop_anchor(self) -> None:
+        """The media of this place pass through us no more."""
         anchor, self._anchor = self._anchor, None
         exchange, call_id = self._call.exchange, self._transaction.request.call_id
         if anchor is not None and exchange.anchors is not None:
@@ -116,12 +126,15 @@ class ProxyBranch:
 
     def discard(self) -> None:
         """RFC 3261 §16.7 step 5: a proxy passes on every 2xx; the caller ends the one too many. A caller who has had a
-        refusal takes none any more: then we end it. Its audio has no place here from now on."""
-        if self._transaction.takes_success:
+        refusal takes none any more: then we end it. Its audio keeps its places here until its BYE, for the caller may
+        keep it; but not where a program was first, which knows nothing of other answers."""
+        passes = self._transaction.takes_success
+        if passes:
             self.pass_back()
         else:
             self._hang_up()
-        self._drop_anchor()
+        if not passes or self._transaction.request.call_id not in self._call.exchange.proxied:
+            self.drop_anchor()
 
     def _hang_up(self) -> None:
         """Accept the answer in the caller's place, and end the call (RFC 3261 §13.2.2.4)."""
@@ -133,8 +146,9 @@ class ProxyBranch:
         stack.send_message(dialog.ack(), sent.flow)
         dialog.local_cseq += _LEAP  # RFC 3261 §12.2.1.1: it need not be the next one
         stack.request(dialog.new_request("BYE"), sent.flow, _Unheard())
-        if self._call.bye_passed is not None:  # the answer may be the one that counted: its caller is out of reach
-            self._call.bye_passed(frozenset((response.to_tag,)))
+        talk = self._call.exchange.proxied.get(response.call_id)
+        if talk is not None:  # the answer may be the one that counted: its caller is out of reach
+            talk.bye_passed(frozenset((response.to_tag,)))
 
     def pass_back(self) -> None:
         """Send the last response to the caller, without our Via."""
@@ -143,6 +157,8 @@ class ProxyBranch:
             copy.remove_first("Via")
             if self._anchor is not None:
                 self._anchor.response(copy, to_caller=True)
+            if copy.is_success and len(self.answers) < _TAGS:
+                self.answers.setdefault(copy.to_tag)
             self._transaction.respond(copy)
 
     def _tell(self, answer: Answer) -> None:
@@ -152,7 +168,7 @@ class ProxyBranch:
         repeated = self.response is not None and self.response.is_success
         self.response = response
         if response.status >= 300:
-            self._drop_anchor()
+            self.drop_anchor()
         if repeated:
             self.discard()
         elif response.is_provisional:
@@ -164,7 +180,7 @@ class ProxyBranch:
             self._ended(Answer(response.status, response.reason, targets_of(response), elsewhere), response)
 
     def on_failure(self, cause: str) -> None:
-        self._drop_anchor()
+        self.drop_anchor()
         status, heard = 408 if cause == "timeout" else 503, self._places.was_heard
         self._ended(Answer(status, elsewhere=helps(None, heard=heard)), None)
 

@@ -14,9 +14,9 @@ from pbx.b2bua import diversion
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
 from pbx.b2bua.phone_branch import PhoneBranch
+from pbx.b2bua.proxied_talk import ProxiedTalk
 from pbx.b2bua.proxy_branch import Forwarder, ProxyBranch
 from pbx.b2bua.refused_branch import RefusedBranch
-from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.sip_origin import SipOrigin
 from pbx.b2bua.trunk_line import leaves_by_trunk
 from pbx.proxy.context import with_all_challenges
@@ -30,15 +30,6 @@ from pbx.sipcore.transactions import ServerTransaction
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import BranchRunner, Call
-
-
-_LONGEST = 12 * 3600.0
-"""Limit: seconds after which an answered proxied call counts as over, when no BYE came by."""
-_CHOOSING = 32.0
-"""Limit: seconds in which a caller ends all but one of several answers: so long they are repeated (64*T1)."""
-_PATIENCE = 5
-"""Limit: so many times the silence after which a bridged call ends, when its media pass through us. The dialog is the
-parties' own, so that there is no hurry; a call without end would keep its ports."""
 
 
 class ProxyOrigin:
@@ -143,47 +134,9 @@ class ProxyOrigin:
             runner.pass_back()
             if self._server is not None:  # a program was about to answer, or a trunk; the telephone was first
                 self._server.leg.finish()
-            self._watch(call, "" if runner.response is None else runner.response.to_tag)
+            ProxiedTalk(call, self._runners, runner).start()
         elif self._server is not None:
             self._server.connect(call, runner)
-
-    def _watch(self, call: Call, tag: str) -> None:
-        """Until the BYE of the winner's dialog: those of phones that answered too late are no end of the call; but the
-        caller may have kept one of those, whose answer reached him first."""
-        exchange, call_id = call.exchange, call.record.call_id
-        answered, ended = exchange.clock.now(), set[str]()
-
-        def over(by: str, cause: str) -> None:
-            exchange.proxied.pop(call_id, None)
-            if exchange.anchors is not None:
-                exchange.spawn(exchange.anchors.release(call_id), f"release anchors of {call_id}")
-            limit.cancel()
-            watch.stop()
-            call.end(by, cause)
-
-        def bye(tags: frozenset[str]) -> None:
-            ended.update(tags)
-            choosing = exchange.clock.now() - answered < _CHOOSING
-            if tag in ended and not (choosing and self._also_answered(ended)):
-                over("", "BYE")
-
-        anchors, patience = exchange.anchors, _PATIENCE * exchange.settings.silence
-        watch = SilenceWatch(
-            exchange.clock,
-            patience,
-            lambda: None if anchors is None or tag in ended else anchors.heard(call_id, tag),
-            lambda: over("", "no RTP"),
-        )
-        watch.start()
-        limit = exchange.clock.call_later(_LONGEST, lambda: over("", "no BYE seen"))
-        exchange.proxied[call_id] = call
-        call.hang_up_all = lambda _status: over("server", "shutdown")
-        call.bye_passed = bye
-
-    def _also_answered(self, ended: set[str]) -> bool:
-        """Whether another telephone's answer has been passed on, and its dialog lasts (RFC 3261 §16.7 step 5)."""
-        answers = (runner.response for runner in self._runners)
-        return any(each is not None and each.is_success and each.to_tag not in ended for each in answers)
 
     def refuse(self, call: Call, answer: Answer) -> None:
         if self._server is not None:

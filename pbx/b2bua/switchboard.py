@@ -93,21 +93,20 @@ class Switchboard:
         """Who forwards the calls that go the proxy way; without one all calls go the B2BUA way."""
         self.exchange.forwarder = forwarder
 
-    def bye_passed(self, call_id: str, tags: frozenset[str]) -> None:
-        """Told by the proxy: the end of a dialog of a proxied call came by."""
-        call = self.exchange.proxied.get(call_id)
-        if call is not None and call.bye_passed is not None:
-            call.bye_passed(tags)
-            return
-        for pending in self.exchange.calls.values():  # on a bad network the BYE may overtake the answer
-            if pending.record.call_id == call_id:
-                pending.byes_seen |= tags
-
-    def refer_passed(self, request: Request, flow: Flow) -> None:
-        """Told by the proxy: one party of a proxied call sends the other elsewhere."""
-        call = self.exchange.proxied.get(request.call_id)
-        if call is not None:
-            make_way(self.exchange, call.record, request, flow)
+    def passed(self, request: Request, flow: Flow) -> None:
+        """Told by the proxy: this came by in a dialog of a proxied call."""
+        talk, tags = self.exchange.proxied.get(request.call_id), frozenset((request.from_tag, request.to_tag))
+        match request.method:
+            case "BYE" if talk is None:
+                for pending in self.exchange.calls.values():  # on a bad network it may overtake the answer
+                    if pending.record.call_id == request.call_id:
+                        pending.byes_seen |= tags
+            case "BYE" if talk is not None:
+                talk.bye_passed(tags)
+            case "ACK" if talk is not None:
+                talk.ack_passed(tags)
+            case "REFER" if talk is not None:
+                make_way(self.exchange, talk.call.record, request, flow)
 
     # --- CallControl
 

@@ -91,10 +91,8 @@ class Proxy:
         self.anchors: Anchors | None = None
         """Who relays media of calls whose parties cannot reach each other."""
         self.gruus: Gruus | None = None
-        self.on_bye: Callable[[str, frozenset[str]], None] | None = None
-        """Told the Call-ID and both tags of each BYE that passes: the end of a dialog that was set up through us."""
-        self.on_refer: Callable[[Request, Flow], None] | None = None
-        """Told each REFER that passes within a dialog, and whence it came."""
+        self.on_passed: Callable[[Request, Flow], None] = lambda _request, _flow: None
+        """Told each request that passes within a dialog that was set up through us, and whence it came."""
         metrics.gauge("pbx.proxy.requests", lambda: len(self._contexts))
 
     async def close(self) -> None:
@@ -200,10 +198,7 @@ class Proxy:
             transaction.reply(503, headers=(("Retry-After", "10"),))
         else:
             self._onwards(transaction, Outgoing(request, flow))
-        if request.method == "BYE" and self.on_bye is not None:
-            self.on_bye(request.call_id, frozenset((request.from_tag, request.to_tag)))
-        if request.method == "REFER" and self.on_refer is not None:
-            self.on_refer(transaction.request, transaction.flow)
+        self.on_passed(transaction.request, transaction.flow)
         return True
 
     def _onwards(self, transaction: ServerTransaction, outgoing: Outgoing) -> None:
@@ -248,6 +243,7 @@ class Proxy:
         if found is not None:
             found[0].request(copy)  # the answer to an offer in the 2xx (RFC 3261 §13.2.1)
         self._stack.send_message(copy, onward)
+        self.on_passed(request, flow)
         return True
 
     def _sealed_flow(self, request: Request) -> Flow | None:

@@ -305,8 +305,7 @@ class House:
         self.board = Switchboard(self.exchange)
         bindings = Bindings(clock)
         self.proxy = Proxy(self.stack, self.metrics, bindings, bytes(32))
-        self.proxy.on_bye = self.board.bye_passed
-        self.proxy.on_refer = self.board.refer_passed
+        self.proxy.on_passed = self.board.passed
         self.board.attach_proxy(self.proxy)
         self.stack.attach(Core(self))
         self._phones = 0

@@ -8,18 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 import pytest
 
+from directory.model import CallRule, Fork, Stage
+from pbx.b2bua import proxied_talk
 from pbx.b2bua.exchange import CallSettings
 from pbx.nat.surroundings import Surroundings
 from pbx.proxy import anchors
 from pbx.proxy.anchors import Anchors
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
-from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, SERVER, House, Phone
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, SERVER, House, Phone
+from tests.pbx.b2bua.test_lines import lines
 
 VIDEO = b"m=video 5000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
 
@@ -30,11 +33,17 @@ async def hidden_bob(settings: CallSettings | None = None) -> AsyncIterator[tupl
         house.proxy.anchors = house.exchange.anchors = Anchors(
             house.exchange.clock, house.studio, house.stack, house.metrics
         )
-        house.town.settings[BOB.id, "CallFeatures"] = "NO"
         alice, bob = house.phone(ALICE), house.phone(BOB)
-        (binding,) = house.town.bindings[BOB.id]
-        house.town.bindings[BOB.id] = [replace(binding, contact="sip:bob@192.168.1.2:5060")]
+        hide(house, bob)
         yield house, alice, bob
+
+
+def hide(house: House, phone: Phone) -> None:
+    """It is behind a router."""
+    account = phone.account
+    house.town.settings[account.id, "CallFeatures"] = "NO"
+    *others, binding = house.town.bindings[account.id]
+    house.town.bindings[account.id] = [*others, replace(binding, contact=f"sip:{account.name}@192.168.1.2:5060")]
 
 
 def places(body: bytes) -> list[tuple[str | None, int]]:
@@ -163,27 +172,92 @@ async def test_a_dead_relay_is_no_sign_that_the_parties_have_gone() -> None:
         assert (await house.record()).cause == "BYE"
 
 
-async def test_of_two_answers_the_one_that_the_caller_kept_is_the_call() -> None:
-    """RFC 3261 §13.2.2.4: he ends the others, and it need not be the later one that he ends."""
-    async with House() as house:
-        house.town.settings[BOB.id, "CallFeatures"] = "NO"
-        alice, *bobs = house.phone(ALICE), house.phone(BOB), house.phone(BOB)
-        alice.call(f"sip:bob@{DOMAIN}")
-        invites = [await bob.request("INVITE") for bob in bobs]
-        for bob, invite in zip(bobs, invites, strict=True):
-            bob.answer(invite, 200, bob.sdp())
-        dialogs = []
-        for _ in bobs:
-            answer = await alice.response(200)
-            dialogs.append((answer.get("To") or "", alice.routes, alice.remote_target))
-        for kept, (alice.remote_to, alice.routes, alice.remote_target) in zip((1, 0), dialogs, strict=True):
-            alice.send("ACK")
-            alice.send("BYE")
-            bob = next(bob for bob in bobs if bob.tag in alice.remote_to)
-            bob.answer(await bob.request("BYE"), 200)
-            await alice.response(200, "BYE")
-            assert len(house.exchange.proxied) == kept
+@dataclass(frozen=True)
+class Answered:
+    """A dialog as its caller has it."""
+
+    to: str
+    routes: list[str]
+    target: str
+    body: bytes
+
+
+async def both_answer(alice: Phone, *bobs: Phone) -> list[Answered]:
+    """Alice calls, and all that ring answer at once, in this order."""
+    alice.call(f"sip:bob@{DOMAIN}")
+    for bob, invite in [(bob, await bob.request("INVITE")) for bob in bobs]:
+        bob.answer(invite, 200, bob.sdp())
+    heard = [await alice.response(200) for _ in bobs]
+    return [
+        Answered(each.get("To") or "", each.get_all("Record-Route")[::-1], each.contacts[0].text, each.body)
+        for each in heard
+    ]
+
+
+def within(alice: Phone, answered: Answered) -> None:
+    alice.remote_to, alice.routes, alice.remote_target = answered.to, answered.routes, answered.target
+
+
+async def ended(alice: Phone, callee: Phone) -> None:
+    alice.send("BYE")
+    callee.answer(await callee.request("BYE"), 200)
+    await alice.response(200, "BYE")
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_of_two_answers_the_one_that_the_caller_kept_is_the_call(kept: int) -> None:
+    """RFC 3261 §13.2.2.4: he ends the others, and which one reaches him first is the network's doing. That one has its
+    relay, and its telephone is in the record."""
+    async with hidden_bob() as (house, alice, bob):
+        house.town.rules[BOB.id] = [CallRule(Stage.AT_ONCE, Fork(("carol",)), 0.0)]
+        phones = [bob, house.phone(CAROL)]
+        hide(house, phones[1])
+        answers = await both_answer(alice, *phones)
+        keeps, callee = answers[kept], phones[kept]
+        within(alice, keeps)
+        alice.send("ACK")
+        await callee.request("ACK")
+        within(alice, answers[1 - kept])
+        alice.send("ACK")
+        await ended(alice, phones[1 - kept])
+        assert len(house.exchange.proxied) == 1
+        (place,) = places(keeps.body)
+        near = next(each for each in house.studio.streams if place == (SERVER[0], each.local[1]))
+        assert (near.closed, near.other is not None) == (False, True)
+        assert house.studio.loaded() == 2, "what he has not kept has no ports any more"
+        assert lines(house, callee.account) == [("recipient", "confirmed")]
+        within(alice, keeps)
+        await ended(alice, callee)
+        await all_freed(house)
+        record = await house.record()
+        assert (record.cause, record.callee, record.callee_account) == (
+            "BYE",
+            callee.account.address,
+            callee.account.id,
+        )
+
+
+async def test_an_answer_that_never_reaches_the_caller_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxied_talk, "_CHOOSING", 0.1)
+    async with hidden_bob() as (house, alice, bob):
+        answers = await both_answer(alice, bob, house.phone(BOB))
+        within(alice, answers[0])
+        alice.send("ACK")
+        await ended(alice, bob)
         assert (await house.record()).cause == "BYE"
+        assert not house.exchange.proxied
+
+
+async def test_an_answer_that_is_repeated_keeps_its_relay() -> None:
+    """An ACK was lost."""
+    async with hidden_bob() as (house, alice, bob):
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        for again in ("0", "1"):
+            bob.answer(invite, 200, bob.sdp(), Again=again)
+            assert places((await alice.response(200)).body) == [port(house, 0)]
+        await asyncio.sleep(0.02)
+        assert house.studio.loaded() == 2
 
 
 async def test_a_call_on_hold_and_one_that_is_heard_keep_them() -> None:

@@ -178,13 +178,13 @@ def test_a_proxied_call_keeps_one_dialog_and_its_requests_pass_both_ways() -> No
         bob.respond(info, 200)
         assert (await asking).status == 200
         bob.call_id = invite.call_id
-        ended: list[tuple[str, frozenset[str]]] = []
-        house.proxy.on_bye = lambda call_id, tags: ended.append((call_id, tags))
+        passed: list[tuple[str, str]] = []
+        house.proxy.on_passed = lambda request, _flow: passed.append((request.method, request.from_tag))
         asking = asyncio.ensure_future(bob.ask(in_dialog(bob, "BYE", invite, answer, reverse=True)))
         alice.answers = 200
         assert (await alice.next_request(1)).method == "BYE"
         assert (await asking).status == 200
-        assert ended == [(invite.call_id, frozenset((invite.from_tag, answer.to_tag)))]
+        assert passed == [("BYE", answer.to_tag)]
 
     simulate(play(scene))
 
