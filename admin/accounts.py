@@ -12,6 +12,7 @@ from directory.telnums import checked_telnum
 
 _NAME = Parameter("name")
 _DOMAIN = Parameter("domain", required=False)
+_CALLS = 50
 
 
 def _shown(desk: Desk, account: Account) -> dict[str, Json]:
@@ -116,6 +117,11 @@ async def _telnums(desk: Desk, arguments: Arguments) -> Json:
     return _shown(desk, account)
 
 
+async def _calls(desk: Desk, arguments: Arguments) -> Json:
+    account = desk.account(arguments.text("name"), arguments.text("domain"))
+    return [dict(entry) for entry in await desk.monitor.log(account.id, arguments.number("limit", _CALLS))]
+
+
 async def _rights(desk: Desk, arguments: Arguments) -> Json:
     """Nobody gives what he has not, and nobody takes from who has more."""
     account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
@@ -177,6 +183,15 @@ ACTS = (
         _telnums,
         (_NAME, _DOMAIN, Parameter("add", Type.LIST, required=False), Parameter("remove", Type.LIST, required=False)),
         Right.CAN_CREATE_TELNUMS,
+    ),
+    Act(
+        "account.calls",
+        "an account's own list of calls: placed, answered, missed",
+        Right.USERS,
+        _calls,
+        (_NAME, _DOMAIN, Parameter("limit", Type.NUMBER, required=False)),
+        Right.DOMAIN,
+        own=True,
     ),
     Act(
         "account.rights",

@@ -48,7 +48,9 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     if address is None:
         return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
     use = _use(arguments.text("use"))
-    resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"), use=use)
+    resolution = directory.resolve(
+        address, caller=caller, services=not arguments.flag("no_services"), use=use, hides=True
+    )
     if not _in_reach(desk, address, resolution.route):
         return {"kind": "other", "leads_to": f"{address}: not in {desk.domain('')}", "steps": [], "rules": []}
     kind, leads_to = describe(resolution.route)

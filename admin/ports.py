@@ -116,6 +116,9 @@ class Monitor(Protocol):
         """A page of call records that began in that time (seconds since 1970): as objects and as lines of CSV, and
         where the next page begins; 0: nowhere."""
 
+    async def log(self, account: int, limit: int) -> Sequence[Mapping[str, Json]]:
+        """An account's own list of calls, the newest first."""
+
     def registrations(self, accounts: Collection[int] | None) -> Sequence[RegistrationRow]: ...
 
     def status(self) -> Mapping[str, Json]:

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from base.values.kinds import Value
 from directory.model import Account, Address, Caller, Resolution, Right
+from pbx.records.log import LogEntry
 
 T = TypeVar("T")
 
@@ -35,6 +36,12 @@ class RightsOfAccounts(Protocol):
     def of(self, account_id: int) -> frozenset[Right]: ...
 
 
+class NumbersOfAccounts(Protocol):
+    """Telephone numbers (`directory.telnums`)."""
+
+    def of(self, account_id: int) -> Sequence[str]: ...
+
+
 class People(Protocol):
     """The part of the directory that programs see."""
 
@@ -43,6 +50,9 @@ class People(Protocol):
 
     @property
     def rights(self) -> RightsOfAccounts: ...
+
+    @property
+    def telnums(self) -> NumbersOfAccounts: ...
 
     def local_domain(self, host: str) -> str | None: ...
 
@@ -76,6 +86,13 @@ class MessageFacts:
     flags: frozenset[str]
     voice: bool
     received: datetime
+
+
+class CallLog(Protocol):
+    """Accounts' own lists of calls (`pbx.records.book`)."""
+
+    async def log(self, account: int, limit: int) -> Sequence[LogEntry]:
+        """The last ones, the newest first."""
 
 
 class Letters(Protocol):

@@ -385,11 +385,18 @@ class Directory:
         return SERVER if domain is None else self.values.of_domain(self._domain(domain))
 
     def resolve(
-        self, address: Address, *, caller: Caller | None, services: bool = True, use: Use = Use.SIGNAL
+        self,
+        address: Address,
+        *,
+        caller: Caller | None,
+        services: bool = True,
+        use: Use = Use.SIGNAL,
+        hides: bool = False,
     ) -> Resolution:
         """Where an address leads: the one numbering plan (decision 5). `caller` None means this server itself, which
-        may name programs; nobody else may. `services` false: `;services=no` of the Request-URI."""
-        return self._resolver.resolve(address, caller=caller, services=services, use=use)
+        may name programs; nobody else may. `services` false: `;services=no` of the Request-URI. `hides`: whoever asks
+        heeds `hidden` of the answer; where nobody does, `*67` leads nowhere."""
+        return self._resolver.resolve(address, caller=caller, services=services, use=use, hides=hides)
 
     def resolve_target(
         self, target: str, account: Account, *, caller: Caller | None = None, services: bool = True

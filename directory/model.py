@@ -165,11 +165,13 @@ Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute |
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Where an address leads and each step taken, in words, for `tandem route` and the log. `relay`: the last
-    record of the Router on the way grants relaying, which means something where it leads out."""
+    record of the Router on the way grants relaying, which means something where it leads out. `hidden`: who dials it
+    wants not to be shown."""
 
     route: Route
     steps: tuple[str, ...] = ()
     relay: bool = False
+    hidden: bool = False
 
 
 class Stage(enum.Enum):

@@ -25,6 +25,7 @@ class Function(enum.Enum):
 
     SERVICE_CODE = "service code"
     SERVICE_NUMBER = "service code with a number"
+    HIDDEN = "number that is called without showing one's own"
     VOICEMAIL_OF = "voicemail of an extension"
     PICKUP = "pickup of an extension's call"
     GROUP_PICKUP = "pickup of a group's call"
@@ -59,6 +60,8 @@ PLAN = (
     _entry(
         r"\*(?!43)(\d\d)", Function.SERVICE_CODE, "*NN: the service application, function NN (*97, *98: the mailbox)"
     ),
+    _entry(r"\*(870)", Function.SERVICE_CODE, "*870: the service application, function 870 (dials again)"),
+    _entry(r"\*67(\+?\d{2,})", Function.HIDDEN, "*67number: the number, without showing one's own"),
     _entry(r"\*(\d{3,})", Function.VOICEMAIL_OF, "*nnn: leave a message for extension nnn"),
     _entry(r"\*99(\d{2,})", Function.VOICEMAIL_OF, "*99nnn: leave a message for extension nnn"),
     _entry(

@@ -53,6 +53,9 @@ class _Walk:
     use: Use = Use.SIGNAL
     relay: bool = False
     emergency: bool = False
+    hides: bool = False
+    """Whoever asks can keep the caller from being shown."""
+    hidden: bool = False
     steps: list[str] = field(default_factory=list)
     others: tuple[tuple[Address, _Walk], ...] = ()
     """Where a call may go instead, each with a walk of its own that begins there."""
@@ -77,11 +80,13 @@ class Resolver:
         self._local_domain = local_domain
         self._setting = setting  # (domain, key): the domain's value
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool, use: Use) -> Resolution:
-        """`caller` None is the server itself."""
-        walk = _Walk(caller, services, programs=caller is None, use=use)
+    def resolve(
+        self, address: Address, *, caller: Caller | None, services: bool, use: Use, hides: bool = False
+    ) -> Resolution:
+        """`caller` None is the server itself. `hides`: the asker heeds `hidden` of the answer."""
+        walk = _Walk(caller, services, programs=caller is None, use=use, hides=hides)
         route = self._address(replace(address, local=names.unescaped(address.local)), walk)
-        return Resolution(route, tuple(walk.steps), walk.relay)
+        return Resolution(route, tuple(walk.steps), walk.relay, walk.hidden)
 
     def resolve_target(self, target: str, account: Account, *, caller: Caller | None, services: bool) -> Resolution:
         """A target of `account`'s own rules, or of a program that runs for it."""
@@ -244,6 +249,12 @@ class Resolver:
                 return self._service((match.digits,), address, walk)
             case plan.Function.SERVICE_NUMBER:
                 return self._service((match.digits, match.number), address, walk)
+            case plan.Function.HIDDEN if walk.hides:
+                walk.hidden = True
+                return Address(match.digits, address.domain)
+            case plan.Function.HIDDEN:
+                walk.say("only who dials it is hidden by it")
+                return UnknownRoute(address)
             case plan.Function.VOICEMAIL_OF:
                 owner = self._account_named(address.domain, match.digits)
                 if owner is None:

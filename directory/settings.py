@@ -110,6 +110,7 @@ _TABLE = (
     Setting("CallOutLongest", Kind.SECONDS, 43_200, "how long one may last; 0: no limit", limit=True),
     Setting("CallOutLockAfter", Kind.PACE, "15,10m", "refused calls out that lock them; unlimited: never", limit=True),
     Setting("CallOutLocked", Kind.FLAG, "NO", "calls out are locked; `tandem account unlock` ends it", limit=True),
+    Setting("CallLogs", Kind.NUMBER, 100, "calls that an account's own list keeps, a thousand at most; 0: none"),
     # the parking lot (pbx/b2bua/parking)
     Setting("ParkLot", Kind.TEXT, "700", "of the domain: parks a call at its first free place; empty: no parking"),
     Setting("ParkSlots", Kind.SLOTS, "701-720", "of the domain: the places of calls that are parked"),

@@ -211,6 +211,25 @@ def account_number(
     say(f"{there.get('name')}@{there.get('domain')}: {_plain(there.get('telnums')) or 'no numbers'}")
 
 
+@accounts.command("calls")
+def account_calls(
+    name: NameArgument,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The last N calls.")] = 50,
+    missed: Annotated[bool, typer.Option("--missed", help="Only those that it has missed.")] = False,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show an account's own list of calls: placed, answered, missed.
+
+    Example: tandem account calls alice --missed
+    """
+    listing = rows(ask(data, "account.calls", name=name, domain=domain, limit=limit))
+    columns = {"at": "TIME", "kind": "CALL", "party": "WITH", "name": "NAME", "seconds": "SECONDS", "note": "NOTE"}
+    shown = [item for item in listing if not missed or item.get("kind") == "missed"]
+    show_rows(shown, columns, as_json=as_json, empty="no calls")
+
+
 @accounts.command("unlock")
 def account_unlock(name: NameArgument, domain: DomainOption = None, data: DataOption = None) -> None:
     """Let an account call out of the server again, after it was locked on suspicion of fraud.

@@ -80,7 +80,9 @@ class Doors:
 
     async def _control(self, shutdown: Callable[[], None]) -> None:
         house = self._house
-        mailboxes = _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget)
+        mailboxes = _Mailboxes(
+            house.store.remove_account, house.registrar.unregister_all, house.messenger.forget, house.book.forget
+        )
         desk = Desk(
             house.directory,
             EnvironmentPrompts(house.environment, convert_prompt),
@@ -172,10 +174,12 @@ class _Mailboxes:
     remove: Callable[[int], Awaitable[None]]
     unregister: Callable[[int], None]
     forget: Callable[[int], Awaitable[None]]
+    forget_calls: Callable[[int], Awaitable[None]]
 
     async def remove_mail(self, account_id: int) -> None:
         self.unregister(account_id)
         await self.forget(account_id)
+        await self.forget_calls(account_id)
         await self.remove(account_id)
 
 

@@ -59,6 +59,13 @@ class HouseMonitor:
         found, following = await self._book.between(since, until, accounts=accounts, after=after, limit=limit)
         return [flat.as_object(record) for record in found], flat.csv_lines(found), following
 
+    async def log(self, account: int, limit: int) -> Sequence[Mapping[str, Json]]:
+        return [
+            {"at": _time(e.at), "kind": e.kind, "party": e.party or "anonymous", "name": e.name,
+             "seconds": round(e.seconds), "note": e.note}
+            for e in await self._book.log(account, limit)
+        ]  # fmt: skip
+
     def registrations(self, accounts: Collection[int] | None) -> Sequence[RegistrationRow]:
         now = self._clock.wall()
         rows = []

@@ -70,6 +70,9 @@ class House:
         )
         return [live, *[ended] * limit]
 
+    async def log(self, account: int, limit: int) -> list[Mapping[str, Json]]:
+        return [{"at": "2026-01-01T09:00:00", "kind": "missed", "party": "bob@x", "name": "", "seconds": 0, "note": ""}]
+
     def registrations(self, accounts: Collection[int] | None) -> list[RegistrationRow]:
         return [RegistrationRow("bob", "sip:bob@127.0.0.1:5062", "udp 127.0.0.1:5062", "phone/1", 300)]
 

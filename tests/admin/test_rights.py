@@ -31,6 +31,7 @@ from gateways.provisioning.desk import Ports, ProvisioningDesk
 from gateways.provisioning.phones import Phones
 from pbx.b2bua.switchboard import LiveCall
 from pbx.records.book import CallBook
+from pbx.records.log import LogEntry
 from pbx.records.record import CallRecord
 from pbx.registrar.bindings import Binding, Bindings
 from pbx.sipcore.flow import Flow
@@ -126,7 +127,7 @@ async def world() -> AsyncIterator[World]:
             other = await furnish(made, domain, *names, mark)
             await admin.add(other, mac, "", "host", by_mac=True)
             bindings.put(_binding(other, source, clock.wall()))
-            book.write(_record(f"{mark}-call", other, clock.wall()))
+            book.write(_record(f"{mark}-call", other, clock.wall()), [_missed(f"{mark}-call", other)])
             calls.append(LiveCall(f"{mark}-call-2", other.address, "7", "", "", 1.0, None, frozenset((other.id, None))))
         await house.directory.create_account(OURS, "carl", "x")
         for name, rights in (("ada", DOMAIN_RIGHTS - {Right.LIMITS}), ("carl", frozenset({Right.LIMITS}))):
@@ -158,6 +159,10 @@ def _record(name: str, account: Account, now: float) -> CallRecord:
         *(name, "id", now - 60, now - 50, now - 40, f"sip:{account.address}", account.id, "201"),
         *("", None, "", "answered", 200, "caller", ""),
     )
+
+
+def _missed(name: str, account: Account) -> LogEntry:
+    return LogEntry(account.id, name, 1.0, "missed", f"{account.name}s-friend@far.test")
 
 
 def tries(act: Act) -> Iterator[dict[str, Json]]:
@@ -238,7 +243,8 @@ async def test_the_same_tries_show_and_change_it_to_an_administrator_of_the_serv
                 answer, asked = await attempt(there, act, given, LOCAL), json.dumps(given)
                 seen |= {act.name for word in THEIR_WORDS if word in answer and word not in asked}
             changed |= {act.name} if await there.theirs() != before else set()
-    assert {"account.list", "group.list", "calls", "records", "registrations", "device.list", "route"} <= seen
+    assert {"account.list", "group.list", "calls", "records", "registrations", "account.calls"} <= seen
+    assert {"device.list", "route"} <= seen
     assert {"account.password", "account.alias", "account.telnums", "setting.set", "rule.set"} <= changed
     assert {"account.remove", "group.remove", "device.remove", "prompts.put"} <= changed
 
@@ -251,6 +257,7 @@ IN_THE_DOMAIN: dict[str, tuple[Right, dict[str, Json]]] = {
     "account.unlock": (Right.LIMITS, {"name": "alma"}),
     "account.remove": (Right.USER_ACCOUNTS, {"name": "alma"}),
     "account.alias": (Right.CAN_CREATE_ALIASES, {"name": "alma", "alias": "222"}),
+    "account.calls": (Right.DOMAIN, {"name": "alma"}),
     "account.telnums": (Right.CAN_CREATE_TELNUMS, {"name": "alma", "add": ["+49301234567"]}),
     "group.list": (Right.DOMAIN, {}),
     "group.show": (Right.DOMAIN, {"name": "ateam"}),
