@@ -48,14 +48,17 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     if address is None:
         return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
     use = _use(arguments.text("use"))
-    resolution = directory.resolve(
-        address, caller=caller, services=not arguments.flag("no_services"), use=use, hides=True
-    )
-    if not _in_reach(desk, address, resolution.route):
+    services = not arguments.flag("no_services")
+    resolution = directory.resolve(address, caller=caller, services=services, use=use, hides=True)
+    route, steps = resolution.route, list(resolution.steps)
+    if use is Use.SIGNAL and desk.lookups is not None:
+        route, looked_up = await desk.lookups.explain(route, caller)
+        steps += looked_up
+    if not _in_reach(desk, address, route):
         return {"kind": "other", "leads_to": f"{address}: not in {desk.domain('')}", "steps": [], "rules": []}
-    kind, leads_to = describe(resolution.route)
-    rules = _rules(directory, resolution.route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
-    return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps), "rules": rules}
+    kind, leads_to = describe(route)
+    rules = _rules(directory, route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
+    return {"kind": kind, "leads_to": leads_to, "steps": list(steps), "rules": rules}
 
 
 def _in_reach(desk: Desk, address: Address, route: Route) -> bool:

@@ -392,11 +392,13 @@ class Directory:
         services: bool = True,
         use: Use = Use.SIGNAL,
         hides: bool = False,
+        found: bool = False,
     ) -> Resolution:
         """Where an address leads: the one numbering plan (decision 5). `caller` None means this server itself, which
         may name programs; nobody else may. `services` false: `;services=no` of the Request-URI. `hides`: whoever asks
-        heeds `hidden` of the answer; where nobody does, `*67` leads nowhere."""
-        return self._resolver.resolve(address, caller=caller, services=services, use=use, hides=hides)
+        heeds `hidden` of the answer; where nobody does, `*67` leads nowhere. `found`: the Router had it looked up, so
+        that its records for any domain have had their say."""
+        return self._resolver.resolve(address, caller=caller, services=services, use=use, hides=hides, found=found)
 
     def resolve_target(
         self, target: str, account: Account, *, caller: Caller | None = None, services: bool = True

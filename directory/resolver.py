@@ -56,13 +56,14 @@ class _Walk:
     hides: bool = False
     """Whoever asks can keep the caller from being shown."""
     hidden: bool = False
+    led_out: bool = False  # by a record: those for any domain have had their say
     steps: list[str] = field(default_factory=list)
     others: tuple[tuple[Address, _Walk], ...] = ()
     """Where a call may go instead, each with a walk of its own that begins there."""
 
-    def branch_off(self, others: tuple[Address, ...]) -> None:
-        """Those of a list; they come before what an earlier list has said."""
-        fresh = tuple((other, replace(self, steps=[], others=())) for other in others)
+    def branch_off(self, others: tuple[tuple[Address, bool], ...]) -> None:
+        """Those of a list, and whether they lead out; they come before what an earlier list has said."""
+        fresh = tuple((other, replace(self, steps=[], others=(), led_out=led_out)) for other, led_out in others)
         self.others = (*fresh, *self.others)[:_OTHERS]
 
     def say(self, step: str) -> None:
@@ -81,10 +82,19 @@ class Resolver:
         self._setting = setting  # (domain, key): the domain's value
 
     def resolve(
-        self, address: Address, *, caller: Caller | None, services: bool, use: Use, hides: bool = False
+        self,
+        address: Address,
+        *,
+        caller: Caller | None,
+        services: bool,
+        use: Use,
+        hides: bool = False,
+        found: bool = False,
     ) -> Resolution:
-        """`caller` None is the server itself. `hides`: the asker heeds `hidden` of the answer."""
-        walk = _Walk(caller, services, programs=caller is None, use=use, hides=hides)
+        """`caller` None is the server itself. `hides`: the asker heeds `hidden` of the answer. `found`: the Router had
+        it looked up."""
+        led_out = found and self._is_foreign(address)
+        walk = _Walk(caller, services, programs=caller is None, use=use, hides=hides, led_out=led_out)
         route = self._address(replace(address, local=names.unescaped(address.local)), walk)
         return Resolution(route, tuple(walk.steps), walk.relay, walk.hidden)
 
@@ -130,8 +140,8 @@ class Resolver:
         """What the Router's table says, if anything. Only a record of its own takes an emergency number, or the
         telephone number of an account."""
         emergency = self._is_emergency(address)
-        literal = emergency or self._telnum(address) is not None
-        match = self.table.route(address, walk.use, self._image.main_domain, literal=literal)
+        main, literal = self._image.main_domain, emergency or self._telnum(address) is not None
+        match = self.table.route(address, walk.use, main, literal=literal, named=walk.led_out)
         if match is None:
             return None
         record, outcome = match.record, match.outcome
@@ -144,8 +154,12 @@ class Resolver:
         walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
         if record.names_program:
             walk.programs, walk.home = True, ""
-        walk.branch_off(match.others)
+        walk.led_out = self._is_foreign(outcome)
+        walk.branch_off(tuple((other, self._is_foreign(other)) for other in match.others))
         return outcome
+
+    def _is_foreign(self, address: Address) -> bool:
+        return self._local_domain(address.domain) is None
 
     def _telnum(self, address: Address) -> Account | None:
         """Whose telephone number is dialled in a domain of ours; a name of the domain comes before national digits."""
