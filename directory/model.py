@@ -47,6 +47,7 @@ class Right(enum.Enum):
     SETTINGS = "Settings"  # domains, server settings, Router, trunks
     USERS = "Users"  # accounts of all domains and what belongs to them
     MONITOR = "Monitor"  # look at calls, registrations, counters
+    RECORDINGS = "Recordings"  # hear and delete recorded calls
     # of the account's own domain
     DOMAIN = "Domain"  # look at what is in it
     BASIC_SETTINGS = "BasicSettings"  # its settings, rules and prompts
@@ -59,7 +60,7 @@ class Right(enum.Enum):
     LIMITS = "Limits"  # Deviation: what accounts may cost and who may call in; CommuniGate grants each setting
 
 
-SERVER_RIGHTS = frozenset({Right.MASTER, Right.SETTINGS, Right.USERS, Right.MONITOR})
+SERVER_RIGHTS = frozenset({Right.MASTER, Right.SETTINGS, Right.USERS, Right.MONITOR, Right.RECORDINGS})
 DOMAIN_RIGHTS = frozenset(Right) - SERVER_RIGHTS
 
 
