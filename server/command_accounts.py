@@ -168,7 +168,7 @@ def account_rights(
 ) -> None:
     """Show what an account may administer, or set all of it.
 
-    On the server (accounts of the main domain): Master, Settings, Users, Monitor, Recordings. In its own domain: Domain,
+    On the server (accounts of the main domain): Master, Settings, Users, Monitor, Recordings. In the own domain: Domain,
     BasicSettings, UserAccounts, CanCreateAliases, CanCreateGroups, CanCreateForwarders, CanCreateTelnums, Limits,
     CanImpersonate.
 
