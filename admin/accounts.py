@@ -132,24 +132,26 @@ async def _rights(desk: Desk, arguments: Arguments) -> Json:
     return _shown(desk, account)
 
 
+ADD = Act(
+    "account.add",
+    "make an account",
+    Right.USERS,
+    _add,
+    (
+        _NAME,
+        _DOMAIN,
+        Parameter("password", secret=True),
+        Parameter("extension", required=False),
+        Parameter("real_name", required=False),
+        Parameter("pin", required=False, secret=True),
+    ),
+    Right.USER_ACCOUNTS,
+)
+
 ACTS = (
     Act("account.list", "accounts with their aliases", Right.USERS, _list, (_DOMAIN,), Right.DOMAIN),
     Act("account.show", "one account with its aliases", Right.USERS, _show, (_NAME, _DOMAIN), Right.DOMAIN, own=True),
-    Act(
-        "account.add",
-        "make an account",
-        Right.USERS,
-        _add,
-        (
-            _NAME,
-            _DOMAIN,
-            Parameter("password", secret=True),
-            Parameter("extension", required=False),
-            Parameter("real_name", required=False),
-            Parameter("pin", required=False, secret=True),
-        ),
-        Right.USER_ACCOUNTS,
-    ),
+    ADD,
     Act(
         "account.password",
         "set the password or the mailbox PIN",

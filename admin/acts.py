@@ -30,6 +30,7 @@ class Type(enum.Enum):
     NUMBER = "a number from 0"
     LIST = "a list of texts"
     TEXTS = "texts by name"
+    ROWS = "a list of texts by name"
     DATA = "octets in base64"
 
 
@@ -64,6 +65,11 @@ class Arguments:
     def number(self, name: str, default: int) -> int:
         value = self._values.get(name)
         return value if isinstance(value, int) else default
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        value = self._values.get(name)
+        found = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+        return [{key: str(text) for key, text in row.items()} for row in found]
 
     def list(self, name: str) -> tuple[str, ...]:
         value = self._values.get(name)
@@ -120,6 +126,8 @@ def _fits(type_: Type, value: Json) -> bool:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         case Type.TEXTS:
             return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+        case Type.ROWS:
+            return isinstance(value, list) and all(_fits(Type.TEXTS, row) for row in value)
         case Type.DATA:
             return isinstance(value, str) and _is_base64(value)
 

@@ -7,6 +7,7 @@ from admin import (
     certificates,
     devices,
     domains,
+    many_accounts,
     monitor,
     names,
     network,
@@ -24,6 +25,7 @@ from admin.desk import Desk
 
 ALL = (
     *accounts.ACTS,
+    *many_accounts.ACTS,
     *names.ACTS,
     *domains.ACTS,
     *settings.ACTS,

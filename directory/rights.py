@@ -52,7 +52,7 @@ def parse_rights(words: Iterable[str]) -> frozenset[Right]:
 def words(rights: Iterable[Right]) -> list[str]:
     """In the order of the table."""
     chosen = frozenset(rights)
-    return [right.value for right in Right if right in chosen]
+    return [right.value for right in Right if right in chosen] if chosen else []
 
 
 def _all() -> list[str]:

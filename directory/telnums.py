@@ -43,7 +43,7 @@ class Telnums:
             raise Failure("invalid", f"an account has at most {_MOST} telephone numbers")
         for number in found:
             if self._image.telnums.get(number, account.id) != account.id:
-                raise Failure("exists", f"{number} is somebody else's number")
+                raise Failure("exists", f"somebody else has {number}")
         await self._store.put_telnums(account, found)
 
 

@@ -117,7 +117,8 @@ class Configuration:
         passwords = Passwords(wanted.secrets.passwords, self._make_password)
         rehearsal = await RoomsRehearsal.begin(self._rooms, self._database)
         try:
-            plan = await _rehearse(rehearsal.rooms, [*steps(before, wanted, passwords)], faults)
+            todo = await asyncio.to_thread(lambda: [*steps(before, wanted, passwords)])
+            plan = await _rehearse(rehearsal.rooms, todo, faults)
             if faults:
                 raise Failure("invalid", "\n".join(faults[:MOST_FAULTS]))
             plan.steps.extend(

@@ -203,6 +203,8 @@ def _of_type(type_: Type, name: str) -> list[Json]:
             return [{"actions": ["Redirect to ada"], "add": ["+49301234567"]}.get(name, [])]
         case Type.TEXTS:
             return [cast(Json, {})]
+        case Type.ROWS:
+            return [[{"name": f"new@{THEIRS}", "password": "x", "numbers": "+4940333333"}, {"name": "beatrix"}]]
         case _:
             return [None]
 
@@ -253,6 +255,7 @@ IN_THE_DOMAIN: dict[str, tuple[Right, dict[str, Json]]] = {
     "account.list": (Right.DOMAIN, {}),
     "account.show": (Right.DOMAIN, {"name": "alma"}),
     "account.add": (Right.USER_ACCOUNTS, {"name": "arno", "password": "x"}),
+    "account.import": (Right.USER_ACCOUNTS, {"rows": [{"name": "arno", "password": "x"}]}),
     "account.password": (Right.USER_ACCOUNTS, {"name": "alma", "password": "x"}),
     "account.unlock": (Right.LIMITS, {"name": "alma"}),
     "account.remove": (Right.USER_ACCOUNTS, {"name": "alma"}),

@@ -113,7 +113,7 @@ async def test_rights_and_in_whose_name(terminal: Terminal, monkeypatch: pytest.
             "tandem: that name and password do not belong together",
         )
     assert "no account zoe" in await terminal.type("--as", "zoe", "account", "list", status=1)
-    assert "+49301234567 is somebody else's number" in await terminal.type(
+    assert "somebody else has +49301234567" in await terminal.type(
         "account", "number", "alice", "--add", "+49301234567", status=1
     )
     assert "begins with +" in await terminal.type("account", "number", "alice", "--add", "030123", status=1)
@@ -373,6 +373,14 @@ async def test_importing_accounts(terminal: Terminal, tmp_path: Path) -> None:
     assert "line 2: carol is taken" in again
     assert "line 4: dave is taken" in again
     assert "0 of 2 accounts were made" in again
+    file.write_text("name,aliases,numbers\nemil,203,\nfred,,+49301234567\ngus,,+49301234567\n")
+    partly = await terminal.type("account", "import", str(file), "--passwords", str(made), status=1)
+    assert partly.strip().splitlines() == [
+        "tandem: line 2: 203 is taken in tandem.test",
+        "line 4: somebody else has +49301234567",
+        "1 of 3 accounts were made without fault",
+    ]
+    assert [line.partition(",")[0] for line in made.read_text().split()] == ["dave", "emil", "fred", "gus"]
 
 
 async def test_a_faulty_file_makes_nothing(terminal: Terminal, tmp_path: Path) -> None:
