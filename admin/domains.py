@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from admin.acts import Act, Arguments, Parameter, Type
 from admin.desk import Desk
 from admin.moments import moment
@@ -56,9 +58,18 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
         steps += looked_up
     if not _in_reach(desk, address, route):
         return {"kind": "other", "leads_to": f"{address}: not in {desk.domain('')}", "steps": [], "rules": []}
+    steps += _trunks(desk, route) if desk.sees(None) else ()
     kind, leads_to = describe(route)
     rules = _rules(directory, route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
-    return {"kind": kind, "leads_to": leads_to, "steps": list(steps), "rules": rules}
+    return {"kind": kind, "leads_to": leads_to, "steps": [*steps], "rules": rules}
+
+
+def _trunks(desk: Desk, route: Route) -> Iterator[str]:
+    """How the trunks are by which a call would leave."""
+    for way in (route, *(route.others if isinstance(route, ForeignRoute) else ())):
+        line = desk.trunks.leading_to(way.address.domain) if desk.trunks and isinstance(way, ForeignRoute) else None
+        if line is not None:
+            yield f"the trunk {line.trunk.name} is {line.condition}{f': {line.said}' if line.said else ''}"
 
 
 def _in_reach(desk: Desk, address: Address, route: Route) -> bool:

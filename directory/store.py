@@ -211,7 +211,8 @@ class Store:
 
     async def put_telnums(self, account: Account, numbers: tuple[str, ...]) -> None:
         await self._write(
-            lambda connection: tables.put_telnums(connection, account.id, numbers), f"somebody else has {' or '.join(numbers)}"
+            lambda connection: tables.put_telnums(connection, account.id, numbers),
+            f"somebody else has {' or '.join(numbers)}",
         )
         if account.id in self.image.objects:
             self.image.put_telnums(account.id, numbers)
