@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
+from directory.model import Right
 from pbx.trunk.model import Trunk
 from pbx.trunk.trunks import TrunkRow, Trunks
 

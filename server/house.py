@@ -295,6 +295,7 @@ class House:
                 spool=Spool(ground.data / "spool", ground.entropy, run),
                 clips=Clips(ground.data / "clips", run),
                 files=AccountFiles(ground.data / "files", run),
+                calls=self.book,
                 wave=Wave(repair=_repair, duration=duration),
             ),
             programs=ground.programs,

@@ -73,6 +73,7 @@ class LiveCall:
     program: str
     started: float
     answered: float | None
+    accounts: frozenset[int | None] = frozenset()
 
 
 class Switchboard:
@@ -287,7 +288,10 @@ class Switchboard:
         """Calls under way, the oldest first."""
         records = [call.record for call in self.exchange.calls.values()]
         return [
-            LiveCall(r.id, r.caller, r.dialled, r.callee, r.program, r.started, r.answered)
+            LiveCall(
+                *(r.id, r.caller, r.dialled, r.callee, r.program, r.started, r.answered),
+                frozenset((r.caller_account, r.callee_account)),
+            )
             for r in sorted(records, key=lambda record: record.started)
         ]
 

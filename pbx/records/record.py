@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -81,6 +82,10 @@ class CallRecord:
     @property
     def duration(self) -> float:
         return 0.0 if self.answered is None else max(0.0, self.ended - self.answered)
+
+    def is_of(self, accounts: Collection[int]) -> bool:
+        """Whether one of these accounts has called or was reached."""
+        return self.caller_account in accounts or self.callee_account in accounts
 
 
 @dataclass(slots=True)

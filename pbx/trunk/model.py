@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from directory.numbers import written
 from pbx.sipcore.uri import Uri
-from pbx.trunk.numbers import written
 
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")

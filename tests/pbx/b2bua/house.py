@@ -31,6 +31,7 @@ from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
 from pbx.proxy.proxy import Proxy
+from pbx.records.log import LogEntry
 from pbx.records.record import CallRecord
 from pbx.registrar.bindings import Binding, Bindings
 from pbx.signal.signal import Limits
@@ -254,11 +255,13 @@ class Town:
 class Book:
     def __init__(self) -> None:
         self.records: list[CallRecord] = []
+        self.log: list[LogEntry] = []
 
     def opened(self, record: CallRecord) -> None: ...
 
-    def write(self, record: CallRecord) -> None:
+    def write(self, record: CallRecord, log: Sequence[LogEntry] = ()) -> None:
         self.records.append(record)
+        self.log += log
 
 
 class Core:
