@@ -222,11 +222,11 @@ async def test_shown_without_secrets(house: House) -> None:
 async def test_telephones_are_told_to_fetch_their_files_again(house: House) -> None:
     await house.add()
     await house.add("", "linphone")
-    assert [answer.said for answer in await house.admin.resync("00-15-65-12-34-56")] == ["will fetch its files"]
+    assert [answer.said for answer in await house.admin.resync(["00-15-65-12-34-56"])] == ["will fetch its files"]
     assert house.told == [("alice", "check-sync;reboot=false", MAC)]
-    assert {answer.said for answer in await house.admin.resync("")} == {
+    assert {answer.said for answer in await house.admin.resync([row.mac for row in house.admin.rows()])} == {
         "will fetch its files",
         "takes no such news: restart it",
     }
     with pytest.raises(Failure, match="no telephone"):
-        await house.admin.resync("001565999999")
+        await house.admin.resync(["001565999999"])
