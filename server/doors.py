@@ -67,11 +67,11 @@ class Doors:
             return
 
         def came(host: str) -> None:
-            house.directory.add_host(host)
+            house.directory.domain_book.add_host(host)
             house.stack.readdressed()
 
         def went(host: str) -> None:
-            house.directory.remove_host(host)
+            house.directory.domain_book.remove_host(host)
             house.stack.readdressed()
 
         watch = AddressWatch(came, went)

@@ -41,7 +41,9 @@ class _Touched:
         self._before = before
         self._after = after
         same = before.own_server_settings() == after.own_server_settings()  # the Router is among them
-        same = same and all(before.domain_aliases(each) == after.domain_aliases(each) for each in after.domains())
+        same = same and all(
+            before.domain_book.aliases(each) == after.domain_book.aliases(each) for each in after.domains()
+        )
         self._same_domains = {
             domain
             for domain in {*before.domains()} & {*after.domains()}

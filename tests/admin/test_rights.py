@@ -81,8 +81,8 @@ class World:
 async def furnish(world: World, domain: str, first: str, second: str, mark: str) -> Account:
     """The same in both domains, under other names."""
     directory = world.directory
-    await directory.create_domain(domain)
-    await directory.add_domain_alias(domain, f"also-{domain}")
+    await directory.domain_book.create(domain)
+    await directory.domain_book.add_alias(domain, f"also-{domain}")
     await directory.create_account(domain, first, f"{mark}secret", extension="201")
     other = await directory.create_account(domain, second, f"{mark}secret", extension="202")
     await directory.telnums.set(other, ["+4940222" if mark == "b" else "+4940111"])

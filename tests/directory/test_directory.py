@@ -52,10 +52,10 @@ async def test_what_means_the_main_domain(directory: Directory) -> None:
         assert directory.local_domain(host) == DOMAIN, host
     for host in ("example.org", "10.0.0.1", "", "tandem.test.evil.example", "%"):
         assert directory.local_domain(host) is None, host
-    directory.add_host("10.0.0.1")
+    directory.domain_book.add_host("10.0.0.1")
     assert directory.local_domain("10.0.0.1") == DOMAIN
-    await directory.create_domain("Second.Test")
-    await directory.add_domain_alias("second.test", "zweite.test")
+    await directory.domain_book.create("Second.Test")
+    await directory.domain_book.add_alias("second.test", "zweite.test")
     assert directory.local_domain("zweite.test") == "second.test"
     assert directory.domains() == (DOMAIN, "second.test")
 
