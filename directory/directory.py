@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from base.failures import Failure
 from base.storage.database import Database
 from base.values.kinds import Value
-from directory import names, settings
+from directory import access, names, settings
+from directory.access import Mode
 from directory.domains import Domains
 from directory.groups import Groups, member_list
 from directory.image import Owner
@@ -111,6 +112,10 @@ class Directory:
         route = self.resolve(Address(local, host.lower()), caller=stranger, services=False, use=Use.ACCESS).route
         return route.account if isinstance(route, AccountRoute) else None
 
+    def allows(self, account_id: int, mode: Mode) -> bool:
+        """Whether a service is switched on for an account (`AccessModes`)."""
+        return access.allows(self.setting(account_id, "AccessModes"), mode)
+
     def accounts(self, domain: str | None = None) -> tuple[Account, ...]:
         """All accounts, of one domain or of all, in the order of their names."""
         found = (item for item in self._image.objects.values() if isinstance(item, Account))
@@ -129,10 +134,17 @@ class Directory:
         """Add an account, with its extension as first alias. Raises Failure("exists" | "invalid" | "not-found")."""
         owner, local = self.domain_book.existing(domain), self._free(domain, name, "account name")
         alias = None if extension is None else self._free(domain, extension, "extension")
+        self._within_limit(owner)
         if alias == local:
             raise Failure("exists", f"{alias} would be the account's name and its extension")
         check_password(password)
         return await self._store.add_account(owner, local, _real_name(real_name), password, alias)
+
+    def _within_limit(self, domain: str) -> None:
+        """Raises Failure("full")."""
+        limit = self.domain_setting(domain, "AccountsLimit")
+        if isinstance(limit, int) and 0 < limit <= self._image.accounts_in(domain):
+            raise Failure("full", f"{domain} may have {limit} accounts (AccountsLimit), and has them")
 
     async def set_real_name(self, account_id: int, real_name: str) -> None:
         await self._store.put_real_name(self._existing(account_id), _real_name(real_name))
