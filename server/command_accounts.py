@@ -169,8 +169,8 @@ def account_rights(
     """Show what an account may administer, or set all of it.
 
     On the server (accounts of the main domain): Master, Settings, Users, Monitor, Recordings. In its own domain:
-    Domain, BasicSettings, UserAccounts, CanCreateAliases, CanCreateGroups, CanCreateForwarders, CanCreateTelnums,
-    Limits, CanImpersonate.
+    Domain, BasicSettings, UserAccounts, CanCreateAliases, CanCreateGroups, CanCreateForwarders, Limits,
+    CanImpersonate.
 
     Examples: tandem account rights alice set UserAccounts CanCreateAliases · tandem account rights alice none
     """

@@ -261,7 +261,6 @@ IN_THE_DOMAIN: dict[str, tuple[Right, dict[str, Json]]] = {
     "account.remove": (Right.USER_ACCOUNTS, {"name": "alma"}),
     "account.alias": (Right.CAN_CREATE_ALIASES, {"name": "alma", "alias": "222"}),
     "account.calls": (Right.DOMAIN, {"name": "alma"}),
-    "account.telnums": (Right.CAN_CREATE_TELNUMS, {"name": "alma", "add": ["+49301234567"]}),
     "group.list": (Right.DOMAIN, {}),
     "group.show": (Right.DOMAIN, {"name": "ateam"}),
     "group.add": (Right.CAN_CREATE_GROUPS, {"name": "anew", "members": ["alma"]}),
@@ -334,7 +333,6 @@ AT_CARL: dict[str, dict[str, Json]] = {
     "account.password": {"name": CARL, "password": "x"},
     "account.remove": {"name": CARL},
     "account.alias": {"name": CARL, "alias": "1"},
-    "account.telnums": {"name": CARL, "add": ["+49301234567"]},
     "setting.set": {"account": CARL, "key": "PIN", "value": "1"},
     "rule.set": {"account": CARL, "text": ""},
     "rule.add": {"account": CARL, "name": "new", "when": "at once", "actions": ["Redirect to ada"]},
@@ -365,8 +363,12 @@ async def test_limits_and_gateways_want_the_right_for_them() -> None:
         for given in ({"domain": OURS}, {"account": "alma"}):
             with pytest.raises(Failure, match="needs the right Limits in a"):
                 await there.acts.perform("setting.set", {**given, "key": "CallOutLimit", "value": "99"}, ada)
-        with pytest.raises(Failure, match="needs the right Limits in a"):
+        with pytest.raises(Failure, match="for administrators of the server"):
             await there.acts.perform("group.add", {"name": "externalgateways", "members": ["alma"]}, ada)
+        row = {"name": "arno", "password": "x", "numbers": "+49301234567"}
+        assert await there.acts.perform("account.import", {"rows": [row]}, ada) == [
+            {"made": False, "fault": f"that is for administrators of the server; yours is {OURS}"}
+        ]
         await there.directory.rights.set(_account(there, "ada"), DOMAIN_RIGHTS)
         await there.acts.perform("setting.set", {"domain": OURS, "key": "CallOutLimit", "value": "9"}, there.actor())
 

@@ -16,10 +16,11 @@ from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from base.storage.sqlite import SqliteDatabases
 from base.values.kinds import Value
+from directory import tables
 from directory.access import MODES
 from directory.directory import Change, Directory
 from directory.firststart import DEFAULT_DOMAIN, default_domain, prepare
-from directory.model import Account, AccountRoute, Address, CallRule, Fork, Redirect, Stage, Use
+from directory.model import Account, AccountRoute, Address, CallRule, Fork, Redirect, Right, Stage, Use
 from directory.secrets import DerivedCache, Keyring, load_key
 from directory.settings import SETTINGS
 from tests.directory.fixtures import DOMAIN, demo_directory
@@ -377,3 +378,23 @@ async def test_every_setting_is_inherited_from_the_domain_the_server_and_the_tab
             else directory.set_server_setting(key, None)
         )  # fmt: skip
         assert directory.found_setting(key, account_id=alice.id).level == level
+
+
+async def test_an_older_database_makes_its_postmaster_the_master() -> None:
+    databases, keyring = InlineDatabases(), Keyring(bytes(32), SeededEntropy(1))
+    try:
+        database = await databases.main()
+        await database.migrate(tables.COMPONENT, tables.MIGRATIONS[:1])
+        for row in (
+            "domain VALUES (1, 'one.test', 1), (2, 'two.test', 0)",
+            "object (id, kind, domain_id) VALUES (1, 'account', 1), (2, 'account', 2), (3, 'account', 1)",
+            "name VALUES (1, 'postmaster', 0, 1), (2, 'postmaster', 0, 2), (1, 'bob', 0, 3)",
+        ):
+            await database.write(lambda connection, row=row: connection.execute(f"INSERT INTO {row}"))
+        directory = await Directory.open(database, keyring)
+        assert directory.rights.of(1) == {Right.MASTER}
+        assert directory.rights.of(2) == directory.rights.of(3) == frozenset()
+        await database.write(lambda connection: connection.execute("INSERT INTO account_right VALUES (3, 'Newer')"))
+        assert (await Directory.open(database, keyring)).rights.of(3) == frozenset()
+    finally:
+        databases.discard()
