@@ -95,6 +95,11 @@ PICKUP = "pickup"
 switchboard does it itself."""
 
 
+MONITOR = "monitor"
+"""The program that listens to calls; its parameters are the code (33, 34) and the address of the account whose call it
+is. The B2BUA has it."""
+
+
 PARK = "park"
 """The program that parks calls and gives them out again; its parameters are a domain and its places: one, or a span.
 The B2BUA has it."""

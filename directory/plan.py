@@ -27,6 +27,7 @@ class Function(enum.Enum):
     SERVICE_NUMBER = "service code with a number"
     HIDDEN = "number that is called without showing one's own"
     VOICEMAIL_OF = "voicemail of an extension"
+    MONITOR = "listening to an extension's call"
     PICKUP = "pickup of an extension's call"
     GROUP_PICKUP = "pickup of a group's call"
     ECHO = "echo test"
@@ -68,6 +69,9 @@ PLAN = (
         r"\*(21|30|31|52|72|90)\*?(\+?\d{2,})#?",
         Function.SERVICE_NUMBER,
         "*NNnumber: the service application, function NN with that number",
+    ),
+    _entry(
+        r"\*(33|34)\*?(\d{2,})#?", Function.MONITOR, "*33nnn: listen to the call of extension nnn; *34nnn: talk too"
     ),
     _entry(r"\*\*(\d{2,})", Function.PICKUP, "**nnn: pick up the call that rings at extension nnn"),
     _entry(r"\*8", Function.GROUP_PICKUP, "*8: pick up the call that rings longest at somebody of one's groups"),

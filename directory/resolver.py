@@ -15,6 +15,7 @@ from directory.access import Mode, allows
 from directory.groups import ring_of
 from directory.image import Forwarder, Group, Image
 from directory.model import (
+    MONITOR,
     PARK,
     PICKUP,
     Account,
@@ -286,6 +287,8 @@ class Resolver:
                     walk.say(f"no account has the number {match.digits}")
                     return None
                 return ProgramRoute("voicemail", (), owner)
+            case plan.Function.MONITOR:
+                return self._monitor(match, address, walk)
             case plan.Function.PICKUP:
                 return self._pickup(match.digits, address, walk)
             case plan.Function.GROUP_PICKUP:
@@ -309,6 +312,13 @@ class Resolver:
             walk.say(f"{place}: a place of the parking lot {lot}")
             return self._centre(PARK, (address.domain, place), address, walk)
         return None
+
+    def _monitor(self, match: plan.Match, address: Address, walk: _Walk) -> Route:
+        owner = self._account_named(address.domain, match.number)
+        if owner is None or walk.caller is None or walk.caller.account is None:
+            walk.say("accounts of this server that proved who they are listen to those that have the number")
+            return UnknownRoute(address)
+        return ProgramRoute(MONITOR, (match.digits, owner.address), walk.caller.account)
 
     def _pickup(self, digits: str, address: Address, walk: _Walk) -> Route:
         owner = self._account_named(address.domain, digits)

@@ -130,9 +130,17 @@ _TABLE = (
     Setting("ParkReturn", Kind.SECONDS, 45, "a parked call rings again at who has parked it; 0: never"),
     # recorded calls (pbx/b2bua/recording)
     Setting("RecordAlways", Kind.FLAG, "NO", "all calls from and to it are recorded"),
+    Setting("RecordByKey", Kind.FLAG, "NO", "*1, or the record key of its telephone, records a call, and ends that"),
     Setting("RecordAnnounce", Kind.TEXT, "callrecorded", "prompt that tells both of the recording; empty: none"),
+    # who hears whom (pbx/b2bua/monitoring)
+    Setting(
+        "MonitoredBy",
+        Kind.TARGETS,
+        ("nobody",),
+        "who may listen to its calls: domain, server, nobody, names",
+    ),
     # who sees whom (pbx/presence)
-    Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),
+    Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, names"),
     Setting("ShowPeers", Kind.FLAG, "NO", "let watchers of the lines see with whom calls are"),
     Setting("MediaSecurity", Kind.TEXT, "optional", "encryption of calls' media (SRTP): off, optional or required"),
     Setting("HoldMusic", Kind.FLAG, "YES", "whom its telephones put on hold hears the prompt `holdmusic`"),

@@ -11,6 +11,7 @@ from pbx.mediaproxy.engine import StreamStatistics
 RECORDED = "recorded"
 RECORDING_ENDED = "recording ended"
 RECORDING_REFUSED = "not recorded"
+MONITORED = "monitored"
 """What may happen in a call besides its beginning and end."""
 
 Outcome = Literal["answered", "busy", "no-answer", "failed", "cancelled"]

@@ -217,6 +217,8 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"callees see the number of the {' or the '.join(SHOWS)}, not {trunk.shows!r}")
     if trunk.supervision not in SUPERVISION:
         raise Failure("invalid", f"supervision is {' or '.join(SUPERVISION)}, not {trunk.supervision!r}")
+    if trunk.recording not in ("none", "always"):
+        raise Failure("invalid", f"recording is none or always, not {trunk.recording!r}")
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
     if trunk.options and not 10 <= trunk.options <= 3600:

@@ -11,6 +11,7 @@ from base.clock import LoopClock
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from directory.model import (
+    MONITOR,
     PARK,
     PICKUP,
     Account,
@@ -236,6 +237,8 @@ class Town:
             return ForeignRoute(Address(local, domain))
         if local in PEOPLE:
             return AccountRoute(PEOPLE[local], services)
+        if local.startswith(("*33", "*34")):
+            return ProgramRoute(MONITOR, (local[1:3], f"{local[3:]}@{DOMAIN}"), ALICE)
         if local.startswith("**"):
             return ProgramRoute(PICKUP, (f"{local[2:]}@{DOMAIN}",), ALICE)
         if local == "*8":
