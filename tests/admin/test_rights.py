@@ -234,21 +234,23 @@ async def test_an_administrator_of_a_domain_neither_sees_nor_changes_another_one
         assert done > 500
 
 
-async def test_the_same_tries_show_and_change_it_to_an_administrator_of_the_server() -> None:
+SHOWS = ("account.list", "group.list", "calls", "records", "registrations", "account.calls", "device.list", "route")
+CHANGES = (
+    *("account.password", "account.alias", "account.telnums", "account.import", "account.remove", "setting.set"),
+    *("rule.set", "group.remove", "device.remove", "prompts.put"),
+)
+
+
+@pytest.mark.parametrize("name", [*SHOWS, *CHANGES])
+async def test_the_same_tries_show_and_change_it_to_an_administrator_of_the_server(name: str) -> None:
     """So the tries above reach for something."""
-    seen: set[str] = set()
-    changed: set[str] = set()
-    for act in HARMLESS:
-        async with world() as there:
-            before = await there.theirs()
-            for given in tries(act):
-                answer, asked = await attempt(there, act, given, LOCAL), json.dumps(given)
-                seen |= {act.name for word in THEIR_WORDS if word in answer and word not in asked}
-            changed |= {act.name} if await there.theirs() != before else set()
-    assert {"account.list", "group.list", "calls", "records", "registrations", "account.calls"} <= seen
-    assert {"device.list", "route"} <= seen
-    assert {"account.password", "account.alias", "account.telnums", "setting.set", "rule.set"} <= changed
-    assert {"account.remove", "group.remove", "device.remove", "prompts.put"} <= changed
+    async with world() as there:
+        before, act, told = await there.theirs(), there.acts.table[name], set[str]()
+        for given in tries(act):
+            answer, asked = await attempt(there, act, given, LOCAL), json.dumps(given)
+            told |= {word for word in THEIR_WORDS if word in answer and word not in asked}
+        assert told or name in CHANGES
+        assert await there.theirs() != before or name in SHOWS
 
 
 IN_THE_DOMAIN: dict[str, tuple[Right, dict[str, Json]]] = {
@@ -319,13 +321,15 @@ async def test_each_act_wants_its_right_in_the_domain(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("act", [act for act in ALL if act.domain is None], ids=lambda act: act.name)
-async def test_what_is_the_servers_is_refused_to_administrators_of_domains(act: Act) -> None:
+async def test_what_is_the_servers_is_refused_to_administrators_of_domains() -> None:
     async with world() as there:
-        with pytest.raises(Failure, match=f"needs the right {act.right.value}; ada@"):
-            await there.acts.perform(act.name, {}, there.actor())
-        with pytest.raises(Failure, match=f"{THEIRS} has none|may do that for himself only|needs the right"):
-            await there.acts.perform(act.name, {}, there.actor(f"benno@{THEIRS}"))
+        for act in ALL:
+            if act.domain is not None:
+                continue
+            with pytest.raises(Failure, match=f"{act.name} needs the right {act.right.value}; ada@"):
+                await there.acts.perform(act.name, {}, there.actor())
+            with pytest.raises(Failure, match=f"{THEIRS} has none"):
+                await there.acts.perform(act.name, {}, there.actor(f"benno@{THEIRS}"))
 
 
 CARL = f"carl@{OURS}"
