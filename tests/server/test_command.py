@@ -150,6 +150,9 @@ async def test_domains_and_settings(terminal: Terminal) -> None:
     ):
         row = (await terminal.type("setting", "get", owner, key)).splitlines()[-1].split()
         assert row[:3] == [key, shown, source]
+    whole = await terminal.type("account", "show", "bob", "--settings")
+    assert "default(60)" in whole
+    assert json.loads(await terminal.type("account", "show", "bob", "--settings", "--json"))["settings"]
     output = await terminal.type("route", "*98", "--from", "alice")
     assert "service{98}#alice@tandem.test" in output
 
