@@ -1,6 +1,7 @@
 """One stream in the worker: its two sockets, its latch and counters, and the relay lane.
 
-The relay lane forwards a packet with at most its payload number (and law) changed; sequence, timestamp and SSRC stay.
+The relay lane forwards a packet with at most its payload number (and law) changed; sequence, timestamp and SSRC stay
+those of who spoke first (`continuity`).
 Not here: the studio lane (`studio`), which plays, records and echoes at the beat. RFC 3550, RFC 3551, RFC 4961.
 """
 
@@ -13,6 +14,7 @@ from base.entropy import Entropy
 from pbx.mediaproxy import g711, protocol, rtcp, rtp
 from pbx.mediaproxy.bundle import Bundle
 from pbx.mediaproxy.codecs import CODECS
+from pbx.mediaproxy.continuity import Continuity, Numbers, Speaker
 from pbx.mediaproxy.digits import Digit, DigitReceiver
 from pbx.mediaproxy.dtls import Identity
 from pbx.mediaproxy.engine import StreamSettings
@@ -71,7 +73,8 @@ class Endpoint:
         self.far_lost = 0
         self.far_jitter = 0.0
         self._reported: tuple[int, float] | None = None  # the peer's last sender report and when it came
-        self.reception = Reception()
+        self.reception = Reception(self._begin_anew)
+        self.continuity = Continuity()
 
     def configure(self, settings: StreamSettings) -> None:
         """Take what was negotiated."""
@@ -113,8 +116,11 @@ class Endpoint:
     def _plan_transcoding(self, outward: dict[int, str], sent: int) -> None:
         names = understood(self.names, outward, sent, self.plan)
         if names is None:
+            if self.transcoder is not None:
+                self._stop_speaking()
             self.transcoder = None
         elif self.transcoder is None or self.transcoder.names != (*names, sent):
+            self._stop_speaking()
             draw = self._entropy.number  # RFC 3550 §5.1
             self.transcoder = Transcoder(*names, sent, draw(1, 0xFFFFFFFF), draw(0, 0x7FFF), draw(0, 0xFFFFFFFF))
             self._counted["media.transcoded"] += 1
@@ -211,7 +217,7 @@ class Endpoint:
             )
         elif translation.payload_type != number:
             buffer[1] = (buffer[1] & 0x80) | translation.payload_type
-        peer.send(data, counted)
+        peer.send(data, counted, self)
 
     def _transcode(self, data: memoryview, number: int, transcoder: Transcoder, counted: Counter[str]) -> None:
         peer, packet = self.peer, rtp.parse(data)
@@ -221,9 +227,9 @@ class Endpoint:
         name, event = self.names.get(number), self.plan.get(number)
         if name == transcoder.names[0]:
             for made in transcoder.feed(packet):
-                peer.send(made, counted)
+                peer.send(made, counted, self)
         elif name == DTMF and event is not None:
-            peer.send(transcoder.event(packet, event.payload_type), counted)
+            peer.send(transcoder.event(packet, event.payload_type), counted, self)
 
     def _keep(self, data: memoryview, law: Law, now: float) -> None:
         packet = rtp.parse(data)
@@ -347,7 +353,8 @@ class Endpoint:
             return False
         if settings.carriage != "audio":
             return settings.carriage == "rtp"
-        return bool(self.plan) and self.transcoder is None
+        true = peer.continuity.true_of(self) and self.continuity.true_of(peer)
+        return bool(self.plan) and self.transcoder is None and true
 
     # --- on the port of another one
 
@@ -370,8 +377,25 @@ class Endpoint:
 
     # --- sending
 
-    def send(self, data: bytes | memoryview, counted: Counter[str]) -> None:
-        """Send one RTP packet to the peer: to the latched source, before that to all that may be it."""
+    def last(self) -> Numbers:
+        """Of what its own peer has got of it (`continuity.Speaker`)."""
+        return (self.transcoder or self.reception).last(self.heard_at)
+
+    def _begin_anew(self) -> None:
+        """Another source speaks from our own peer's address, or the same one with numbers far from those before."""
+        if self.transcoder is None:
+            self._stop_speaking()
+
+    def _stop_speaking(self) -> None:
+        """To its peer: it is no longer joined, or its numbers are about to change."""
+        if self.peer is not None:
+            self.peer.continuity.stop(self)
+
+    def send(self, data: bytes | memoryview, counted: Counter[str], speaker: Speaker | None = None) -> None:
+        """Send one RTP packet to the peer: to the latched source, before that to all that may be it. Without a speaker
+        it goes as it is."""
+        if speaker is not None and self.continuity.passes is not speaker:
+            data = self.continuity.take(data, speaker, self.names)
         carrier = self._carrier
         if carrier is not None:
             carrier.bundle.heard(data, self)
@@ -407,9 +431,11 @@ class Endpoint:
 
     def disconnect(self) -> Endpoint | None:
         """End the relay; returns who was at the other end."""
+        self._stop_speaking()
         other, self.peer = self.peer, None
         self.plan = {}
         if other is not None:
+            self.continuity.stop(other)
             other.peer, other.plan = None, {}
         return other
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pbx.mediaproxy import g711, protocol, rtcp, rtp
+from pbx.mediaproxy.continuity import Numbers
 from pbx.mediaproxy.digits import DigitSender
 from pbx.mediaproxy.endpoint import Endpoint
 from pbx.mediaproxy.framer import Framer
@@ -67,7 +68,8 @@ class Track:
         self.recorder: Recorder | None = None
         self.echo = False
         self.row = 0
-        self.packets = self.octets = 0  # of ours alone, without what the relay sent
+        self.at = 0.0  # of the last beat
+        self._scale = 1  # timestamp units of the codec for one of the framer's
         self._told = 0
         self.quiet = True  # nothing was sent in the beat before: the next packet begins a talkspurt
 
@@ -89,28 +91,32 @@ class Track:
         settings = self.endpoint.settings
         if settings is None:
             return
+        self._scale = 1
         for timestamp, octets in self.framer.push(payload):
             packet = rtp.build(settings.codec, self.sequence, timestamp, self.ssrc, octets, marker=self.quiet)
             self.quiet = False
-            self.sequence = (self.sequence + 1) & 0xFFFF
-            self.packets += 1
-            self.octets += len(octets)
-            self.endpoint.send(packet, counted)
+            self._send(packet, counted)
 
     def speak(self, sound: bytes, voice: Voice, counted: Counter[str]) -> None:
         """The same through a codec; always 20 ms a packet."""
         settings = self.endpoint.settings
         payload = voice.say(sound)
+        self._scale = voice.scale
         timestamp = self.framer.timestamp * voice.scale
         self.framer.skip()
         if settings is None or not payload:
             return
         packet = rtp.build(settings.codec, self.sequence, timestamp, self.ssrc, payload, marker=self.quiet)
         self.quiet = False
+        self._send(packet, counted)
+
+    def _send(self, packet: bytes, counted: Counter[str]) -> None:
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.packets += 1
-        self.octets += len(payload)
-        self.endpoint.send(packet, counted)
+        self.endpoint.send(packet, counted, self)
+
+    def last(self) -> Numbers:
+        """Of what was sent last (`continuity.Speaker`)."""
+        return Numbers((self.sequence - 1) & 0xFFFF, (self.framer.timestamp - FRAME) * self._scale, self.at)
 
     def report(self, name: str, now: float, wall: float) -> None:
         """Each five seconds: what we sent and what we got (RFC 3550 §6.2), unless the relay passes on what the party
@@ -119,9 +125,14 @@ class Track:
         settings = endpoint.settings
         if settings is None or settings.carriage != "audio" or endpoint.forwards_control or not endpoint.targets:
             return
-        sent = rtcp.Sent(wall, self.framer.timestamp, self.packets, self.octets) if self.packets > self._told else None
-        self._told = self.packets
-        endpoint.report(self.ssrc, name, sent, now)
+        heard, packets = endpoint.continuity, endpoint.packets_out
+        if heard.changes or heard.passes is self:
+            octets = endpoint.octets_out - rtp.HEADER * packets
+            sent = rtcp.Sent(wall, heard.timestamp(now), packets, octets) if packets > self._told else None
+            endpoint.report(heard.ssrc, name, sent, now)
+        else:
+            endpoint.report(self.ssrc, name, None, now)
+        self._told = packets
 
     def send_digits(self, counted: Counter[str]) -> bool:
         """The packet of a digit in progress, instead of sound; False when there is none."""
@@ -134,8 +145,7 @@ class Track:
                 packet = rtp.build(
                     settings.dtmf, self.sequence, event.timestamp, self.ssrc, event.payload, marker=event.marker
                 )
-                self.sequence = (self.sequence + 1) & 0xFFFF
-                self.endpoint.send(packet, counted)
+                self._send(packet, counted)
         self.framer.skip()
         self.quiet = True
         return True
@@ -209,13 +219,14 @@ class Studio:
             self._codes[track.row] = np.frombuffer(frame, dtype=np.uint8)
             if endpoint.law is g711.Law.ALAW:
                 self._codes[track.row] += 256
-        self._outward(track, frame)
+        self._outward(track, frame, now)
 
-    def _outward(self, track: Track, frame: bytes | None) -> None:
-        endpoint = track.endpoint
+    def _outward(self, track: Track, frame: bytes | None, now: float) -> None:
+        endpoint, track.at = track.endpoint, now
         law = endpoint.law_sent
         player = track.player
         if player is None and endpoint.peer is not None and not track.keys.busy:
+            endpoint.playing = False
             track.framer.skip()
             track.quiet = True
             return

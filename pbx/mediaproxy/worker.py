@@ -258,6 +258,7 @@ class Worker:
                 self._studio.end_record(track, "stopped")
             case protocol.SendDigit():
                 track.keys.push(command.digit, command.milliseconds)
+                endpoint.playing = True  # what the relay brings waits until it is pressed
             case _:
                 assert_never(command)
 
