@@ -35,8 +35,9 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "numbers": trunk.numbers,
         "country": trunk.country,
         "shows": trunk.shows,
-        "state": row.status.state.value if trunk.registers else "not registering",
-        "said": row.status.said,
+        "options": trunk.options,
+        "state": row.condition,
+        "said": row.said,
         "next": round(row.left),
     }
 
@@ -68,6 +69,7 @@ async def _changed(store: Trunks, arguments: Arguments) -> Json:
         _chosen(arguments, "numbers", base.numbers).lower(),
         _chosen(arguments, "country", base.country).upper(),
         _chosen(arguments, "shows", base.shows).lower(),
+        arguments.number("options", base.options),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -89,7 +91,7 @@ async def _remove(desk: Desk, arguments: Arguments) -> Json:
 async def _test(desk: Desk, arguments: Arguments) -> Json:
     store = _store(desk)
     steps = await store.line(arguments.text("name")).test(PATIENCE)
-    return {"steps": list(steps), "up": store.line(arguments.text("name")).up}
+    return {"steps": list(steps), "up": store.line(arguments.text("name")).sound}
 
 
 _NAME = Parameter("name")
@@ -112,8 +114,9 @@ ACTS = (
             ),
             Parameter("password", required=False, secret=True),
             Parameter("expires", Type.NUMBER, required=False),
+            Parameter("options", Type.NUMBER, required=False),
         ),
     ),
     Act("trunk.remove", "take a trunk out of use", Right.SETTINGS, _remove, (_NAME,)),
-    Act("trunk.test", "register now, and tell what the provider answers", Right.SETTINGS, _test, (_NAME,)),
+    Act("trunk.test", "register or ask now, and tell what the provider answers", Right.SETTINGS, _test, (_NAME,)),
 )

@@ -54,6 +54,12 @@ CountryOption = Annotated[
 ShowsOption = Annotated[
     str | None, typer.Option("--shows", help="Whose number callees see: line, or caller (setting CallerNumber).")
 ]
+OptionsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--options", metavar="SECONDS", help="How often it is asked whether it answers: 10 to 3600; 0: never."
+    ),
+]
 
 _COLUMNS = {
     "name": "NAME",
@@ -103,6 +109,7 @@ def trunk_add(
     numbers: NumbersOption = None,
     country: CountryOption = None,
     shows: ShowsOption = None,
+    options: OptionsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -112,8 +119,8 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    written = {"numbers": numbers, "country": country, "shows": shows}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | written
+    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -133,6 +140,7 @@ def trunk_change(
     numbers: NumbersOption = None,
     country: CountryOption = None,
     shows: ShowsOption = None,
+    options: OptionsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,8 +150,8 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    written = {"numbers": numbers, "country": country, "shows": shows}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | written
+    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -159,7 +167,7 @@ def trunk_remove(name: NameArgument, data: DataOption = None) -> None:
 
 @trunks.command("test")
 def trunk_test(name: NameArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Register now, and tell what the provider answers.
+    """Register now, or ask where it does not register, and tell what the provider answers.
 
     Example: tandem trunk test home
     """

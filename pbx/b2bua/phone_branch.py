@@ -45,6 +45,7 @@ class PhoneBranch:
         self._call = call
         self._branch = branch
         self._party = party
+        self._line: TrunkLine | None = None
         self._exchange = call.exchange
         self._cancelled = False
         self._places = Places(call.exchange, branch.target, call.record.dialled)
@@ -120,6 +121,7 @@ class PhoneBranch:
     async def _place(self) -> tuple[Flow, Invitation]:
         origin = self._call.origin
         place = await self._places.next()
+        self._line = place.line
         to = f"<sip:{place.address}>"
         return place.flow, Invitation(
             place.uri,
@@ -227,6 +229,8 @@ class PhoneBranch:
         self._tell(Answer(response.status, response.reason))
 
     def leg_failed(self, leg: OutgoingLeg, status: int, response: Response | None) -> None:
+        if response is None and self._line is not None and not self._places.was_heard:
+            self._line.doubt()
         if not self._cancelled and self._places.may_go_on(response):
             self._exchange.spawn(self._elsewhere(status, response), f"branch {self._branch.number} elsewhere")
         elif (asking := self._other_asking(leg, status)) is not None:

@@ -56,6 +56,9 @@ class TrunkLine(Protocol):
     def credentials(self) -> Prover:
         """For one call."""
 
+    def doubt(self) -> None:
+        """A call by it got no answer at all."""
+
 
 class TrunkLines(Protocol):
     """All trunks."""

@@ -20,6 +20,7 @@ _REGISTER = {
     503: "the provider is overloaded or being serviced",
     504: "a server on the way to the provider did not answer",
 }
+_NO_FAULT = "it is there; that it takes no OPTIONS so is no fault"
 WRONG_LOGIN = "the provider refuses user or password: check both (some have a login of its own for the line)"
 
 
@@ -29,6 +30,14 @@ def registering(response: Response) -> str:
     meaning = _REGISTER.get(response.status, _REGISTER.get(response.status // 100 * 100, ""))
     why = _warning(response)
     return f"{said}{f': {meaning}' if meaning else ''}{f' ({why})' if why else ''}"
+
+
+def asking(response: Response) -> str:
+    """A final answer to OPTIONS."""
+    said = f"{response.status} {response.reason}".strip()
+    in_need = response.status in (408, 502, 503, 504)
+    meaning = _REGISTER[response.status] if in_need else "" if response.is_success else _NO_FAULT
+    return f"{said}{f': {meaning}' if meaning else ''}"
 
 
 def _warning(response: Response) -> str:

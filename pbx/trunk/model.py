@@ -22,6 +22,7 @@ class Trunk:
     `auto` is the latter until he has named the contact once (over TCP and TLS, where no address is forged, always).
     `numbers` is a form of `numbers.FORMS`, in which called numbers and those of callers are sent; `country` (a code of
     two letters) is where they are dialled. `shows`: what a callee sees, the number of the `line` or of the `caller`.
+    `options`: seconds from one OPTIONS to the next by which it is asked whether it answers, 0: never.
     """
 
     name: str
@@ -37,10 +38,11 @@ class Trunk:
     numbers: str = "dialled"
     country: str = ""
     shows: str = "line"
+    options: int = 60
 
     def is_same_line(self, other: Trunk) -> bool:
         """Whether a registration of the one serves the other: nothing else that he is told differs."""
-        free = ("target", "inbound", "numbers", "country", "shows")
+        free = ("target", "inbound", "numbers", "country", "shows", "options")
         return replace(self, **{name: getattr(other, name) for name in free}) == other
 
     def number(self, dialled: str) -> str:

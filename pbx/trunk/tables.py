@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from pbx.trunk.model import Trunk
 
@@ -38,11 +39,14 @@ MIGRATIONS = (
     ALTER TABLE trunk ADD COLUMN country TEXT NOT NULL DEFAULT '';
     ALTER TABLE trunk ADD COLUMN shows TEXT NOT NULL DEFAULT 'line';
     """,
+    """
+    ALTER TABLE trunk ADD COLUMN options INTEGER NOT NULL DEFAULT 60;
+    """,
 )
 
 _COLUMNS = (
     "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
-    "numbers, country, shows"
+    "numbers, country, shows, options"
 )
 
 
@@ -63,7 +67,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 16)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
         (
             trunk.name,
             trunk.domain,
@@ -81,6 +85,7 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.numbers,
             trunk.country,
             trunk.shows,
+            trunk.options,
         ),
     )
 
@@ -93,11 +98,9 @@ def remove(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM trunk WHERE name = ?", (name,))
 
 
-def _row(values: tuple[str, str, str, str, bytes, str, str, int, int, str, str, str, int, str, str, str]) -> Row:
+def _row(values: sqlite3.Row | tuple[Any, ...]) -> Row:
     name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, *rest = (
         values
     )
-    trunk = Trunk(
-        name, domain, user, login, proxy, transport, bool(registers), expires, target, inbound, *map(str, rest)
-    )
-    return Row(trunk, sealed, contact, bool(named))
+    line = (name, domain, user, login, proxy, transport, bool(registers), expires, target, inbound)
+    return Row(Trunk(*line, *rest), sealed, contact, bool(named))

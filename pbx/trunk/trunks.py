@@ -23,10 +23,10 @@ from pbx.sipcore.message import Request
 from pbx.sipcore.uri import Uri
 from pbx.trunk import tables
 from pbx.trunk.credentials import Login
-from pbx.trunk.line import Line, Stack
+from pbx.trunk.line import Line
 from pbx.trunk.model import INBOUND, SHOWS, Trunk
 from pbx.trunk.numbers import FORMS, countries
-from pbx.trunk.registration import Status
+from pbx.trunk.ports import Stack
 
 _log = get_logger("pbx.trunk")
 
@@ -37,10 +37,12 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class TrunkRow:
-    """For people; `left` are seconds until the next thing happens."""
+    """For people: its `condition` in a word or two, what its provider has `said`, and the seconds `left` until the next
+    thing happens."""
 
     trunk: Trunk
-    status: Status
+    condition: str
+    said: str
     left: float
 
 
@@ -60,7 +62,7 @@ class Trunks:
         self._metrics = metrics
         self._complained: set[str] = set()
         self._learning: asyncio.Task[None] | None = None
-        metrics.gauge("pbx.trunks.down", lambda: sum(not line.up for line in self._lines.values()))
+        metrics.gauge("pbx.trunks.down", lambda: sum(not line.sound for line in self._lines.values()))
 
     async def start(self) -> None:
         await self._database.migrate(tables.COMPONENT, tables.MIGRATIONS)
@@ -82,8 +84,7 @@ class Trunks:
     def rows(self) -> Sequence[TrunkRow]:
         now = self._clock.now()
         return [
-            TrunkRow(line.trunk, line.registration.status, max(0.0, line.registration.status.until - now))
-            for line in self._lines.values()
+            TrunkRow(line.trunk, line.condition, line.said, max(0.0, line.due - now)) for line in self._lines.values()
         ]
 
     async def put(self, trunk: Trunk, password: str | None) -> None:
@@ -100,13 +101,13 @@ class Trunks:
         row = tables.Row(trunk, self._keyring.seal(secret, _purpose(trunk.name)), contact, named)
         await self._database.write(lambda connection: tables.save(connection, row))
         if before is not None and stays:
-            before.trunk = trunk
+            before.change(trunk)
         else:
             self._replace(before, row)
 
     def _replace(self, before: Line | None, row: tables.Row) -> None:
         if before is not None:
-            before.registration.stop()
+            before.stop()
         self._use(row)
         if self._awake:
             self._lines[row.trunk.name].start()
@@ -121,11 +122,11 @@ class Trunks:
         """The table was written to by way of a rehearsal, and holds these rows."""
         names = {row.trunk.name for row in rows}
         for name in [name for name in self._lines if name not in names]:
-            self._lines.pop(name).registration.stop()
+            self._lines.pop(name).stop()
         for row in rows:
             before = self._lines.get(row.trunk.name)
             if before is not None and before.contact_user == row.contact:
-                before.trunk = row.trunk
+                before.change(row.trunk)
             else:
                 self._replace(before, row)
 
@@ -134,7 +135,7 @@ class Trunks:
         line = self.line(name)
         await self._database.write(lambda connection: tables.remove(connection, name))
         del self._lines[name]
-        line.registration.stop()
+        line.stop()
 
     def line(self, name: str) -> Line:
         """Raises Failure("not-found")."""
@@ -216,6 +217,8 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"callees see the number of the {' or the '.join(SHOWS)}, not {trunk.shows!r}")
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
+    if trunk.options and not 10 <= trunk.options <= 3600:
+        raise Failure("invalid", "options is 10 to 3600 seconds, or 0 for never")
     if trunk.registers and not trunk.user:
         raise Failure("invalid", "a trunk that registers needs a user")
     try:

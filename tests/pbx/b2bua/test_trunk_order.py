@@ -43,6 +43,12 @@ class Street:
     async def refuse(self, carrier: Phone, status: int, **headers: str) -> None:
         carrier.answer(await carrier.request("INVITE"), status, **headers)
 
+    def again(self) -> None:
+        """Alice's next call."""
+        self.alice.routes, self.alice.tag = [], f"{self.alice.tag}+"
+        self.alice.call_id += "+"
+        self.alice.call(f"sip:{NUMBER}@{DOMAIN}")
+
     async def talks(self, carrier: Phone) -> None:
         """It takes the call, which alice then ends."""
         invite = await carrier.request("INVITE")
@@ -54,6 +60,7 @@ class Street:
         await carrier.request("ACK")
         self.alice.send("BYE")
         carrier.answer(await carrier.request("BYE"), 200)
+        await self.alice.response(200, "BYE")
 
 
 @asynccontextmanager
@@ -130,6 +137,17 @@ async def test_a_carrier_that_says_nothing_is_not_waited_for(monkeypatch: pytest
         await here.talks(here.dear)
         here.cheap.answer(late, 180)
         here.cheap.answer(await here.cheap.request("CANCEL"), 200)
+
+        line = here.trunks.line("cheap")
+        assert (line.condition, line.said) == ("down", "a call got no answer")
+        here.again()
+        await here.talks(here.dear)  # not asked the silent one first
+        here.cheap.answer(await here.cheap.request("OPTIONS"), 405)
+        async with asyncio.timeout(5):
+            while line.condition != "up":
+                await asyncio.sleep(0.01)
+        here.again()
+        await here.talks(here.cheap)
 
 
 async def test_a_carrier_that_is_trying_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
