@@ -20,6 +20,7 @@ from pbx.b2bua.program_branch import ProgramBranch
 from pbx.b2bua.reoffer import Reoffer
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
+from pbx.sipcore.breadth import HEADER
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
@@ -72,6 +73,11 @@ class SipOrigin:
         """RFC 3261 §16.6 step 3; a B2BUA counts down too, so that circles through it end."""
         said = self.leg.request.number("Max-Forwards")
         return max(0, (70 if said is None else min(said, 70)) - 1)
+
+    @property
+    def breadth(self) -> int | None:
+        """RFC 5393 §5.3.3 is for proxies; a B2BUA passes on what it was told."""
+        return self.leg.request.number(HEADER)
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:

@@ -61,6 +61,7 @@ class Transfer:
     hops = 70
     earlier: tuple[tuple[str, str], ...] = ()
     reliable = False
+    breadth: int | None = None
     can_encrypt = True  # it is offered other media in any case
 
     def __init__(
