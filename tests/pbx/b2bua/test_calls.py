@@ -8,7 +8,7 @@ import pytest
 
 from directory.model import CallRule, Redirect, Stage
 from pbx.b2bua.exchange import CallSettings
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.session_ports import SessionTimers
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, SERVER, T1, House, Phone
