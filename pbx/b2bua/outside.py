@@ -18,8 +18,19 @@ from pbx.toll.guard import Ticket
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
+    from pbx.b2bua.exchange import Exchange
 
 _log = get_logger("pbx.calls")
+
+
+def kept_in(exchange: Exchange, account: Account, target: str) -> bool:
+    """Whether a target, as that account would dial it, leads out of this server: a program may not lead an outside
+    caller there (decision 4)."""
+    if not isinstance(exchange.people.resolve_target(target, account).route, ForeignRoute):
+        return False
+    exchange.metrics.count("calls.outside-refused")
+    _log.warning("outside caller kept in", account=account.address, target=target)
+    return True
 
 
 class Outside:
