@@ -1,4 +1,4 @@
-"""What a party asks within a call that a program has: a key as INFO, a transfer, and whatever else the program hears."""
+"""What a party asks within a call that a program has: a key as INFO, a transfer, and what else the program hears."""
 
 from __future__ import annotations
 

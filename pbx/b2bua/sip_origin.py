@@ -190,10 +190,12 @@ class SipOrigin:
             self.leg.refuse(answer.status, answer.reason, call.warning(answer))
 
     def step_aside(self) -> Call | None:
-        """The call rings on for somebody else, and its caller is refused; None when it cannot: without an offer of his
-        the telephones that ring would be answered by nobody."""
+        """The call rings on for somebody else, and its caller is refused. None when it cannot: what a telephone offers
+        while it rings, to a caller without an offer of his own, only he can answer."""
         leg, call = self.leg, self._call
-        if call is None or leg.owner is not self or leg.theirs is None or not leg.pending or not call.signal.open:
+        if call is None or leg.owner is not self or not leg.pending or not call.signal.open:
+            return None
+        if leg.theirs is None and self.reliable:
             return None
         self._call = None
         leg.media.part()
