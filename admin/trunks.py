@@ -35,6 +35,7 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "numbers": trunk.numbers,
         "country": trunk.country,
         "shows": trunk.shows,
+        "supervision": trunk.supervision,
         "options": trunk.options,
         "state": row.condition,
         "said": row.said,
@@ -70,6 +71,7 @@ async def _changed(store: Trunks, arguments: Arguments) -> Json:
         _chosen(arguments, "country", base.country).upper(),
         _chosen(arguments, "shows", base.shows).lower(),
         arguments.number("options", base.options),
+        _chosen(arguments, "supervision", base.supervision).lower(),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -109,7 +111,7 @@ ACTS = (
                 Parameter(key, required=False)
                 for key in (
                     *("domain", "user", "login", "proxy", "transport", "register", "target", "inbound"),
-                    *("numbers", "country", "shows"),
+                    *("numbers", "country", "shows", "supervision"),
                 )
             ),
             Parameter("password", required=False, secret=True),

@@ -60,6 +60,10 @@ OptionsOption = Annotated[
         "--options", metavar="SECONDS", help="How often it is asked whether it answers: 10 to 3600; 0: never."
     ),
 ]
+SupervisionOption = Annotated[
+    str | None,
+    typer.Option("--supervision", help="key: who is rung beside others must press 1 (analog lines); or none."),
+]
 
 _COLUMNS = {
     "name": "NAME",
@@ -110,6 +114,7 @@ def trunk_add(
     country: CountryOption = None,
     shows: ShowsOption = None,
     options: OptionsOption = None,
+    supervision: SupervisionOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +124,7 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    more = {"numbers": numbers, "country": country, "shows": shows, "options": options, "supervision": supervision}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
@@ -141,6 +146,7 @@ def trunk_change(
     country: CountryOption = None,
     shows: ShowsOption = None,
     options: OptionsOption = None,
+    supervision: SupervisionOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -150,7 +156,7 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    more = {"numbers": numbers, "country": country, "shows": shows, "options": options, "supervision": supervision}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 

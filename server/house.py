@@ -65,6 +65,7 @@ from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.server import WorkaroundStore
 from server import bridges
 from server.listening import stack_settings
+from server.lookups import look_ups
 from server.monitor import HouseMonitor
 from server.postmaster import Postmaster
 
@@ -190,6 +191,7 @@ class House:
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         await self._record_outlets()
+        self.lookups = await look_ups(self.config.router, metrics, self.directory, ground.network, self._closing)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
         self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
@@ -287,6 +289,7 @@ class House:
         self._closing.callback(bridges.locks(self.directory, guard.forget))
         self.switchboard.attach_proxy(self.proxy)
         self.switchboard.exchange.trunks = self.trunks
+        self.switchboard.exchange.lookups = self.lookups
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.clock, ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors

@@ -55,3 +55,10 @@ def seconds_of_sound(path: Path) -> float:
     step = round(WINDOW * rate)
     windows = [samples[at : at + step] for at in range(0, len(samples) - step + 1, step)]
     return WINDOW * sum(float(np.sqrt(np.mean(window**2))) > 0.003 for window in windows)
+
+
+def write_cadence(path: Path, *frequencies: float, on: float, off: float, amplitude: float = 0.2) -> Path:
+    """Write one period of a tone that comes and goes, to be played over and over."""
+    sound = np.concatenate([tone(*frequencies, seconds=on, amplitude=amplitude), np.zeros(round(off * 8000))])
+    soundfile.write(path, sound, 8000, subtype="PCM_16")
+    return path

@@ -16,6 +16,7 @@ from pbx.b2bua.asserted import recorded
 from pbx.b2bua.diversion import times
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.lookup_branch import LookUpBranch
 from pbx.b2bua.outside import Outside
 from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.trunk_line import best_way
@@ -193,6 +194,8 @@ class Call:
                 return self.origin.run_program(self, branch, branch.target)
             case Foreign(route) if not self.outside.allows(branch, route):
                 return RefusedBranch(self, branch, 403)
+            case Foreign(route) if (lookups := self.exchange.lookups) is not None and lookups.serves(route):
+                return LookUpBranch(self, branch, lookups, route)
             case Device() | Foreign() if not self.shares.take(branch, self.origin.breadth, self.signal.open):
                 return RefusedBranch(self, branch, 440)
             case Device() | Foreign():

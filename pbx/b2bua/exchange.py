@@ -19,6 +19,7 @@ from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.rules.occasion import Occasion
 from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
+from pbx.lookup.lookups import LookUps
 from pbx.mediaproxy.engine import Clip, MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -136,6 +137,8 @@ class Exchange:
     toll: TollGuard | None = None
     """What accounts may spend outside; None: no limits."""
     trunks: TrunkLines = field(default_factory=NoTrunks)
+    lookups: LookUps | None = None
+    """Who finds where numbers lead that must be looked up."""
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
     may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account

@@ -69,6 +69,8 @@ class OutgoingLeg(Leg):
         self._invitation = invitation
         self._invite: OutgoingInvite | None = None
         self._early: dict[str, SessionDescription] = {}
+        self.acknowledged = False
+        """The 2xx has its ACK."""
         self.asked: Response | None = None
         """A reliable provisional response whose offer waits for our answer."""
         self.carried = False
@@ -136,8 +138,9 @@ class OutgoingLeg(Leg):
         return sessions[0].dialog.remote_tag, self.key[1]
 
     def acknowledge(self, description: SessionDescription | None = None) -> None:
-        """ACK the 2xx; with our answer when it carried an offer."""
-        if self.session is not None and self._invite is not None:
+        """ACK the 2xx, once; with our answer when it carried an offer."""
+        if self.session is not None and self._invite is not None and not self.acknowledged:
+            self.acknowledged = True
             body = b"" if description is None else description.encode()
             self.session.acknowledge(self._invite.number, body, CONTENT_TYPE)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from base.failures import Failure
 from directory.model import Caller
 from pbx.b2bua import diversion
+from pbx.b2bua.acceptance import Acceptance
 from pbx.b2bua.asking import Asking
 from pbx.b2bua.asserted import by_trunk, from_by_trunk, from_value, headers_for, recorded
 from pbx.b2bua.elsewhere import PATIENCE, helps
@@ -45,12 +46,13 @@ class PhoneBranch:
         self._call = call
         self._branch = branch
         self._party = party
-        self._line: TrunkLine | None = None
         self._exchange = call.exchange
         self._cancelled = False
         self._places = Places(call.exchange, branch.target, call.record.dialled)
         self._asking = Asking()
         self._looking: asyncio.Task[None] | None = None
+        self._line: TrunkLine | None = None
+        self._acceptance: Acceptance | None = None
         self.leg: OutgoingLeg | None = None
         self.picked_up: IncomingLeg | None = None
         """Who has taken the call that rang here."""
@@ -189,7 +191,9 @@ class PhoneBranch:
 
     def cancel(self, reason: str | None) -> None:
         self._cancelled = True
-        if self.leg is not None:
+        if self._acceptance is not None:
+            self._hang_up_unaccepted(487)
+        elif self.leg is not None:
             self.leg.cancel(reason)
         elif self._looking is not None and self._looking.cancel():  # it may wait for a phone to come back
             self._tell(Answer(487))
@@ -216,6 +220,28 @@ class PhoneBranch:
         record.callee_account = None if account is None else account.id
         return True
 
+    # --- a callee who must accept
+
+    @property
+    def _supervised(self) -> bool:
+        """Rung beside or instead of others, by a line whose answer says little; who has dialled it himself hears it."""
+        return self._branch.cause is not None and self._line is not None and self._line.trunk.supervision == "key"
+
+    def _decided(self, accepted: bool) -> None:
+        if accepted and self.leg is not None:
+            self._acceptance, self.leg.owner = None, self
+            self._tell(Answer(200))
+        else:
+            self._hang_up_unaccepted(480)
+
+    def _hang_up_unaccepted(self, status: int) -> None:
+        if self._acceptance is not None:
+            self._acceptance.stop()
+        self._acceptance = None
+        if self.leg is not None:
+            self.leg.hang_up()
+        self._tell(Answer(status))
+
     def _tell(self, answer: Answer) -> None:
         self._call.signal.answer(self._branch, answer)
 
@@ -226,6 +252,12 @@ class PhoneBranch:
         self._tell(Answer(response.status, response.reason))
 
     def leg_answered(self, leg: OutgoingLeg, response: Response) -> None:
+        if self._supervised:
+            self._acceptance = Acceptance(leg, self._branch.account, self._decided)
+            self._acceptance.start()
+            if self._acceptance is not None:
+                self._tell(Answer(180))
+            return
         self._tell(Answer(response.status, response.reason))
 
     def leg_failed(self, leg: OutgoingLeg, status: int, response: Response | None) -> None:

@@ -122,14 +122,21 @@ class SipOrigin:
         """A phone rings. Early audio passes when it is the only one (RFC 3960 §3.1)."""
         description = None
         leg = leg_of(runner)
-        if leg is not None and leg.theirs is not None and call.ringing_phones == 1 and pair(self.leg, leg):
-            if self.leg.settled:
-                self._change_early(leg, leg.theirs)
-            elif leg.asked is not None:
-                description = self._ask_early(leg, leg.theirs)
-            elif self.leg.theirs is not None:
-                description = self._answer_early(leg, leg.theirs)
+        if leg is not None and leg.theirs is not None and not leg.acknowledged and call.ringing_phones == 1:
+            description = self._early_audio(leg, leg.theirs)
         self.leg.provision(answer.status, answer.reason, description)
+
+    def _early_audio(self, leg: OutgoingLeg, theirs: SessionDescription) -> SessionDescription | None:
+        """What the caller is told with the ringing."""
+        if not pair(self.leg, leg):
+            return None
+        if self.leg.settled:
+            self._change_early(leg, theirs)
+        elif leg.asked is not None:
+            return self._ask_early(leg, theirs)
+        elif self.leg.theirs is not None:
+            return self._answer_early(leg, theirs)
+        return None
 
     def _answer_early(self, leg: OutgoingLeg, theirs: SessionDescription) -> SessionDescription | None:
         """The phone's answer to the caller's offer."""

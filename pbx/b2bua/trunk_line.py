@@ -31,6 +31,10 @@ class Identity(Protocol):
     def shows(self) -> str:
         """Whose number callees see: `line` or `caller`."""
 
+    @property
+    def supervision(self) -> str:
+        """`key`: who is rung by it beside or instead of others must press one; else `none`."""
+
     def number(self, dialled: str) -> str:
         """A number as the provider wants it."""
 

@@ -9,6 +9,7 @@ from pbx.trunk.numbers import written
 
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")
+SUPERVISION = ("none", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Trunk:
     `numbers` is a form of `numbers.FORMS`, in which called numbers and those of callers are sent; `country` (a code of
     two letters) is where they are dialled. `shows`: what a callee sees, the number of the `line` or of the `caller`.
     `options`: seconds from one OPTIONS to the next by which it is asked whether it answers, 0: never.
+    `supervision`: with `key`, who is rung by it beside or instead of others must press 1 before the call is his, since
+    a gateway with an analog line (FXO) answers as soon as it seizes the line.
     """
 
     name: str
@@ -39,10 +42,11 @@ class Trunk:
     country: str = ""
     shows: str = "line"
     options: int = 60
+    supervision: str = "none"
 
     def is_same_line(self, other: Trunk) -> bool:
         """Whether a registration of the one serves the other: nothing else that he is told differs."""
-        free = ("target", "inbound", "numbers", "country", "shows", "options")
+        free = ("target", "inbound", "numbers", "country", "shows", "options", "supervision")
         return replace(self, **{name: getattr(other, name) for name in free}) == other
 
     def number(self, dialled: str) -> str:

@@ -42,11 +42,14 @@ MIGRATIONS = (
     """
     ALTER TABLE trunk ADD COLUMN options INTEGER NOT NULL DEFAULT 60;
     """,
+    """
+    ALTER TABLE trunk ADD COLUMN supervision TEXT NOT NULL DEFAULT 'none';
+    """,
 )
 
 _COLUMNS = (
     "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
-    "numbers, country, shows, options"
+    "numbers, country, shows, options, supervision"
 )
 
 
@@ -67,7 +70,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 18)})",
         (
             trunk.name,
             trunk.domain,
@@ -86,6 +89,7 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.country,
             trunk.shows,
             trunk.options,
+            trunk.supervision,
         ),
     )
 

@@ -24,7 +24,7 @@ from pbx.sipcore.uri import Uri
 from pbx.trunk import tables
 from pbx.trunk.credentials import Login
 from pbx.trunk.line import Line
-from pbx.trunk.model import INBOUND, SHOWS, Trunk
+from pbx.trunk.model import INBOUND, SHOWS, SUPERVISION, Trunk
 from pbx.trunk.numbers import FORMS, countries
 from pbx.trunk.ports import Stack
 
@@ -215,6 +215,8 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"to send numbers as {trunk.numbers}, say the country in which they are dialled")
     if trunk.shows not in SHOWS:
         raise Failure("invalid", f"callees see the number of the {' or the '.join(SHOWS)}, not {trunk.shows!r}")
+    if trunk.supervision not in SUPERVISION:
+        raise Failure("invalid", f"supervision is {' or '.join(SUPERVISION)}, not {trunk.supervision!r}")
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
     if trunk.options and not 10 <= trunk.options <= 3600:

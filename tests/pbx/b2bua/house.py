@@ -185,7 +185,9 @@ class Town:
     def call_rules(self, account_id: int, occasion: Occasion) -> Sequence[CallRule]:
         return self.rules.get(account_id, [])
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
+    def resolve(
+        self, address: Address, *, caller: Caller | None, services: bool = True, found: bool = False
+    ) -> Resolution:
         return Resolution(self._route(address.local, address.domain, services), (f"{address} looked up",))
 
     def resolve_target(
