@@ -154,8 +154,9 @@ async def test_a_killed_worker_costs_at_most_a_second_of_a_recording(tmp_path: P
         stream.configure(settings(phone.address))
         stream.record(tmp_path / "said.wav", limit=60)
         await phone.speak(stream.local, sine(800, 2.0))
-        assert media.worker_pid is not None
-        os.kill(media.worker_pid, signal.SIGKILL)
+        killed = media.worker_pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
         told = await ear.wait("recorded")
         await ear.wait("lost")
         assert told[2] == "lost"
@@ -164,6 +165,9 @@ async def test_a_killed_worker_costs_at_most_a_second_of_a_recording(tmp_path: P
         assert isinstance(told[3], float)
         assert told[3] > 1.0
         stream.play(clip(tmp_path / "said.wav"))  # does nothing
+        async with asyncio.timeout(30):
+            while media.worker_pid in (None, killed):
+                await asyncio.sleep(0.05)
         again = await media.open(Ear())
         again.configure(settings(phone.address))
         before = len(phone.got)
