@@ -116,6 +116,15 @@ class RecordsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingsConfig:
+    """`[recordings]`: recorded calls."""
+
+    folder: str = "recordings"  # in the data folder, or a path of its own
+    free: int = 1024  # megabytes that stay free on that disk; with less nothing is recorded
+    days: int = 0  # how long they are kept; 0: for ever
+
+
+@dataclass(frozen=True, slots=True)
 class RouterConfig:
     """`[router]`: who is asked where numbers lead; the Router's table itself is in the directory."""
 
@@ -141,6 +150,7 @@ class Config:
     imap: ImapConfig = field(default_factory=ImapConfig)
     provisioning: ProvisioningConfig = field(default_factory=ProvisioningConfig)
     records: RecordsConfig = field(default_factory=RecordsConfig)
+    recordings: RecordingsConfig = field(default_factory=RecordingsConfig)
     router: RouterConfig = field(default_factory=RouterConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
@@ -340,6 +350,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "url": _url,
         "days": _within(0, 36_500),
     },
+    "recordings": {"folder": _text, "free": _within(0, 100_000_000), "days": _within(0, 36_500)},
     "router": {"helper": _text, "enum_server": _name_server},
     "log": {"level": _level, "json": _flag},
 }
@@ -379,6 +390,7 @@ def parse(text: str, name: str = "configuration") -> Config:
         ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
         ProvisioningConfig(**sections["provisioning"]),  # type: ignore[arg-type]
         RecordsConfig(**sections["records"]),  # type: ignore[arg-type]
+        RecordingsConfig(**sections["recordings"]),  # type: ignore[arg-type]
         RouterConfig(**sections["router"]),  # type: ignore[arg-type]
         LogConfig(**sections["log"]),  # type: ignore[arg-type]
     )

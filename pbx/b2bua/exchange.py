@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pbx.b2bua.leg import Leg
     from pbx.b2bua.proxied_talk import ProxiedTalk
     from pbx.b2bua.proxy_branch import Forwarder
+    from pbx.b2bua.recording import Recordings
 
 _log = get_logger("pbx.calls")
 
@@ -141,6 +142,8 @@ class Exchange:
     """Who finds where numbers lead that must be looked up."""
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
+    recordings: Recordings | None = None
+    """Where recorded calls are kept; None: none is recorded."""
     may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
     """Whether a caller may take the calls that ring at an account's telephones."""
     sound: Callable[[str, Account | None], Clip | None] = lambda name, account: None
