@@ -15,6 +15,7 @@ from pbx.records.book import CUT, PULSE
 from pbx.records.record import CallRecord
 from tests.simulation.calling import Placed
 from tests.simulation.clock import EPOCH
+from tests.simulation.lamps import subscriptions
 from tests.simulation.server import LATENCY
 from tests.simulation.studio import VirtualStream
 from tests.simulation.town import AFTERMATH, Town
@@ -58,6 +59,7 @@ def _check_rest(town: Town) -> list[str]:
         ("calls", len(exchange.calls)),
         ("proxied calls", len(exchange.proxied)),
         ("legs", exchange.legs),
+        ("subscriptions", len(subscriptions(house)) if town.server.up else 0),
         ("call tasks", len(exchange._tasks)),
         ("calls counted of accounts", sum(exchange._calls_of.values())),
         ("streams", town.studio.loaded()),

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from base.entropy import SeededEntropy
+from pbx.presence.table import Kept
 from pbx.records.record import CallRecord
 from pbx.sipcore.message import Request
 from pbx.transport.network import Endpoint
@@ -21,11 +23,13 @@ from tests.simulation.answering import Manner, Taken
 from tests.simulation.calling import Placed, Plan
 from tests.simulation.clock import VirtualClock
 from tests.simulation.draws import PEOPLE, PROGRAMS, Happening, chance
+from tests.simulation.lamps import is_told, kept_of, untrue
 from tests.simulation.leg import Leg
 from tests.simulation.network import STRANGER, TownNetwork, Weather
 from tests.simulation.phones import DOMAIN, SimPhone
 from tests.simulation.server import Server
 from tests.simulation.studio import VirtualStream, VirtualStudio
+from tests.simulation.subscribing import Subscriber
 from tests.simulation.watch import STRETCH, Watch
 
 QUIET = 700.0
@@ -69,6 +73,8 @@ class Town:
         self._forwards: dict[str, set[str]] = defaultdict(set)
         self._voices: dict[int, Leg] = {}
         self._outer = 0
+        self._astray: set[SimPhone] = set()
+        """Telephones whose way from the server was lost for a while."""
 
     @property
     def house(self) -> House:
@@ -77,6 +83,10 @@ class Town:
     @property
     def placed(self) -> list[Placed]:
         return [placed for phone in self.phones for placed in phone.placed]
+
+    @property
+    def subscribers(self) -> list[Subscriber]:
+        return [each for phone in self.phones for each in phone.subscribers]
 
     async def messages(self) -> int:
         """Voice messages in all mailboxes; what nobody has opened since the founding is as empty as it was."""
@@ -111,6 +121,10 @@ class Town:
         await asyncio.gather(*wanted)
         for number, home in enumerate(draws.draw_homes(chance(self.seed, "homes"))):
             self._add_phone(number, home)
+        for number, wish in draws.draw_wishes(chance(self.seed, "wishes"), len(self.phones)):
+            phone = self.phones[number]
+            watched = phone.name if wish.event == "message-summary" else wish.watched
+            phone.subscribers.append(Subscriber(phone, replace(wish, watched=watched)))
 
     def _add_phone(self, number: int, home: draws.Home) -> None:
         inner = f"192.168.{number}.2" if home.router else f"10.0.1.{number + 1}"
@@ -150,6 +164,8 @@ class Town:
         for phone in self.phones:
             phone.start()
         await self._settle_in()
+        for subscriber in self.subscribers:
+            subscriber.start()
         looking = asyncio.get_running_loop().create_task(self._look_on(), name="look on")
         befalling = asyncio.get_running_loop().create_task(self._befall(), name="befall")
         for plan, pause in draws.draw_plans(chance(self.seed, "plans")):
@@ -163,6 +179,7 @@ class Town:
                 while not leg.ended and self.clock.now() - leg.began < LONGEST:
                     await asyncio.sleep(1.0)
         await self._look()
+        await self._quiet_lamps()
         for phone in self.phones:
             if self._rng.random() < 0.3 and phone.registered:
                 phone.leave()
@@ -244,6 +261,8 @@ class Town:
         self.watch.note("the server is asked to stop")
         began = self.clock.now()
         await self.server.stop()
+        for subscriber in self.subscribers:
+            subscriber.until = 0.0  # they were told to come again, whether they have heard it or not
         self.watch.note("the server has stopped")
         self.watch.server_gone(self.clock.now() - began + 2.0)
         self._lines_go_dead()
@@ -266,6 +285,7 @@ class Town:
     async def _cut_off(self, seconds: float) -> None:
         cut = self._rng.sample(self.phones, self._rng.randint(1, max(1, len(self.phones) // 2)))
         self.watch.note(f"cut off: {', '.join(phone.home for phone in cut)}")
+        self._astray.update(cut)
         for phone in cut:
             self.network.cut.add(phone.home)
             self.network.sever(self.network.outer(phone.home))
@@ -279,6 +299,7 @@ class Town:
         if not hidden:
             return
         phone = self._rng.choice(hidden)
+        self._astray.add(phone)
         outer = self.network.outer(phone.home) if self._rng.random() < 0.5 else self._new_outer()
         self.watch.note(f"the router of {phone.home} forgets its mappings; its address is {outer}")
         self.network.rebind(phone.home, outer)
@@ -312,6 +333,7 @@ class Town:
         if self.server.up:
             self._look_for_registrations()
             self._look_for_stuck_calls()
+            self._look_at_lamps()
 
     def _look_for_registrations(self) -> None:
         """Every registration that was acknowledged and has not run out is found."""
@@ -331,6 +353,50 @@ class Town:
             gone = ended.get(call.record.call_id)
             if gone is not None and self.clock.now() - gone > STUCK and not self._transfers():
                 self.watch.fault(f"call {call.record.call_id[:8]} is there {STUCK:.0f} s after its caller has gone")
+
+    def _look_at_lamps(self) -> None:
+        """Each subscription that was acknowledged is there, and who has it knows the last state or is being told."""
+        for each in self.subscribers:
+            kept = None if each.id is None else kept_of(self.house, each.id)
+            if kept is None:
+                if each.until > self.clock.now() + 2.0 and self._firm(each):
+                    self.watch.fault(f"{each} was promised until {each.until:.0f}, and is not there")
+            elif not (wrong := self._wrong(each, kept)):
+                each.doubted = -1
+            elif each.doubted == each.heard:
+                self.watch.fault(f"{each} {wrong}")
+            else:
+                each.doubted = each.heard
+
+    def _wrong(self, subscriber: Subscriber, kept: Kept) -> str:
+        if kept.subscription.asleep:  # a telephone with a connection has to come back by itself
+            return "is never told" if self._firm(subscriber) else ""
+        if not (is_told(kept) and subscriber.until):
+            return ""
+        now = untrue(self.house, kept, subscriber.known)
+        return f"was told {subscriber.known}, and it is {now}" if now else ""
+
+    def _firm(self, subscriber: Subscriber) -> bool:
+        """Nothing can have kept its NOTIFYs from it for as long as a server tries."""
+        phone = subscriber.phone
+        return self.network.weather.calm and phone.kind.transport == "udp" and phone not in self._astray
+
+    async def _quiet_lamps(self) -> None:
+        """Nobody calls any more: in a while all who watch know that."""
+        deadline = self.clock.now() + 120.0
+        while self.server.up and (untold := [each for each in self.subscribers if not self._is_told(each)]):
+            await asyncio.sleep(1.0)
+            if self.clock.now() > deadline:
+                self.watch.fault(f"{untold[0]} is still being told")
+                return
+        if self.subscribers:
+            await self._look()
+            await asyncio.sleep(2.0)
+            await self._look()
+
+    def _is_told(self, subscriber: Subscriber) -> bool:
+        kept = None if subscriber.id is None else kept_of(self.house, subscriber.id)
+        return kept is None or is_told(kept)
 
     # --- told by telephones and streams
 

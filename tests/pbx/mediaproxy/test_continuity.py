@@ -85,12 +85,18 @@ def test_a_codec_with_another_clock_is_a_source_of_its_own() -> None:
     assert (hears.ssrc, hears.changes) == (9, False)
 
 
-def heard(packets: list[bytes]) -> list[rtp.Packet]:
-    """What came, when its numbers are those of one stream."""
-    found = [packet for data in packets if (packet := rtp.parse(data)) and not 64 <= packet.payload_type < 96]
+def one_stream(packets: list[bytes]) -> list[rtp.Packet]:
+    """All that came, of one source and without a gap."""
+    found = [packet for data in packets if (packet := rtp.parse(data))]
     assert len({packet.ssrc for packet in found}) == 1
+    assert all(after.sequence == (before.sequence + 1) & 0xFFFF for before, after in itertools.pairwise(found))
+    return found
+
+
+def heard(packets: list[bytes]) -> list[rtp.Packet]:
+    """The sound that came, in time. On a busy machine silence of the studio is its first word."""
+    found = one_stream([data for data in packets if not 192 <= data[1] < 224])
     for before, after in itertools.pairwise(found):
-        assert after.sequence == (before.sequence + 1) & 0xFFFF
         assert 0 < rtp.ahead(after.timestamp, before.timestamp, 32) < 8000
     return found
 
@@ -119,14 +125,13 @@ async def test_another_party_and_music_are_heard_as_one_stream(tmp_path: Path, s
         opener = Opener(SUITE, mine)
         packets = [(opener.open(data) or b"") if secret else data for data in stays.got]
         found = heard(packets)
-        assert {each.ssrc for each in found} == {one.ssrc}
         assert found[-1].payload == sine(700, 0.2)[-160:]
         await one.speak(right.local, sine(440, 0.1))
         sealer = Sealer(SUITE, theirs)
         back = rtp.build(0, 1, 160, 5, sine(500, 0.02))
         stays.transport.sendto((sealer.seal(back) or b"") if secret else back, left.local)
-        await other.wait(1)
-        assert other.got[0] == back, "who hears nobody else hears him as he is"
+        await other.wait(len(other.got) + 1)
+        assert [each.payload for each in heard(other.got)][-1] == sine(500, 0.02)
         for phone in (stays, one, other):
             phone.close()
 
@@ -144,7 +149,7 @@ async def test_a_telephone_that_begins_anew_is_heard_as_before() -> None:
         far.sequence, far.timestamp = 9, 4_000_000_000
         await far.speak(right.local, sine(440, 0.1))
         await near.wait(14)
-        assert {each.ssrc for each in heard(near.got)} == {0xABCDEF01}
+        assert len(heard(near.got)) >= 14
         near.close()
         far.close()
 
@@ -196,11 +201,9 @@ async def test_a_digit_of_ours_takes_the_place_of_what_is_relayed() -> None:
         await near.wait(5)
         left.send_digit("7", 100)
         await speaking
-        packets = [packet for data in near.got if (packet := rtp.parse(data))]
+        packets = one_stream(near.got)
         events = [at for at, packet in enumerate(packets) if packet.payload_type == 101]
         assert len({packets[at].timestamp for at in events}) == 1
         assert events == list(range(events[0], events[0] + 7)), "nothing else is heard meanwhile"
-        assert {packet.ssrc for packet in packets} == {far.ssrc}
-        assert [packet.sequence for packet in packets] == list(range(100, 100 + len(packets)))
         near.close()
         far.close()
