@@ -13,12 +13,13 @@ from apps.recovery import SHORTEST
 from pbx.b2bua.leg import MEDIA_LOST
 from pbx.records.book import CUT, PULSE
 from pbx.records.record import CallRecord
+from tests.simulation import lamps
 from tests.simulation.calling import Placed
 from tests.simulation.clock import EPOCH
-from tests.simulation.lamps import subscriptions
+from tests.simulation.misfortunes import AFTERMATH
 from tests.simulation.server import LATENCY
 from tests.simulation.studio import VirtualStream
-from tests.simulation.town import AFTERMATH, Town
+from tests.simulation.town import Town
 
 SPREAD = 45.0
 """Seconds that the two ends of a call may differ about its length on a bad network: an answer and a BYE repeated."""
@@ -59,7 +60,7 @@ def _check_rest(town: Town) -> list[str]:
         ("calls", len(exchange.calls)),
         ("proxied calls", len(exchange.proxied)),
         ("legs", exchange.legs),
-        ("subscriptions", len(subscriptions(house)) if town.server.up else 0),
+        ("subscriptions", lamps.count(house) if town.server.up else 0),
         ("call tasks", len(exchange._tasks)),
         ("calls counted of accounts", sum(exchange._calls_of.values())),
         ("streams", town.studio.loaded()),
@@ -103,7 +104,7 @@ def _check_records(town: Town, all_records: Sequence[CallRecord]) -> list[str]:
 
 def _check_cut(town: Town, placed: Placed, records: list[CallRecord]) -> list[str]:
     """A call that a kill of the server has cut has its record, too, and it ends about then."""
-    cut = next((when for when in town.kills if _talked_at(placed, when)), None)
+    cut = next((when for when in town.misfortunes.kills if _talked_at(placed, when)), None)
     if cut is None:
         return []
     if not records:
@@ -124,7 +125,7 @@ def _talked_at(placed: Placed, when: float) -> bool:
 def rough(town: Town, placed: Placed) -> bool:
     """Something befell the town while this call was on."""
     until = placed.began if placed.ended_at is None else placed.ended_at
-    return any(start <= until and placed.began <= end for start, end in town.rough)
+    return any(start <= until and placed.began <= end for start, end in town.misfortunes.rough)
 
 
 def _placed_by_program(town: Town, record: CallRecord) -> bool:

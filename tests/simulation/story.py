@@ -15,8 +15,8 @@ from typing import Any
 from structlog.processors import format_exc_info
 from structlog.testing import capture_logs
 
+from tests.simulation import lamps
 from tests.simulation.checks import check
-from tests.simulation.lamps import stored_subscriptions
 from tests.simulation.server import founded
 from tests.simulation.town import Town
 from tests.simulation.virtual import VirtualLoop, simulate
@@ -61,7 +61,7 @@ async def _play(seed: int, folder: Path, logs: list[Any], contents: Mapping[str,
         await town.live()
         records, messages = await town.records(), await town.messages()
         faults = check(town, records, messages)
-        if town.server.up and (stored := await stored_subscriptions(town.house)):
+        if town.server.up and (stored := await lamps.count_stored(town.house)):
             faults.append(f"{stored} stored subscriptions left")
         faults += [f"task left: {name}" for name in _tasks(town, town.server.standing)]
         outcomes = Counter(record.outcome + (f" {record.program}" if record.program else "") for record in records)

@@ -55,7 +55,7 @@ class Subscriber:
         """How many had been heard when what they told was found to be untrue: a timer may be just about to tell it."""
         self.dialog: Dialog | None = None
         self._wanted = False
-        self._call_id = self._tag = ""
+        self._call_id = self._tag = self._teller = ""
         self._last = self._version = -1
         self._timer: Timer | None = None
 
@@ -90,14 +90,19 @@ class Subscriber:
 
     def _begin(self) -> None:
         phone = self.phone
-        self.known, self.until, self.dialog = {}, 0.0, None
-        self._last = self._version = -1
+        self.until, self.dialog = 0.0, None
+        self._forget()
         uri = phone.uri(self.wish.watched)
         request = phone.make("SUBSCRIBE", uri, f"<{uri}>", phone.entropy.token(8))
         request.add("Event", self.wish.event)
         request.add("Expires", str(self.wish.expires))
         self._call_id, self._tag = request.call_id, request.from_tag
         self._ask(request, PROOFS)
+
+    def _forget(self) -> None:
+        """Nothing was told in this dialog."""
+        self.known, self._teller = {}, ""
+        self._last = self._version = -1
 
     def _refresh(self, expires: int) -> Request:
         assert self.dialog is not None
@@ -133,6 +138,8 @@ class Subscriber:
         seconds = response.number("Expires") or 0
         if self.dialog is None:
             self.dialog = Dialog.uac(request, response)
+            if self._teller not in ("", self.dialog.remote_tag):
+                self._forget()
         self.until = self.phone.clock.now() + seconds if seconds else 0.0
         if self._wanted:
             self._later(seconds * 0.7, self._again)
@@ -154,8 +161,15 @@ class Subscriber:
         return request.call_id == self._call_id and request.to_tag == self._tag
 
     def notified(self, transaction: ServerTransaction) -> None:
-        """A NOTIFY of this subscription; it may come before the 200 (RFC 6665 §4.1.2.4)."""
+        """A NOTIFY of this subscription; it may come before the 200 (RFC 6665 §4.1.2.4). A server that is killed before
+        its 200 may make two of one SUBSCRIBE: like one that was forked, it has one dialog (§5.4.9)."""
         request = transaction.request
+        if self.dialog is not None and request.from_tag != self.dialog.remote_tag:
+            transaction.reply(481)
+            return
+        if request.from_tag != self._teller:
+            self._forget()
+            self._teller = request.from_tag
         if request.get("Event") != self.wish.event or request.cseq.number <= self._last:
             self.phone.faults.append(f"NOTIFY {request.get('Event')} {request.cseq} after {self._last}")
         self._last = request.cseq.number
