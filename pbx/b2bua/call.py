@@ -224,6 +224,8 @@ class Call:
         self._runners[branch].discard()
 
     def provisional(self, branch: Branch, answer: Answer) -> None:
+        if not self.rung:  # so that a kill of the server leaves a record of it
+            self.exchange.records.opened(self.record.close(self.exchange.clock.wall()))
         self.rung.add(branch)
         self.origin.progress(self, answer, self._runners[branch])
 

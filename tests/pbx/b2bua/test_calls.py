@@ -6,6 +6,7 @@ import asyncio
 
 from directory.model import CallRule, Redirect, Stage
 from pbx.b2bua.exchange import CallSettings
+from pbx.records.record import CallRecord
 from pbx.signal.port import Limits
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.session_ports import SessionTimers
@@ -340,3 +341,22 @@ async def test_a_fault_of_ours_with_an_invite_leaves_no_call() -> None:
         assert (record.status, record.ended_by, record.cause) == (500, "server", "fault")
         assert not house.board.live()
         assert not bob.inbox
+
+
+async def test_a_call_that_rings_is_noted_once() -> None:
+    """A kill of the server leaves its record."""
+    async with House() as house:
+        noted: list[CallRecord] = []
+        house.book.opened = noted.append  # type: ignore[method-assign]
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await bob.request("INVITE")
+        assert not noted
+        for status in (180, 183):
+            bob.answer(invite, status)
+            await alice.response(status)
+        (ringing,) = noted
+        assert (ringing.callee, ringing.answered, ringing.outcome) == (BOB.address, None, "failed")
+        bob.answer(invite, 486)
+        await alice.response(486)
+        assert (await house.record()).id == ringing.id
