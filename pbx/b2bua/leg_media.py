@@ -14,7 +14,7 @@ from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.guards import Guards
 from pbx.b2bua.settled import stream_settings
-from pbx.b2bua.translations import TRANSLATED, favourite, translations
+from pbx.b2bua.translations import TRANSLATED, favourite, translations, understood
 from pbx.mediaproxy.engine import (
     Carriage,
     MediaListener,
@@ -57,7 +57,7 @@ class Party(MediaListener, Protocol):
 
 
 class LegMedia:
-    """See the head of the module. `theirs` and `ours` are the last descriptions, `agreed` what follows for audio."""
+    """See the head of the module. `ours` is our last description, `agreed` what follows from both for audio."""
 
     def __init__(self, exchange: Exchange, party: Party, security: MediaSecurity) -> None:
         self._exchange = exchange
@@ -68,12 +68,35 @@ class LegMedia:
         self._riding: frozenset[int] = frozenset()  # the places of those that share the port of the audio
         self._numbers: dict[int, str] = {}
         self._origin = Origin("-", exchange.entropy.number(1, 2**31), 0, "127.0.0.1")
-        self.theirs: SessionDescription | None = None
+        self._theirs: SessionDescription | None = None
+        self._widest: Media | None = None  # of the peer's audio sections
         self.ours: SessionDescription | None = None
         self.agreed: AgreedAudio | None = None
         self.asking = Asking()
+        self.overheard = False
+        """Others than the two may hear this party: it is offered only what we understand."""
         self._standing: tuple[SessionDescription | None, SessionDescription | None] = (None, None)
         self.closed = False
+
+    @property
+    def theirs(self) -> SessionDescription | None:
+        """The peer's last description."""
+        return self._theirs
+
+    @theirs.setter
+    def theirs(self, description: SessionDescription | None) -> None:
+        self._theirs = description
+        audio = None if description is None else description.audio
+        if audio is not None and (self._widest is None or len(audio.formats) >= len(self._widest.formats)):
+            self._widest = audio
+
+    @property
+    def takes(self) -> SessionDescription | None:
+        """The peer's last description with all codecs that he has ever named: what is asked of somebody else for him.
+
+        Interop: pjsip telephones narrow a call to one codec by an UPDATE as soon as it is answered."""
+        theirs, widest = self._theirs, self._widest
+        return theirs if theirs is None or widest is None else theirs.widened(widest)
 
     # --- ports
 
@@ -165,6 +188,8 @@ class LegMedia:
     def pass_offer(self, description: SessionDescription) -> SessionDescription:
         """The other party's media as an offer to this one."""
         description = narrowed(description, self._party.workarounds)
+        if self.overheard:
+            description = understood(description)
 
         def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
             if section.is_rtp:
