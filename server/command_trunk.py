@@ -65,6 +65,10 @@ SupervisionOption = Annotated[
     typer.Option("--supervision", help="key: who is rung beside others must press 1 (analog lines); or none."),
 ]
 
+RecordingOption = Annotated[
+    str | None, typer.Option("--recording", help="always: calls by it are recorded; none: as accounts want it.")
+]
+
 _COLUMNS = {
     "name": "NAME",
     "domain": "DOMAIN",
@@ -115,6 +119,7 @@ def trunk_add(
     shows: ShowsOption = None,
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
+    recording: RecordingOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -124,7 +129,8 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options, "supervision": supervision}
+    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    more = {**more, "supervision": supervision, "recording": recording}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
@@ -147,6 +153,7 @@ def trunk_change(
     shows: ShowsOption = None,
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
+    recording: RecordingOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -156,7 +163,8 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options, "supervision": supervision}
+    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    more = {**more, "supervision": supervision, "recording": recording}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 

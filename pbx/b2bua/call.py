@@ -13,6 +13,7 @@ from base.log import get_logger
 from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
 from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
+from pbx.b2bua.call_log import logged
 from pbx.b2bua.diversion import times
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
@@ -127,6 +128,8 @@ class Call:
         self._runners: dict[Branch, BranchRunner] = {}
         self.shares = Shares[Branch]()
         """What each branch says of how often it may be forked again."""
+        self.offered: set[int] = set()
+        """Accounts whom it was for: whose rules or telephones were asked."""
         self.too_open = False
         """Telephones were passed over because they did not register by TLS."""
         self._broken_off: tuple[str, str] | None = None
@@ -151,11 +154,13 @@ class Call:
         return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
 
     def devices(self, account: Account) -> Sequence[str]:
+        self.offered.add(account.id)
         if self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
             return ()  # a group's call does not ask its rules
         return [binding.contact for binding in self._fit(self.exchange.phones.ringable(account.id))]
 
     def device(self, account: Account, instance: str) -> Sequence[str]:
+        self.offered.add(account.id)
         found = (*self.exchange.phones.ringable(account.id), *self.exchange.phones.contacts(account.id))
         return [binding.contact for binding in self._fit(found) if binding.instance == instance][:1]
 
@@ -166,6 +171,7 @@ class Call:
         return fit
 
     def rules(self, account: Account) -> Sequence[CallRule]:
+        self.offered.add(account.id)
         return self.exchange.people.call_rules(account.id, self._occasion(account))
 
     def _occasion(self, callee: Account) -> Occasion:
@@ -314,7 +320,7 @@ class Call:
         if len(self.parties) > 1:
             record.far = await self.parties[1].side()
         closed = record.close(ended)
-        self.exchange.records.write(closed)
+        self.exchange.records.write(closed, logged(self, closed))
         _log.info(
             "call",
             id=closed.id,

@@ -45,8 +45,8 @@ class IncomingLeg(Leg):
         if Workaround.NO_100REL in done:
             self.invite.reliable = False
         self.session = self.invite.session
-        line = exchange.trunks.leading_to(caller.trunk) if caller.trunk else None
-        self.session.prover = None if line is None else line.credentials()
+        self.line = exchange.trunks.leading_to(caller.trunk) if caller.trunk else None
+        self.session.prover = None if self.line is None else self.line.credentials()
         self.told: SessionDescription | None = None
         """What we have described while it rang."""
         self.heard: SessionDescription | None = None

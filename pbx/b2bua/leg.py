@@ -16,6 +16,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
 from pbx.b2bua.refer_news import ReferNews, is_about_refer
 from pbx.b2bua.reoffer import Reoffer
+from pbx.b2bua.trunk_line import TrunkLine
 from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
 from pbx.sipcore.bundle import opened
@@ -96,6 +97,10 @@ class Leg:
         """What the peer is told of whom it sends elsewhere."""
         self.makes_way_for: frozenset[int] = frozenset()
         """Accounts that the peer itself has sent to take its place."""
+        self.wants_recording: bool | None = None
+        """The peer has asked for a recording, or that there be none (None: as its account's rule says)."""
+        self.line: TrunkLine | None = None
+        """The trunk that the peer is reached by."""
         self.replacing = False
         """Somebody is about to take the peer's place."""
         self.answer_in_ack: Callable[[Request], None] | None = None

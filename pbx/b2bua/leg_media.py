@@ -14,7 +14,7 @@ from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.guards import Guards
 from pbx.b2bua.settled import stream_settings
-from pbx.b2bua.translations import TRANSLATED, favourite, translations
+from pbx.b2bua.translations import TRANSLATED, favourite, translations, understood
 from pbx.mediaproxy.engine import (
     Carriage,
     MediaListener,
@@ -73,6 +73,8 @@ class LegMedia:
         self.ours: SessionDescription | None = None
         self.agreed: AgreedAudio | None = None
         self.asking = Asking()
+        self.overheard = False
+        """Others than the two may hear this party: it is offered only what we understand."""
         self._standing: tuple[SessionDescription | None, SessionDescription | None] = (None, None)
         self.closed = False
 
@@ -186,6 +188,8 @@ class LegMedia:
     def pass_offer(self, description: SessionDescription) -> SessionDescription:
         """The other party's media as an offer to this one."""
         description = narrowed(description, self._party.workarounds)
+        if self.overheard:
+            description = understood(description)
 
         def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
             if section.is_rtp:

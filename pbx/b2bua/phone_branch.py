@@ -73,6 +73,7 @@ class PhoneBranch:
     async def _go(self, flow: Flow, invitation: Invitation) -> None:
         leg = OutgoingLeg(self._exchange, flow, invitation, self)
         leg.media.asking = self._asking
+        leg.line = self._line
         self.leg = leg
         if not self._protects(leg):
             self._give_up(488)

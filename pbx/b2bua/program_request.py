@@ -24,6 +24,8 @@ def take_request(program: ProgramLeg, leg: Leg, transaction: ServerTransaction) 
             program.leg_digit(leg, digit)
     elif request.method == "REFER":
         refer_from_program(program, leg, transaction)
+    elif program.talk is not None and (status := program.talk.asked(leg, request)):
+        transaction.reply(status)
     elif other is not None:
         pass_on(leg, other, transaction)
     elif request.method == "INFO":

@@ -14,6 +14,7 @@ from pbx.b2bua.incoming import NO_PRACK, IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.overheard import let_hear
 from pbx.b2bua.pending import request_data, seen_by
 from pbx.b2bua.phone_branch import PhoneBranch, answered_leg, leg_of
 from pbx.b2bua.program_branch import ProgramBranch
@@ -106,6 +107,7 @@ class SipOrigin:
         return self.leg.invite.reliable
 
     def offer(self, leg: Leg) -> SessionDescription | None:
+        let_hear(self.leg, leg)
         return None if self.leg.theirs is None else leg.relay(self.leg.theirs)
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:

@@ -26,6 +26,7 @@ from pbx.b2bua.connected import introduce
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.leg import Leg, LegOwner
+from pbx.b2bua.overheard import let_hear
 from pbx.b2bua.phone_branch import PhoneBranch, answered_leg
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.ringback import Ringback
@@ -141,6 +142,7 @@ class Transfer:
 
     def offer(self, leg: Leg) -> SessionDescription | None:
         """What the party takes, the codec that it has now first."""
+        let_hear(self._party, leg)
         theirs = self._party.media.takes
         return leg.studio_offer() if theirs is None else leg.relay(theirs.with_direction("sendrecv"))
 

@@ -35,6 +35,10 @@ class Identity(Protocol):
     def supervision(self) -> str:
         """`key`: who is rung by it beside or instead of others must press one; else `none`."""
 
+    @property
+    def recording(self) -> str:
+        """`always`: calls by it are recorded."""
+
     def number(self, dialled: str) -> str:
         """A number as the provider wants it."""
 

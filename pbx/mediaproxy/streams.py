@@ -62,7 +62,10 @@ class Streams:
         self.media: dict[int, Endpoint] = {}
         self.control: dict[int, Endpoint] = {}
         self.studio = Studio(tell, counted)
-        self.collect = self._clips.collect
+
+    def collect(self) -> None:
+        """Hand out the sounds that have been read."""
+        self._clips.collect()
 
     # --- commands
 

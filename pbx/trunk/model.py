@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from directory.numbers import written
 from pbx.sipcore.uri import Uri
-from pbx.trunk.numbers import written
 
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")
@@ -25,7 +25,8 @@ class Trunk:
     two letters) is where they are dialled. `shows`: what a callee sees, the number of the `line` or of the `caller`.
     `options`: seconds from one OPTIONS to the next by which it is asked whether it answers, 0: never.
     `supervision`: with `key`, who is rung by it beside or instead of others must press 1 before the call is his, since
-    a gateway with an analog line (FXO) answers as soon as it seizes the line.
+    a gateway with an analog line (FXO) answers as soon as it seizes the line. `recording`: with `always`, calls by it
+    are recorded, whoever of us talks.
     """
 
     name: str
@@ -43,10 +44,11 @@ class Trunk:
     shows: str = "line"
     options: int = 60
     supervision: str = "none"
+    recording: str = "none"
 
     def is_same_line(self, other: Trunk) -> bool:
         """Whether a registration of the one serves the other: nothing else that he is told differs."""
-        free = ("target", "inbound", "numbers", "country", "shows", "options", "supervision")
+        free = ("target", "inbound", "numbers", "country", "shows", "options", "supervision", "recording")
         return replace(self, **{name: getattr(other, name) for name in free}) == other
 
     def number(self, dialled: str) -> str:

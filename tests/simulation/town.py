@@ -92,6 +92,7 @@ class Town:
     async def open(self) -> None:
         await self.server.start()
         rng, directory = chance(self.seed, "settings"), self.house.directory
+        recorded = chance(self.seed, "recorded")
         wanted = []
         for name in PEOPLE:
             account = directory.find_account(DOMAIN, name)
@@ -105,6 +106,11 @@ class Town:
                 value = rng.choice(choice)
                 if value != directory.setting(account.id, key):
                     wanted.append(directory.set_setting(account.id, key, value))
+            if recorded.random() < 0.3:
+                wanted.append(directory.set_setting(account.id, "RecordAlways", "YES"))
+                wanted.append(
+                    directory.set_setting(account.id, "RecordAnnounce", recorded.choice(("", "recordingbeep")))
+                )
         await asyncio.gather(*wanted)
         for number, home in enumerate(draws.draw_homes(chance(self.seed, "homes"))):
             self._add_phone(number, home)

@@ -40,8 +40,8 @@ async def test_records_are_flushed_at_close_and_read_again() -> None:
     assert [record.id for record in found] == ["id249", "id248", "id247"]
     assert found[0] == a_record(249)
     assert found[0].duration == 60.0
-    assert len(await again.recent(1000, account=2)) == 250
-    assert not await again.recent(1000, account=7)
+    assert len(await again.recent(1000, accounts=[2])) == 250
+    assert not await again.recent(1000, accounts=[7])
     await again.close()
     databases.discard()
 
