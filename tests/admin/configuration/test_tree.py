@@ -46,7 +46,16 @@ DOMAIN = st.builds(
     ),
     st.dictionaries(st.sampled_from(["sales", "help"]), RING, max_size=2),
 )
-TRUNK = st.builds(Trunk, NAME, NAME, TEXT, registers=st.booleans(), expires=st.integers(60, 3600), target=TEXT)
+TRUNK = st.builds(
+    Trunk,
+    NAME,
+    NAME,
+    TEXT,
+    registers=st.booleans(),
+    expires=st.integers(60, 3600),
+    target=TEXT,
+    options=st.integers(0, 3600),
+)
 PLACE = st.builds(FilePlace, st.sampled_from(["", "main.test"]), st.sampled_from(["", "french"]), NAME)
 STATE = st.builds(
     State,
