@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from base.failures import Failure
 from base.values.kinds import Value
 from directory import numbers, pace, plan
+from directory.access import checked_modes
 from directory.rules import occasion
 
 
@@ -31,6 +32,7 @@ class Kind(enum.Enum):
     WHEN = "never, always, work hours, after hours, or a span such as 18:00-07:30"
     SLOTS = "numbers such as 701-720, a hundred at most"
     COUNTRY = "a country, two letters such as DE, or nothing"
+    MODES = "All, or some of Signal, Mail, IMAP, PWD"
     ZONE = "a time zone such as Europe/Berlin, or nothing for that of the machine"
 
 
@@ -87,6 +89,16 @@ _TABLE = (
         "",
         "own number that callees outside see, such as +4930123456 (by trunks that show it)",
         limit=True,
+    ),
+    Setting(
+        "AccessModes",
+        Kind.MODES,
+        ("All",),
+        "services that are switched on; without Signal it only calls for help",
+        limit=True,
+    ),
+    Setting(
+        "AccountsLimit", Kind.NUMBER, 0, "of the domain: accounts that may be made in it; 0: any number", limit=True
     ),
     Setting("Country", Kind.COUNTRY, "", "where its people dial: numbers of accounts are found in national form too"),
     Setting("CallsLimit", Kind.NUMBER, 40, "calls that one account may place at once", limit=True),
@@ -209,6 +221,9 @@ def _shaped(kind: Kind, value: Value) -> Value:
             return str(value) if plan.slots(str(value)) else None
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
+        case Kind.MODES:
+            modes = checked_modes(targets(value))
+            return None if modes is None else [*modes]
         case Kind.COUNTRY:
             country = str(value).strip().upper()
             return country if not country or country in numbers.countries() else None
