@@ -45,7 +45,8 @@ class Setting:
     default: str | int | tuple[str, ...] | None
     meaning: str
     limit: bool = False
-    """What accounts may cost and who may call in: administrators of a domain need the right `Limits` to change it."""
+    """What accounts may cost, who may call in and who may hear them: administrators of a domain need the right `Limits`
+    to change it."""
 
 
 _TABLE = (
@@ -129,15 +130,24 @@ _TABLE = (
     Setting("ParkTell", Kind.FLAG, "YES", "a short call shows the place to who has sent a call to ParkLot"),
     Setting("ParkReturn", Kind.SECONDS, 45, "a parked call rings again at who has parked it; 0: never"),
     # recorded calls (pbx/b2bua/recording)
-    Setting("RecordAlways", Kind.FLAG, "NO", "all calls from and to it are recorded"),
-    Setting("RecordByKey", Kind.FLAG, "NO", "*1, or the record key of its telephone, records a call, and ends that"),
-    Setting("RecordAnnounce", Kind.TEXT, "callrecorded", "prompt that tells both of the recording; empty: none"),
+    Setting("RecordAlways", Kind.FLAG, "NO", "all calls from and to it are recorded", limit=True),
+    Setting(
+        "RecordByKey",
+        Kind.FLAG,
+        "NO",
+        "*1, or the record key of its telephone, records a call, and ends that",
+        limit=True,
+    ),
+    Setting(
+        "RecordAnnounce", Kind.TEXT, "callrecorded", "prompt that tells both of the recording; empty: none", limit=True
+    ),
     # who hears whom (pbx/b2bua/monitoring)
     Setting(
         "MonitoredBy",
         Kind.TARGETS,
         ("nobody",),
         "who may listen to its calls: domain, server, nobody, names",
+        limit=True,
     ),
     # who sees whom (pbx/presence)
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, names"),
