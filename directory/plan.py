@@ -7,7 +7,7 @@ The order in which a local part of ours is looked at, and nothing else has a say
     3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
     4. telephone numbers of accounts, of all domains   `directory.telnums`: only a record of their own takes them before
     5. the parking lot and its places                  settings ParkLot and ParkSlots: 700, 701 or park+701
-    6. service codes                                   *NN  *nnn  *99nnn  *NNnumber  **nnn  *8
+    6. service codes                                   *NN  *nnn  *99nnn  *NNnumber  *33nnn  **nnn  *8
     7. functions of the PBX centre                     0  600  *43  echo  7nn
 
 Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.
@@ -61,10 +61,10 @@ PLAN = (
     _entry(
         r"\*(?!43)(\d\d)", Function.SERVICE_CODE, "*NN: the service application, function NN (*97, *98: the mailbox)"
     ),
-    _entry(r"\*(870)", Function.SERVICE_CODE, "*870: the service application, function 870 (dials again)"),
-    _entry(r"\*67(\+?\d{2,})", Function.HIDDEN, "*67number: the number, without showing one's own"),
     _entry(r"\*(\d{3,})", Function.VOICEMAIL_OF, "*nnn: leave a message for extension nnn"),
     _entry(r"\*99(\d{2,})", Function.VOICEMAIL_OF, "*99nnn: leave a message for extension nnn"),
+    _entry(r"\*(870)", Function.SERVICE_CODE, "*870: the service application, function 870 (dials again)"),
+    _entry(r"\*67(\+?\d{2,})", Function.HIDDEN, "*67number: the number, without showing one's own"),
     _entry(
         r"\*(21|30|31|52|72|90)\*?(\+?\d{2,})#?",
         Function.SERVICE_NUMBER,

@@ -27,6 +27,7 @@ from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program, Target
 from pbx.signal.signal import Signal
+from pbx.sipcore.breadth import Shares
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
@@ -57,6 +58,10 @@ class CallOrigin(Protocol):
     @property
     def hops(self) -> int:
         """Max-Forwards of what we send on."""
+
+    @property
+    def breadth(self) -> int | None:
+        """In how many places it may ring at once (RFC 5393 §5.3.3); None: as many as we like."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -121,6 +126,8 @@ class Call:
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
+        self.shares = Shares[Branch]()
+        """What each branch says of how often it may be forked again."""
         self.offered: set[int] = set()
         """Accounts whom it was for: whose rules or telephones were asked."""
         self.too_open = False
@@ -201,6 +208,8 @@ class Call:
                 return RefusedBranch(self, branch, 403)
             case Foreign(route) if (lookups := self.exchange.lookups) is not None and lookups.serves(route):
                 return LookUpBranch(self, branch, lookups, route)
+            case Device() | Foreign() if not self.shares.take(branch, self.origin.breadth, self.signal.open):
+                return RefusedBranch(self, branch, 440)
             case Device() | Foreign():
                 return self.origin.ring(self, branch)
 
@@ -221,6 +230,8 @@ class Call:
         self._runners[branch].discard()
 
     def provisional(self, branch: Branch, answer: Answer) -> None:
+        if not self.rung:  # so that a kill of the server leaves a record of it
+            self.exchange.records.opened(self.record.close(self.exchange.clock.wall()))
         self.rung.add(branch)
         self.origin.progress(self, answer, self._runners[branch])
 

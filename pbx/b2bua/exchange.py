@@ -30,7 +30,7 @@ from pbx.proxy.anchors import Anchors
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
 from pbx.registrar.gruu import Gruus
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session_ports import SessionPort, SessionTimers

@@ -19,6 +19,7 @@ from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.trunk_line import TrunkLine
 from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
+from pbx.sipcore.bundle import opened
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
@@ -147,6 +148,11 @@ class Leg:
     @theirs.setter
     def theirs(self, description: SessionDescription | None) -> None:
         self.media.theirs = description
+
+    def read_offer(self, request: Request) -> SessionDescription | None:
+        """The description in a request of the peer; None without one. Raises SipSyntaxError."""
+        found = read_description(request)
+        return found if found is None or not self.media.web else opened(found)
 
     @property
     def agreed(self) -> AgreedAudio | None:

@@ -22,7 +22,7 @@ from pbx.mediaproxy.engine import (
     StreamStatistics,
 )
 from pbx.nat.surroundings import media_host
-from pbx.sipcore.bundle import bundled, riders
+from pbx.sipcore.bundle import bundle_only, bundled, riders
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.offer_answer import AgreedAudio, agree, answer, make_offer, section_at
@@ -221,7 +221,11 @@ class LegMedia:
             theirs = section_at(description, at) or section
             return self._unguarded(section, setup_to_answer((offer, section), (description, theirs)))
 
-        outlets = self._outlets(offer, said, riders(offer) if self.web else frozenset())
+        riding = riders(offer) if self.web else frozenset()
+        outlets = self._outlets(offer, said, riding)
+        for at, section in enumerate(offer.media):
+            if bundle_only(section) and at not in riding and section is not offer.audio:
+                outlets.pop(at, None)  # RFC 9143 §7.3.3
         self.ours = passed_answer(offer, description, self._next_origin(), outlets, speaks=TRANSLATED)
         self._remember()
         return self.ours

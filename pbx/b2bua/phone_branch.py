@@ -125,14 +125,14 @@ class PhoneBranch:
         origin = self._call.origin
         place = await self._places.next()
         self._line = place.line
-        to = f"<sip:{place.address}>"
+        to, shares = f"<sip:{place.address}>", self._call.shares.headers(self._branch)
         return place.flow, Invitation(
             place.uri,
             self._from(origin.caller, place),
             to,
             place.routes,
             origin.hops,
-            headers=(*self._history(place), *origin.headers, *self._said_of(origin.caller, place)),
+            headers=(*self._history(place), *origin.headers, *self._said_of(origin.caller, place), *shares),
             person=place.person,
             agent=place.agent,
             reliable=origin.reliable,

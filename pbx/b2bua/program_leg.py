@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, Caller, ForeignRoute
-from pbx.b2bua.bodies import info_digit
+from directory.model import Account, Caller
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
+from pbx.b2bua.outside import kept_in
 from pbx.b2bua.pending import Outcome, Pending, Placed
 from pbx.b2bua.program_bridge import ProgramBridge
-from pbx.b2bua.relay_request import pass_on
 from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.takeover import ProgramTakeover
+from pbx.b2bua.talk import Talk
 from pbx.b2bua.watching import tell_lines
 from pbx.programs import LegMode, RequestData
 from pbx.programs import ProgramLeg as AnyProgramLeg
@@ -161,15 +161,10 @@ class ProgramLeg(LegAudio):
 
     def _allowed(self, targets: Sequence[str]) -> tuple[str, ...]:
         """Decision 4: for an outside caller nothing leads out of this server."""
-        return tuple(target for target in targets if self.proved or not self._leads_out(target))
+        return tuple(target for target in targets if self._may_lead_to(target))
 
-    def _leads_out(self, target: str) -> bool:
-        route = self._exchange.people.resolve_target(target, self.account).route
-        if isinstance(route, ForeignRoute):
-            self._exchange.metrics.count("calls.outside-refused")
-            _log.warning("outside caller kept in", account=self.account.address, target=target)
-            return True
-        return False
+    def _may_lead_to(self, target: str) -> bool:
+        return self.proved or not kept_in(self._exchange, self.account, target)
 
     def withdraw(self) -> None:
         """Told by the branch: the call went elsewhere."""
@@ -191,7 +186,7 @@ class ProgramLeg(LegAudio):
 
         if self._mode is not LegMode.DISCONNECTED or self._placed is not None:
             return "leg is in use"
-        if not self.proved and self._leads_out(uri):
+        if not self._may_lead_to(uri):
             return "403 Forbidden"
         placed = place(self._exchange, self, uri, parameters)
         if isinstance(placed, str):
@@ -330,25 +325,12 @@ class ProgramLeg(LegAudio):
         answer_alone(leg, transaction)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
-        from pbx.b2bua.referral import refer_from_program
+        from pbx.b2bua.program_request import take_request
 
-        request = transaction.request
-        if request.method == "INFO" and (digit := info_digit(request)) is not None:
-            transaction.reply(200)
-            if digit:
-                self.leg_digit(leg, digit)
-        elif request.method == "REFER":
-            refer_from_program(self, leg, transaction)
-        elif self._bridge is not None and (status := self._bridge.talk.asked(leg, request)):
-            transaction.reply(status)
-        elif self.bridged is not None and self.bridged.party is not None:
-            pass_on(leg, self.bridged.party, transaction)
-        elif request.method == "INFO":
-            transaction.reply(200)
-            content_type, body = request.content_type, request.body
-            self._tell(lambda listener: listener.leg_info(content_type, body))
-        else:
-            transaction.reply(405)
+        take_request(self, leg, transaction)
+
+    def leg_info(self, content_type: str, body: bytes) -> None:
+        self._tell(lambda listener: listener.leg_info(content_type, body))
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
         if self._bridge is not None:
@@ -362,6 +344,10 @@ class ProgramLeg(LegAudio):
         self._tell(lambda listener: listener.leg_recorded(record, cause, seconds))
 
     # --- bridges
+
+    @property
+    def talk(self) -> Talk | None:
+        return None if self._bridge is None else self._bridge.talk
 
     @property
     def bridged(self) -> ProgramLeg | None:
@@ -397,7 +383,7 @@ class ProgramLeg(LegAudio):
         party = self._party
         if self._mode is not LegMode.CONNECTED or party is None:
             return "leg is not connected"
-        if not self.proved and self._leads_out(uri):
+        if not self._may_lead_to(uri):
             return "403 Forbidden"
         return await transfer_party(self._exchange, self, party, uri)
 

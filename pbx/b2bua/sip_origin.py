@@ -21,6 +21,7 @@ from pbx.b2bua.program_branch import ProgramBranch
 from pbx.b2bua.reoffer import Reoffer
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
+from pbx.sipcore.breadth import HEADER
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
@@ -73,6 +74,11 @@ class SipOrigin:
         """RFC 3261 §16.6 step 3; a B2BUA counts down too, so that circles through it end."""
         said = self.leg.request.number("Max-Forwards")
         return max(0, (70 if said is None else min(said, 70)) - 1)
+
+    @property
+    def breadth(self) -> int | None:
+        """RFC 5393 §5.3.3 is for proxies; a B2BUA passes on what it was told."""
+        return self.leg.request.number(HEADER)
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -193,10 +199,12 @@ class SipOrigin:
             self.leg.refuse(answer.status, answer.reason, call.warning(answer))
 
     def step_aside(self) -> Call | None:
-        """The call rings on for somebody else, and its caller is refused; None when it cannot: without an offer of his
-        the telephones that ring would be answered by nobody."""
+        """The call rings on for somebody else, and its caller is refused. None when it cannot: what a telephone offers
+        while it rings, to a caller without an offer of his own, only he can answer."""
         leg, call = self.leg, self._call
-        if call is None or leg.owner is not self or leg.theirs is None or not leg.pending or not call.signal.open:
+        if call is None or leg.owner is not self or not leg.pending or not call.signal.open:
+            return None
+        if leg.theirs is None and self.reliable:
             return None
         self._call = None
         leg.media.part()

@@ -34,6 +34,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.outside import is_limited
 from pbx.b2bua.overheard import may_be_heard
 from pbx.b2bua.pickup import pick_up
 from pbx.b2bua.program_leg import ProgramLeg
@@ -168,7 +169,8 @@ class Switchboard:
             return Way(WayKind.PROXY, "replaces a proxied dialog")
         trunk = leaves_by_trunk(self.exchange.trunks, route)
         unlike = self._unlike(transaction.flow, route)
-        return choose("INVITE", caller, route, self._features(caller, route), trunk=trunk, unlike=unlike)
+        features, limited = self._features(caller, route), is_limited(self.exchange, caller, route)
+        return choose("INVITE", caller, route, features, trunk=trunk, unlike=unlike, limited=limited)
 
     def _unlike(self, flow: Flow, route: Route) -> bool:
         """A browser calls something else, or the other way round; of other servers nobody knows better."""

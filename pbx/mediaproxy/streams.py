@@ -114,7 +114,7 @@ class Streams:
             case protocol.Mix():
                 self.studio.mix(track, tuple(self.tracks[other] for other in command.others if other in self.tracks))
             case protocol.SendDigit():
-                track.keys.push(command.digit, command.milliseconds)
+                track.press(command.digit, command.milliseconds)
             case _:
                 assert_never(command)
 

@@ -1,8 +1,8 @@
 """The book of call records: written behind the calls, in batches, to the main database; the last ones also in memory.
 
-A call that is answered is noted at once, and its record replaces the note: what a process leaves open when it is killed
-is closed by the next one. It asks nothing of a call but its record. What cannot be written is counted and kept for the
-next try, up to a bound.
+A call that rings or is answered is noted at once, and its record replaces the note: what a process leaves open when it
+is killed is closed by the next one. It asks nothing of a call but its record. What cannot be written is counted and
+kept for the next try, up to a bound.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Records(Protocol):
     """Where calls leave their records."""
 
     def opened(self, record: CallRecord) -> None:
-        """A call is answered and goes on, or something has happened in it; `write` of the same id follows."""
+        """A call rings, or is answered and goes on, or something has happened in it; `write` of the same id follows."""
 
     def write(self, record: CallRecord, log: Sequence[LogEntry] = ()) -> None:
         """It is over. `log`: what goes into the lists of accounts."""

@@ -1,4 +1,4 @@
-"""The tables of call records in `main.db`: of calls that have ended, and of those that are answered and still on."""
+"""The tables of call records in `main.db`: of calls that have ended, and of those that ring or are answered."""
 
 from __future__ import annotations
 

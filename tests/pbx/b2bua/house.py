@@ -34,7 +34,7 @@ from pbx.proxy.proxy import Proxy
 from pbx.records.log import LogEntry
 from pbx.records.record import CallRecord
 from pbx.registrar.bindings import Binding, Bindings
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Message, Request, Response, response_to
 from pbx.sipcore.parser import parse

@@ -91,6 +91,23 @@ async def test_a_call_cut_by_a_kill_is_closed_by_the_next_process() -> None:
     databases.discard()
 
 
+async def test_one_that_only_rang_is_closed_as_well() -> None:
+    databases = InlineDatabases()
+    database, clock = await databases.main(), ManualClock(wall=1000.0)
+    killed = CallBook(database, clock, Metrics())
+    await killed.start()
+    ringing = replace(a_record(1), answered=None, ended=1002.0, outcome="failed", status=0, ended_by="", cause="")
+    killed.opened(ringing)
+    await _rest()
+    databases.crash()
+    again = CallBook(database, clock, Metrics())
+    await again.start()
+    assert await again.recent() == [replace(ringing, ended_by="server", cause=CUT)]
+    await again.close()
+    await killed.close()
+    databases.discard()
+
+
 async def test_the_pulse_ends_with_the_last_call() -> None:
     databases = InlineDatabases()
     clock = ManualClock()
