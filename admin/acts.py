@@ -21,6 +21,8 @@ from base.failures import Failure
 from base.log import get_logger
 from directory.directory import Directory
 from directory.model import Account
+from pbx.lookup.lookups import LookUps
+from pbx.recordings.library import Library
 from pbx.trunk.trunks import Trunks
 from pbx.workarounds.server import WorkaroundStore
 
@@ -98,6 +100,8 @@ class Desk:
     workarounds: WorkaroundStore | None = None
     configuration: Configuration | None = None
     phones: Phones | None = None
+    recordings: Library | None = None
+    lookups: LookUps | None = None
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by acts that read, change and write: of two at once the second sees what the first has written."""
 

@@ -49,9 +49,13 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
         return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
     use = _use(arguments.text("use"))
     resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"), use=use)
-    kind, leads_to = describe(resolution.route)
-    rules = _rules(directory, resolution.route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
-    return {"kind": kind, "leads_to": leads_to, "steps": list(resolution.steps), "rules": rules}
+    route, steps = resolution.route, list(resolution.steps)
+    if use is Use.SIGNAL and desk.lookups is not None:
+        route, looked_up = await desk.lookups.explain(route, caller)
+        steps += looked_up
+    kind, leads_to = describe(route)
+    rules = _rules(directory, route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
+    return {"kind": kind, "leads_to": leads_to, "steps": list(steps), "rules": rules}
 
 
 def _rules(directory: Directory, route: Route, caller: Caller, dialled: str, wall: float) -> list[Json]:

@@ -13,6 +13,7 @@ class Right(enum.Enum):
     SETTINGS = "Settings"  # domains, server settings, stop the server
     USERS = "Users"  # accounts, aliases, passwords, account settings, prompts
     MONITOR = "Monitor"  # look at calls, registrations, counters
+    RECORDINGS = "Recordings"  # hear and delete recorded calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from admin import (
     names,
     network,
     prompts,
+    recordings,
     router,
     rules,
     settings,
@@ -35,6 +36,7 @@ ALL = (
     *workarounds.ACTS,
     *configuration.ACTS,
     *devices.ACTS,
+    *recordings.ACTS,
 )
 
 

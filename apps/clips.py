@@ -9,8 +9,8 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from apps.ports import Run
 from base.failures import Failure
+from base.work import Run
 from pbx.mediaproxy.engine import Clip
 
 # Limit: octets that one program may play from memory.

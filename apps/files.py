@@ -9,8 +9,8 @@ import re
 from pathlib import Path, PurePosixPath
 
 from apps.environment import replace_file
-from apps.ports import Run
 from base.failures import Failure
+from base.work import Run
 
 # Limit: one file read or written by a program (CommuniGate's: 1 MB, about a minute of sound).
 MAX_FILE = 1024 * 1024

@@ -5,8 +5,7 @@ Not here: any implementation. The real ones are the directory, the mail store, d
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,17 +15,6 @@ from base.values.kinds import Value
 from directory.model import Account, Address, Caller, Resolution
 
 T = TypeVar("T")
-
-
-class Run(Protocol):
-    """Runs blocking work (files) somewhere it hurts nobody; a simulation runs it at once."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
-
-
-async def run_at_once(work: Callable[[], T], /) -> T:
-    """`Run` without any thread."""
-    return work()
 
 
 class People(Protocol):
@@ -52,11 +40,6 @@ class People(Protocol):
     def check_pin(self, account_id: int, pin: str) -> bool: ...
 
     def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
-
-
-async def run_in_thread(work: Callable[[], T], /) -> T:
-    """`Run` on the loop's executor: disks may be slow."""
-    return await asyncio.to_thread(work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from apps.environment import replace_file
-from apps.ports import Run, Wave
+from apps.ports import Wave
 from base.entropy import Entropy
 from base.failures import Failure
+from base.work import Run
 
 # Limit: octets read back from one recording; an hour of 8 kHz 16-bit sound is 57.6 MB.
 MAX_RECORDING = 64 * 1024 * 1024

@@ -116,6 +116,23 @@ class RecordsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingsConfig:
+    """`[recordings]`: recorded calls."""
+
+    folder: str = "recordings"  # in the data folder, or a path of its own
+    free: int = 1024  # megabytes that stay free on that disk; with less nothing is recorded
+    days: int = 0  # how long they are kept; 0: for ever
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """`[router]`: who is asked where numbers lead; the Router's table itself is in the directory."""
+
+    helper: str = ""  # a program that routes numbers (CommuniGate's external routing helper)
+    enum_server: tuple[str, int] | None = None  # the DNS server that knows the zones of ENUM; None: the system's
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """`[log]`"""
 
@@ -133,6 +150,8 @@ class Config:
     imap: ImapConfig = field(default_factory=ImapConfig)
     provisioning: ProvisioningConfig = field(default_factory=ProvisioningConfig)
     records: RecordsConfig = field(default_factory=RecordsConfig)
+    recordings: RecordingsConfig = field(default_factory=RecordingsConfig)
+    router: RouterConfig = field(default_factory=RouterConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
@@ -201,6 +220,15 @@ def _address(value: object) -> str:
 
 def _optional_address(value: object) -> str:
     return "" if value == "" else _address(value)
+
+
+def _name_server(value: object) -> tuple[str, int] | None:
+    """Of DNS: an address, port 53 unless one is named."""
+    text = _text(value).strip()
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(\d{1,5}))?", text)
+    if text and match is None:
+        raise _Wrong(f'{text!r} is no address of a server; write "192.0.2.53", or "192.0.2.53:5353" with its port')
+    return None if match is None else (_address(match[1]), _within(1, 65535)(int(match[2] or 53)))
 
 
 def _listen(value: object) -> tuple[Listen, ...]:
@@ -322,6 +350,8 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
         "url": _url,
         "days": _within(0, 36_500),
     },
+    "recordings": {"folder": _text, "free": _within(0, 100_000_000), "days": _within(0, 36_500)},
+    "router": {"helper": _text, "enum_server": _name_server},
     "log": {"level": _level, "json": _flag},
 }
 
@@ -360,6 +390,8 @@ def parse(text: str, name: str = "configuration") -> Config:
         ImapConfig(**sections["imap"]),  # type: ignore[arg-type]
         ProvisioningConfig(**sections["provisioning"]),  # type: ignore[arg-type]
         RecordsConfig(**sections["records"]),  # type: ignore[arg-type]
+        RecordingsConfig(**sections["recordings"]),  # type: ignore[arg-type]
+        RouterConfig(**sections["router"]),  # type: ignore[arg-type]
         LogConfig(**sections["log"]),  # type: ignore[arg-type]
     )
 

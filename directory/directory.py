@@ -390,11 +390,18 @@ class Directory:
         return ("server", 0) if domain is None else ("domain", self._image.domain_ids[self._domain(domain)])
 
     def resolve(
-        self, address: Address, *, caller: Caller | None, services: bool = True, use: Use = Use.SIGNAL
+        self,
+        address: Address,
+        *,
+        caller: Caller | None,
+        services: bool = True,
+        use: Use = Use.SIGNAL,
+        found: bool = False,
     ) -> Resolution:
         """Where an address leads: the one numbering plan (decision 5). `caller` None means this server itself, which
-        may name programs; nobody else may. `services` false: `;services=no` of the Request-URI."""
-        return self._resolver.resolve(address, caller=caller, services=services, use=use)
+        may name programs; nobody else may. `services` false: `;services=no` of the Request-URI. `found`: the Router had
+        it looked up, so that its records for any domain have had their say."""
+        return self._resolver.resolve(address, caller=caller, services=services, use=use, found=found)
 
     def resolve_target(
         self, target: str, account: Account, *, caller: Caller | None = None, services: bool = True

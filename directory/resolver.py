@@ -50,13 +50,14 @@ class _Walk:
     use: Use = Use.SIGNAL
     relay: bool = False
     emergency: bool = False
+    led_out: bool = False  # by a record: those for any domain have had their say
     steps: list[str] = field(default_factory=list)
     others: tuple[tuple[Address, _Walk], ...] = ()
     """Where a call may go instead, each with a walk of its own that begins there."""
 
-    def branch_off(self, others: tuple[Address, ...]) -> None:
-        """Those of a list; they come before what an earlier list has said."""
-        fresh = tuple((other, replace(self, steps=[], others=())) for other in others)
+    def branch_off(self, others: tuple[tuple[Address, bool], ...]) -> None:
+        """Those of a list, and whether they lead out; they come before what an earlier list has said."""
+        fresh = tuple((other, replace(self, steps=[], others=(), led_out=led_out)) for other, led_out in others)
         self.others = (*fresh, *self.others)[:_OTHERS]
 
     def say(self, step: str) -> None:
@@ -74,9 +75,12 @@ class Resolver:
         self._local_domain = local_domain
         self._setting = setting  # (domain, key): the domain's value
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool, use: Use) -> Resolution:
-        """`caller` None is the server itself."""
-        walk = _Walk(caller, services, programs=caller is None, use=use)
+    def resolve(
+        self, address: Address, *, caller: Caller | None, services: bool, use: Use, found: bool = False
+    ) -> Resolution:
+        """`caller` None is the server itself. `found`: the Router had it looked up."""
+        led_out = found and self._is_foreign(address)
+        walk = _Walk(caller, services, programs=caller is None, use=use, led_out=led_out)
         route = self._address(replace(address, local=names.unescaped(address.local)), walk)
         return Resolution(route, tuple(walk.steps), walk.relay)
 
@@ -121,7 +125,8 @@ class Resolver:
     def _routed(self, address: Address, walk: _Walk) -> Route | Address | None:
         """What the Router's table says, if anything. An emergency number is taken only by a record of its own."""
         emergency = self._is_emergency(address)
-        match = self.table.route(address, walk.use, self._image.main_domain, literal=emergency)
+        main = self._image.main_domain
+        match = self.table.route(address, walk.use, main, literal=emergency, named=walk.led_out)
         if match is None:
             return None
         record, outcome = match.record, match.outcome
@@ -133,8 +138,12 @@ class Resolver:
         walk.emergency = walk.emergency or (emergency and self._local_domain(address.domain) is not None)
         walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
         walk.programs = walk.programs or record.names_program
-        walk.branch_off(match.others)
+        walk.led_out = self._is_foreign(outcome)
+        walk.branch_off(tuple((other, self._is_foreign(other)) for other in match.others))
         return outcome
+
+    def _is_foreign(self, address: Address) -> bool:
+        return self._local_domain(address.domain) is None
 
     def _is_emergency(self, address: Address) -> bool:
         return address.local in targets(self._setting(address.domain, "EmergencyNumbers"))

@@ -92,6 +92,9 @@ _TABLE = (
     Setting("ParkSlots", Kind.SLOTS, "701-720", "of the domain: the places of calls that are parked"),
     Setting("ParkTell", Kind.FLAG, "YES", "a short call shows the place to who has sent a call to ParkLot"),
     Setting("ParkReturn", Kind.SECONDS, 45, "a parked call rings again at who has parked it; 0: never"),
+    # recorded calls (pbx/b2bua/recording)
+    Setting("RecordAlways", Kind.FLAG, "NO", "all calls from and to it are recorded"),
+    Setting("RecordAnnounce", Kind.TEXT, "callrecorded", "prompt that tells both of the recording; empty: none"),
     # who sees whom (pbx/presence)
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),
     Setting("ShowPeers", Kind.FLAG, "NO", "let watchers of the lines see with whom calls are"),

@@ -18,6 +18,7 @@ from server.command_import import account_import
 from server.command_names import forwarders, groups
 from server.command_network import network
 from server.command_prompts import prompts
+from server.command_recordings import recordings
 from server.command_router import route, router
 from server.command_rules import rules
 from server.command_serve import serve
@@ -80,6 +81,7 @@ app.add_typer(settings, name="setting")
 app.add_typer(router, name="router")
 app.add_typer(rules, name="rule")
 app.add_typer(trunks, name="trunk")
+app.add_typer(recordings, name="recording")
 app.add_typer(prompts, name="prompts")
 app.add_typer(certificates, name="certificates")
 app.add_typer(workarounds, name="workaround")

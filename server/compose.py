@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
 
 import uvloop
 
@@ -17,6 +15,7 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.sqlite import SqliteDatabases
+from base.work import run_in_thread
 from directory.secrets import load_key
 from pbx.mediaproxy.control import MediaControl, MediaPlan
 from pbx.transport.sockets import SystemNetwork
@@ -27,7 +26,6 @@ from server.house import Ground, House
 from server.options import Claim, ServeOptions
 
 _log = get_logger("server")
-T = TypeVar("T")
 
 
 def serve(options: ServeOptions) -> int:
@@ -76,7 +74,7 @@ def _ground(options: ServeOptions, loop: asyncio.AbstractEventLoop, media: Media
         network=SystemNetwork(),
         databases=SqliteDatabases(options.data, metrics),
         media=media,
-        run=_in_thread,
+        run=run_in_thread,
         data=options.data,
         key=load_key(options.key_file, entropy),
         hosts=own_names(
@@ -85,10 +83,6 @@ def _ground(options: ServeOptions, loop: asyncio.AbstractEventLoop, media: Media
         ),
         tls=True,
     )
-
-
-async def _in_thread(work: Callable[[], T], /) -> T:
-    return await asyncio.to_thread(work)
 
 
 def _media_plan(options: ServeOptions) -> MediaPlan:

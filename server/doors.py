@@ -93,6 +93,8 @@ class Doors:
             house.workarounds,
             self._configuration(mailboxes),
             self._phones,
+            house.recordings,
+            house.lookups,
         )
         control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
         await control.start()

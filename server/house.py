@@ -16,7 +16,7 @@ from apps.environment import Folders, stock_environment
 from apps.files import AccountFiles
 from apps.host import ApplicationHost
 from apps.letters import StoredLetters
-from apps.ports import Run, Wave
+from apps.ports import Wave
 from apps.services import Services
 from apps.spool import Spool
 from base.certificates import Certificates
@@ -27,6 +27,7 @@ from base.helper import HelperProgram
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Databases
+from base.work import Run
 from cgpl import ProgramCache
 from directory.directory import Directory
 from directory.firststart import Credentials, default_domain, prepare
@@ -46,6 +47,7 @@ from pbx.presence.room import Events
 from pbx.presence.watchers import Watchers
 from pbx.proxy.anchors import Anchors
 from pbx.proxy.proxy import Proxy
+from pbx.recordings.library import Bounds, Library
 from pbx.records.book import CallBook
 from pbx.records.outlets import FolderOutlet, HelperOutlet, Outlet, RecordKeeper, WebOutlet
 from pbx.registrar.bindings import Bindings
@@ -65,6 +67,7 @@ from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.server import WorkaroundStore
 from server import bridges
 from server.listening import stack_settings
+from server.lookups import look_ups
 from server.monitor import HouseMonitor
 from server.postmaster import Postmaster
 
@@ -190,6 +193,8 @@ class House:
         await self.book.start()
         self._closing.push_async_callback(self.book.close)
         await self._record_outlets()
+        await self._open_library()
+        self.lookups = await look_ups(self.config.router, metrics, self.directory, ground.network, self._closing)
         self.proxy = Proxy(self.stack, metrics, self.bindings, ground.key, done)
         self.proxy.gruus = gruus
         self._closing.push_async_callback(self.proxy.close)
@@ -230,6 +235,7 @@ class House:
                 self.events.lines,
                 done,
                 gruus,
+                recordings=self.recordings,
                 may_pick_up=Watchers(self.directory).may_watch,
             )
         )
@@ -250,6 +256,19 @@ class House:
             keeper = RecordKeeper(self.database, ground.clock, self.metrics, outlets, config.days)
             keeper.start()
             self._closing.push_async_callback(keeper.close)
+
+    async def _open_library(self) -> None:
+        config, ground = self.config.recordings, self.ground
+        self.recordings = Library(
+            self.database,
+            ground.clock,
+            self.metrics,
+            ground.run,
+            ground.data / config.folder,
+            Bounds(config.free, config.days),
+        )
+        await self.recordings.start()
+        self._closing.push_async_callback(self.recordings.close)
 
     def _phones_allowed(self, account_id: int) -> int:
         allowed = self.directory.setting(account_id, "MaxSignalContacts")
@@ -287,6 +306,7 @@ class House:
         self._closing.callback(bridges.locks(self.directory, guard.forget))
         self.switchboard.attach_proxy(self.proxy)
         self.switchboard.exchange.trunks = self.trunks
+        self.switchboard.exchange.lookups = self.lookups
         always = self.config.nat.media == "always"
         anchors = Anchors(ground.clock, ground.media, self.stack, self.metrics, always=always)
         self.proxy.anchors = self.switchboard.exchange.anchors = anchors

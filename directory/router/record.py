@@ -114,6 +114,11 @@ class Record:
         return names.address_at(address.local, fill(self.right, parts) or main_domain)
 
     @property
+    def is_for_any_domain(self) -> bool:
+        """Whether its left side names no domain: `<…@*>`."""
+        return self.domain.text == "*"
+
+    @property
     def names_program(self) -> bool:
         """Whether it leads to an application, `app{..}#account`."""
         return any("#" in right for right in (self.right, *self.others))

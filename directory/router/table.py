@@ -31,13 +31,18 @@ class RouterTable:
     text: str = ""
     records: tuple[Record, ...] = ()
 
-    def route(self, address: Address, use: Use, main_domain: str, *, literal: bool = False) -> Match | None:
-        """The first record that fits. With `literal` only records count whose local part has no wildcards.
+    def route(
+        self, address: Address, use: Use, main_domain: str, *, literal: bool = False, named: bool = False
+    ) -> Match | None:
+        """The first record that fits. With `literal` only records count whose local part has no wildcards, with `named`
+        only those that name the domain.
 
         A record that gives back the same address is passed over: it would only turn in a circle.
         """
         for record in self.records:
-            if not record.serves(use) or (literal and (record.local is None or record.local.wildcards)):
+            if not record.serves(use) or (named and record.is_for_any_domain):
+                continue
+            if literal and (record.local is None or record.local.wildcards):
                 continue
             outcome = record.apply(address, main_domain)
             if outcome is not None and outcome != address:

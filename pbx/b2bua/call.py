@@ -16,11 +16,12 @@ from pbx.b2bua.asserted import recorded
 from pbx.b2bua.diversion import times
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.lookup_branch import LookUpBranch
 from pbx.b2bua.outside import Outside
 from pbx.b2bua.refused_branch import RefusedBranch
 from pbx.b2bua.trunk_line import best_way
 from pbx.b2bua.watching import tell_lines
-from pbx.records.record import LiveRecord
+from pbx.records.record import CallEvent, LiveRecord
 from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program
@@ -30,6 +31,9 @@ from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
 
 _log = get_logger("pbx.calls")
+
+_MOST_EVENTS = 200
+"""Limit: events of one call in its record."""
 
 
 class BranchRunner(Protocol):
@@ -186,6 +190,8 @@ class Call:
                 return self.origin.run_program(self, branch, branch.target)
             case Foreign(route) if not self.outside.allows(branch, route):
                 return RefusedBranch(self, branch, 403)
+            case Foreign(route) if (lookups := self.exchange.lookups) is not None and lookups.serves(route):
+                return LookUpBranch(self, branch, lookups, route)
             case Device() | Foreign():
                 return self.origin.ring(self, branch)
 
@@ -247,6 +253,15 @@ class Call:
     def ringing_phones(self) -> int:
         """How many phones ring: early audio passes only from a single one."""
         return sum(1 for branch in self.signal.open if not isinstance(branch.target, Program))
+
+    def note(self, what: str, about: str = "") -> None:
+        """Something has happened that belongs into the record, also when the server is killed now."""
+        if self.ended or len(self.record.events) >= _MOST_EVENTS:
+            return
+        now = self.exchange.clock.wall()
+        self.record.events.append(CallEvent(now, what, about))
+        if self.record.answered is not None:
+            self.exchange.records.opened(self.record.close(now))
 
     # --- the end
 

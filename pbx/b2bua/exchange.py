@@ -19,6 +19,7 @@ from base.metrics import Metrics
 from directory.model import Account, Address, Caller, CallRule, Resolution
 from directory.rules.occasion import Occasion
 from pbx.b2bua.trunk_line import NoTrunks, TrunkLines
+from pbx.lookup.lookups import LookUps
 from pbx.mediaproxy.engine import Clip, MediaEngine
 from pbx.nat.surroundings import Surroundings
 from pbx.policy.relaying import People as Rights
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pbx.b2bua.leg import Leg
     from pbx.b2bua.proxied_talk import ProxiedTalk
     from pbx.b2bua.proxy_branch import Forwarder
+    from pbx.b2bua.recording import Recordings
 
 _log = get_logger("pbx.calls")
 
@@ -136,8 +138,12 @@ class Exchange:
     toll: TollGuard | None = None
     """What accounts may spend outside; None: no limits."""
     trunks: TrunkLines = field(default_factory=NoTrunks)
+    lookups: LookUps | None = None
+    """Who finds where numbers lead that must be looked up."""
     anchors: Anchors | None = None
     """Who relays the media of proxied calls where it must be."""
+    recordings: Recordings | None = None
+    """Where recorded calls are kept; None: none is recorded."""
     may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
     """Whether a caller may take the calls that ring at an account's telephones."""
     sound: Callable[[str, Account | None], Clip | None] = lambda name, account: None

@@ -17,6 +17,7 @@ from pbx.b2bua.hold_music import HoldMusic
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.recording import CallRecorder
 from pbx.b2bua.referral import refer
 from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
@@ -62,6 +63,7 @@ class Bridge:
         self._far = far
         self._ended = False
         self._music = HoldMusic()
+        self._recorder = CallRecorder(call)
         self._watch = SilenceWatch.of_legs(
             call.exchange.clock, call.exchange.settings.silence, lambda: (self._near, self._far), self._silent
         )
@@ -118,12 +120,13 @@ class Bridge:
         self._far.settle()
 
     def start(self) -> None:
-        """Both are set up: relay, and watch for silence."""
+        """Both are set up: relay, record where that is wanted, and watch for silence."""
         if not self._ended and not kept(self._near, self._far):
             self._fail(488, "media not encrypted")
         elif not self._ended:
             self._near.media.join(self._far.media)
             self._watch.start()
+            self._recorder.joined(self._near, self._far)
 
     def _fail(self, status: int, cause: str) -> None:
         if isinstance(self._far, OutgoingLeg) and self._far.theirs is None:
@@ -258,3 +261,4 @@ class Bridge:
     def _stop(self) -> None:
         self._ended = True
         self._watch.stop()
+        self._recorder.parted()

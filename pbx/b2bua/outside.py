@@ -38,12 +38,13 @@ class Outside:
             self._exchange.metrics.count("calls.outside-refused")
             _log.warning("call kept in", call=self._call.id, caller=caller.uri, target=str(route.address))
             return False
-        payer, guard = self._payer(branch), self._exchange.toll
-        if payer is None or guard is None or route.emergency:
+        payer, guard, lookups = self._payer(branch), self._exchange.toll, self._exchange.lookups
+        if payer is None or guard is None or route.emergency or (lookups is not None and lookups.serves(route)):
             return True
         another = payer.id not in self._tickets
         ways = self._ways(branch, route)
-        if guard.refuses(payer, ways, caller.source, another=another, instead=branch.instead):
+        instead = branch.instead and not another  # what was looked up is the first that counts
+        if guard.refuses(payer, ways, caller.source, another=another, instead=instead):
             return False
         if another:
             self._tickets[payer.id] = guard.ticket(payer)

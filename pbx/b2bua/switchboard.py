@@ -180,9 +180,13 @@ class Switchboard:
         return isinstance(route, AccountRoute) and route.account == account
 
     def _features(self, caller: Caller, route: Route) -> bool:
-        """Whether server-side call features are on for the one who is called, or who calls out (decision 3)."""
-        account = route.account if isinstance(route, AccountRoute) else caller.account
-        return account is None or self.exchange.people.setting(account.id, "CallFeatures") != "NO"
+        """Whether server-side call features are on for the one who is called, or who calls out (decision 3). A call
+        that is recorded needs them, whoever wants it."""
+        called = route.account if isinstance(route, AccountRoute) else None
+        account, setting = called or caller.account, self.exchange.people.setting
+        if account is None or setting(account.id, "CallFeatures") != "NO":
+            return True
+        return any(each is not None and setting(each.id, "RecordAlways") == "YES" for each in (called, caller.account))
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
         if (unfit := _unfit(transaction.request)) is not None:

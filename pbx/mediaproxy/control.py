@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import assert_never
 
 import msgspec
@@ -24,6 +25,7 @@ from pbx.mediaproxy.engine import MediaListener, MediaStream, StreamStatistics
 from pbx.mediaproxy.keeper import LONGEST_START, MediaPlan, WorkerKeeper
 from pbx.mediaproxy.spool import Recording, Report, Spool, Trouble
 from pbx.mediaproxy.stream import WorkerStream
+from pbx.mediaproxy.taping import WorkerTape
 
 __all__ = ["MediaControl", "MediaPlan"]
 
@@ -45,6 +47,7 @@ class MediaControl:
         self._closing = False
         self._numbers = itertools.count(1)
         self._streams: dict[int, WorkerStream] = {}
+        self._tapes: dict[int, WorkerTape] = {}
         self._opening: dict[int, asyncio.Future[int]] = {}
         self._spool: Spool | None = None
         self._keeper = WorkerKeeper(clock, metrics, self._plan, self)
@@ -126,6 +129,16 @@ class MediaControl:
             raise
         return stream
 
+    def tape(self, path: Path, told: Callable[[str, float], None]) -> WorkerTape:
+        number = self.new_number()
+
+        def closed(cause: str, seconds: float) -> None:
+            self._tapes.pop(number, None)
+            told(cause, seconds)
+
+        tape = self._tapes[number] = WorkerTape(self, number, path, closed)
+        return tape
+
     def _drop_opening(self, number: int) -> None:
         self._opening.pop(number, None)
         self._streams.pop(number, None)
@@ -173,6 +186,8 @@ class MediaControl:
         streams, self._streams = self._streams, {}
         if streams and not self._closing:
             _log.error("media worker lost", streams=len(streams))
+        for tape in list(self._tapes.values()):
+            self._safely(tape.lose)
         for stream in streams.values():
             self._safely(stream.lose)
 
@@ -205,6 +220,10 @@ class MediaControl:
                     if number in self._streams:
                         self._streams[number].figures = _statistics(figures)
                 return
+            case protocol.Taped():
+                if event.tape in self._tapes:
+                    self._tapes[event.tape].sound(event.samples, event.cause)
+                return
         stream = self._streams.get(event.stream)
         if stream is not None:
             self._stream_event(stream, event)
@@ -228,14 +247,7 @@ class MediaControl:
     def _stream_event(
         self,
         stream: WorkerStream,
-        event: protocol.Opened
-        | protocol.Refused
-        | protocol.Digit
-        | protocol.Playing
-        | protocol.Played
-        | protocol.Sound
-        | protocol.Silent
-        | protocol.Closed,
+        event: protocol.StreamEvent,
     ) -> None:
         match event:
             case protocol.Opened():

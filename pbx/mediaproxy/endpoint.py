@@ -1,7 +1,7 @@
-"""One stream in the worker: its two sockets, its latch and counters, and the relay lane.
+"""One stream in the worker: its two sockets, its latch and counters, and who gets what comes in.
 
-The relay lane forwards a packet with at most its payload number (and law) changed; sequence, timestamp and SSRC stay.
-Not here: the studio lane (`studio`), which plays, records and echoes at the beat. RFC 3550, RFC 3551, RFC 4961.
+Not here: the relay lane (`relay`), nor the studio lane (`ear`, `studio`), which plays, records and echoes at the beat.
+RFC 3550, RFC 3551, RFC 4961.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import socket
 from collections import Counter
 
 from base.entropy import Entropy
-from pbx.mediaproxy import g711, protocol, rtcp, rtp
+from pbx.mediaproxy import protocol, rtcp, rtp
 from pbx.mediaproxy.bundle import Bundle
 from pbx.mediaproxy.codecs import CODECS
 from pbx.mediaproxy.digits import Digit, DigitReceiver
 from pbx.mediaproxy.dtls import Identity
+from pbx.mediaproxy.ear import Ear
 from pbx.mediaproxy.engine import StreamSettings
 from pbx.mediaproxy.g711 import LAWS, Law
-from pbx.mediaproxy.jitter import JitterBuffer
 from pbx.mediaproxy.lane import control_packet
 from pbx.mediaproxy.latch import Address, Latch
-from pbx.mediaproxy.plan import DTMF, Translation, numeric, translations, understood
+from pbx.mediaproxy.plan import DTMF, numeric
 from pbx.mediaproxy.reception import Reception
-from pbx.mediaproxy.transcoder import Transcoder
+from pbx.mediaproxy.relay import Relay
 from pbx.mediaproxy.voice import Voice
 from pbx.mediaproxy.wire import Wire
 
@@ -46,7 +46,6 @@ class Endpoint:
         counted: Counter[str],
     ) -> None:
         self.number = number
-        self._entropy = entropy
         self._counted = counted
         self.wire = Wire(media, control, identity, counted)
         self.bundle = Bundle()
@@ -54,16 +53,16 @@ class Endpoint:
         self.settings: StreamSettings | None = None
         self.latch = Latch()
         self.keys = DigitReceiver()
-        self.buffer = JitterBuffer()
-        self.peer: Endpoint | None = None
-        self.plan: dict[int, Translation] = {}
-        self.transcoder: Transcoder | None = None
+        self.ear = Ear()
+        self.relay = Relay(self, entropy, counted)
+        self.law_sent: Law | None = None  # None when what was negotiated is no G.711
         self.spoken = ""  # the codec that the studio needs for this stream; empty: G.711 will do
         self._voice: Voice | None = None
         self.names: dict[int, str] = {}
-        self.listening = False  # recording or echo: sound goes to the buffer
         self.playing = False  # a play interrupts what the relay brings
         self.heard_at = 0.0
+        self.silence_told = 0.0  # how long it had lasted when it was told
+        self.told = 0  # what it had carried when its figures were told
         self.packets_in = self.packets_out = self.octets_in = self.octets_out = 0
         self.this_second = 0
         self.most = MOST_PACKETS
@@ -82,11 +81,11 @@ class Endpoint:
         self._aim()
         self.wire.secure(settings)
         self._aim()
+        self.law_sent = LAWS.get(self.names.get(settings.codec, ""))
         self._find_voice()
         self.special = self.wire.lane is not None or settings.mux or settings.carriage != "audio"
-        self.plan_relay()
-        if self.peer is not None:
-            self.peer.plan_relay()
+        self.ear.turn_to(self.law_sent or Law.ULAW)
+        self.relay.renew()
 
     def _find_voice(self) -> None:
         name = "" if self.settings is None else self.names.get(self.settings.codec, "")
@@ -94,30 +93,10 @@ class Endpoint:
 
     @property
     def voice(self) -> Voice:
-        """The studio's way into `spoken`, begun when the studio first has something to do with this stream."""
+        """The studio's voice in `spoken`, begun when the studio first has something to do with this stream."""
         if self._voice is None or self._voice.name != self.spoken:
             self._voice = Voice(self.spoken)
         return self._voice
-
-    def plan_relay(self) -> None:
-        """Find out again what the relay forwards to the peer."""
-        peer = self.peer
-        self.plan = {}
-        if peer is None or peer.settings is None or self.settings is None:
-            self.transcoder = None
-            return
-        if self.settings.receive and peer.settings.send:
-            self.plan = translations(self.names, peer.names, peer.settings.dtmf)
-            self._plan_transcoding(peer.names, peer.settings.codec)
-
-    def _plan_transcoding(self, outward: dict[int, str], sent: int) -> None:
-        names = understood(self.names, outward, sent, self.plan)
-        if names is None:
-            self.transcoder = None
-        elif self.transcoder is None or self.transcoder.names != (*names, sent):
-            draw = self._entropy.number  # RFC 3550 §5.1
-            self.transcoder = Transcoder(*names, sent, draw(1, 0xFFFFFFFF), draw(0, 0x7FFF), draw(0, 0xFFFFFFFF))
-            self._counted["media.transcoded"] += 1
 
     def _aim(self) -> None:
         settings, wire = self.settings, self.wire
@@ -135,118 +114,49 @@ class Endpoint:
 
     # --- receiving
 
-    def receive(
-        self, buffer: memoryview, size: int, source: Address, now: float, counted: Counter[str]
-    ) -> Digit | None:
+    def receive(self, buffer: memoryview, size: int, source: Address, now: float) -> Digit | None:
         """A datagram has come to the RTP port; returns a digit that is complete by it."""
         if self.special:
-            size, source = self._unwrap(buffer, size, source, now, counted)
+            size, source = self._unwrap(buffer, size, source, now)
             if not size:
                 return None
         # Nearly all voice begins with 0x80; what claims more (CSRC, extension, padding) must have it.
         if size < rtp.HEADER or size > rtp.LONGEST or (buffer[0] != 0x80 and rtp.parse(buffer[:size]) is None):
-            counted["media.malformed"] += 1
+            self._counted["media.malformed"] += 1
             return None
         _, second, sequence, timestamp, ssrc = rtp.FIXED.unpack_from(buffer)
         number = second & 0x7F
         name = self.names.get(number)
         if name is None:
-            counted["media.unknown_payload"] += 1
+            self._counted["media.unknown_payload"] += 1
             return None
         before = self.latch.source
         if not self.latch.accept(source, ssrc, now):
-            counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
+            self._counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
             return None
         if before is not self.latch.source:
             self._aim()
         self.this_second += 1
         if self.this_second > self.most:
-            counted["media.flood"] += 1
+            self._counted["media.flood"] += 1
             return None
         self.heard_at = now
         self.packets_in += 1
         self.octets_in += size
         self.reception.packet(sequence, ssrc)
-        if self.peer is not None:
-            self._relay(buffer, size, number, counted)
+        if self.relay.peer is not None:
+            self.relay.forward(buffer, size, number)
         if name == DTMF:
             packet = rtp.parse(buffer[:size])
             return self.keys.receive(timestamp, packet.payload, now) if packet is not None else None
         self.reception.timing(timestamp, now)
-        if self.listening:
-            if name in LAWS:
-                self._keep(buffer[:size], LAWS[name], now)
-            elif name == self.spoken:
-                self._understand(buffer[:size], self.voice, now)
+        if self.ear.listening:
+            self.ear.hear(name, buffer[:size], now)
         return None
-
-    def _understand(self, data: memoryview, voice: Voice, now: float) -> None:
-        packet = rtp.parse(data)
-        if packet is not None:
-            self.buffer.put(packet.timestamp // voice.scale, packet.ssrc, voice.hear(packet.payload), now)
-
-    def _relay(self, buffer: memoryview, size: int, number: int, counted: Counter[str]) -> None:
-        """Forward as it is, but for the payload number (and the law) where the far side has another."""
-        peer = self.peer
-        if self.transcoder is not None:
-            self._transcode(buffer[:size], number, self.transcoder, counted)
-            return
-        translation = self.plan.get(number)
-        if peer is None or translation is None or peer.playing:
-            counted["media.not_forwarded"] += 1
-            return
-        data: memoryview | bytes = buffer[:size]
-        if translation.table is not None:
-            packet = rtp.parse(data)
-            if packet is None:
-                counted["media.malformed"] += 1
-                return
-            data = rtp.build(
-                translation.payload_type,
-                packet.sequence,
-                packet.timestamp,
-                packet.ssrc,
-                packet.payload.translate(translation.table),
-                marker=packet.marker,
-            )
-        elif translation.payload_type != number:
-            buffer[1] = (buffer[1] & 0x80) | translation.payload_type
-        peer.send(data, counted)
-
-    def _transcode(self, data: memoryview, number: int, transcoder: Transcoder, counted: Counter[str]) -> None:
-        peer, packet = self.peer, rtp.parse(data)
-        if peer is None or packet is None or peer.playing:
-            counted["media.not_forwarded"] += 1
-            return
-        name, event = self.names.get(number), self.plan.get(number)
-        if name == transcoder.names[0]:
-            for made in transcoder.feed(packet):
-                peer.send(made, counted)
-        elif name == DTMF and event is not None:
-            peer.send(transcoder.event(packet, event.payload_type), counted)
-
-    def _keep(self, data: memoryview, law: Law, now: float) -> None:
-        packet = rtp.parse(data)
-        if packet is None:
-            return
-        payload = packet.payload if law is self.law else packet.payload.translate(g711.across(law))
-        self.buffer.put(packet.timestamp, packet.ssrc, payload, now)
-
-    @property
-    def law(self) -> Law:
-        """The law that we send, and that the jitter buffer holds."""
-        return self.law_sent or Law.ULAW
-
-    @property
-    def law_sent(self) -> Law | None:
-        """None when what was negotiated is no G.711."""
-        return LAWS.get(self.names.get(self.settings.codec, "")) if self.settings is not None else None
 
     # --- what is not plain RTP
 
-    def _unwrap(
-        self, buffer: memoryview, size: int, source: Address, now: float, counted: Counter[str]
-    ) -> tuple[int, Address]:
+    def _unwrap(self, buffer: memoryview, size: int, source: Address, now: float) -> tuple[int, Address]:
         """Decrypt, part RTCP from RTP, pass on what is unread; what is left (size, source) is plain RTP to be read."""
         settings = self.settings
         if settings is None or self._carrier is not None:
@@ -268,86 +178,76 @@ class Endpoint:
             rider.ride(buffer, size, now)
             return 0, source
         if settings.mux and settings.carriage != "raw" and size > 1 and control_packet(buffer[1]):
-            self._take_control(bytes(buffer[:size]), now, counted)
+            self._take_control(bytes(buffer[:size]), now)
             return 0, source
         if settings.carriage == "audio":
             return size, source
-        self._pass_on(buffer, size, source, now, counted)
+        self._pass_on(buffer, size, source, now)
         return 0, source
 
-    def _pass_on(self, buffer: memoryview, size: int, source: Address, now: float, counted: Counter[str]) -> None:
+    def _pass_on(self, buffer: memoryview, size: int, source: Address, now: float) -> None:
         """Unread: video, whose packets are only checked to be RTP, and datagrams that are something else."""
         assert self.settings is not None
         ssrc = 0
         if self.settings.carriage == "rtp":
             if size < rtp.HEADER or buffer[0] >> 6 != 2:
-                counted["media.malformed"] += 1
+                self._counted["media.malformed"] += 1
                 return
             ssrc = int.from_bytes(buffer[8:12], "big")
         before = self.latch.source
         if not size or not self.latch.accept(source, ssrc, now):
-            counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
+            self._counted["media.waiting" if self.latch.waits(source) else "media.strangers"] += 1
             return
         if before is not self.latch.source:
             self._aim()
-        self._forward(buffer, size, now, counted)
+        self._forward(buffer, size, now)
 
-    def _forward(self, buffer: memoryview, size: int, now: float, counted: Counter[str]) -> None:
+    def _forward(self, buffer: memoryview, size: int, now: float) -> None:
         assert self.settings is not None
         self.this_second += 1
         if self.this_second > self.most:
-            counted["media.flood"] += 1
+            self._counted["media.flood"] += 1
             return
         self.heard_at = now
         self.packets_in += 1
         self.octets_in += size
-        peer = self.peer
+        peer = self.relay.peer
         if peer is not None and peer.settings is not None and peer.settings.carriage == self.settings.carriage:
-            peer.send(buffer[:size], counted)
+            peer.send(buffer[:size])
 
-    def receive_control(self, data: memoryview, source: Address, now: float, counted: Counter[str]) -> None:
+    def receive_control(self, data: memoryview, source: Address, now: float) -> None:
         """A datagram has come to the RTCP port: believed when it comes from the peer's host."""
         if self.settings is None or self._carrier is not None:
-            counted["media.early"] += 1  # the peer is quicker than its answer
+            self._counted["media.early"] += 1  # the peer is quicker than its answer
             return
         if not self.latch.belongs(source):
             self.latch.strangers += 1
-            counted["media.strangers"] += 1
+            self._counted["media.strangers"] += 1
             return
         opened: bytes | None = bytes(data)
         if self.wire.control_lane is not None:
             opened = self.wire.control_lane.receive(bytes(data), source, True)
-        if opened is not None and self._take_control(opened, now, counted):
+        if opened is not None and self._take_control(opened, now):
             self.wire.control_source = source
 
-    def _take_control(self, data: bytes, now: float, counted: Counter[str]) -> bool:
+    def _take_control(self, data: bytes, now: float) -> bool:
         """An RTCP packet of the peer: read for its figures, and forwarded as it is."""
         if not _RTCP_SMALLEST <= len(data) <= rtp.LONGEST or data[0] >> 6 != 2 or not control_packet(data[1]):
-            counted["media.malformed"] += 1
+            self._counted["media.malformed"] += 1
             return False
         self.this_second += 1
         if self.this_second > self.most:
-            counted["media.flood"] += 1
+            self._counted["media.flood"] += 1
             return False
         reports = rtcp.parse(data)
         if reports.blocks:
             self.far_lost, self.far_jitter = max(0, reports.blocks[0].lost), reports.blocks[0].jitter / 8
         if reports.sent is not None:
             self._reported = (reports.sent, now)
-        peer = self.peer
-        if peer is not None and self.forwards_control:
+        peer = self.relay.peer
+        if peer is not None and self.relay.forwards_control:
             peer.send_control(data)
         return True
-
-    @property
-    def forwards_control(self) -> bool:
-        """Whether the peer's reports are those of the party behind: packets go through as they are."""
-        settings, peer = self.settings, self.peer
-        if settings is None or peer is None:
-            return False
-        if settings.carriage != "audio":
-            return settings.carriage == "rtp"
-        return bool(self.plan) and self.transcoder is None
 
     # --- on the port of another one
 
@@ -364,13 +264,13 @@ class Endpoint:
         if self.settings is None:
             return
         if control_packet(buffer[1]):
-            self._take_control(bytes(buffer[:size]), now, self._counted)
+            self._take_control(bytes(buffer[:size]), now)
         elif buffer[0] >> 6 == 2:
-            self._forward(buffer, size, now, self._counted)
+            self._forward(buffer, size, now)
 
     # --- sending
 
-    def send(self, data: bytes | memoryview, counted: Counter[str]) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send one RTP packet to the peer: to the latched source, before that to all that may be it."""
         carrier = self._carrier
         if carrier is not None:
@@ -397,22 +297,6 @@ class Endpoint:
 
     # --- life
 
-    def connect(self, other: Endpoint) -> None:
-        for side in (self, other):
-            if side.peer is not None:
-                side.disconnect()
-        self.peer, other.peer = other, self
-        self.plan_relay()
-        other.plan_relay()
-
-    def disconnect(self) -> Endpoint | None:
-        """End the relay; returns who was at the other end."""
-        other, self.peer = self.peer, None
-        self.plan = {}
-        if other is not None:
-            other.peer, other.plan = None, {}
-        return other
-
     def figures(self) -> protocol.Figures:
         return protocol.Figures(
             self.packets_in,
@@ -427,6 +311,6 @@ class Endpoint:
         )
 
     def close(self) -> None:
-        self.disconnect()
+        self.relay.disconnect()
         self.join_bundle(None)
         self.wire.close()

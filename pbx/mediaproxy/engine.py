@@ -7,6 +7,7 @@ on the main loop. RFC 3550, RFC 3551, RFC 4733; RFC 3711, RFC 5764, RFC 8445 for
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -166,6 +167,9 @@ class MediaStream(Protocol):
     def stop_record(self) -> None:
         """End the recording; `media_recorded` follows when the file is closed."""
 
+    def mix(self, others: Sequence[MediaStream]) -> None:
+        """Send it the sum of what comes in on those, instead of what it is connected with; none: no more."""
+
     def send_digit(self, digit: str, milliseconds: int = 100) -> None:
         """Send a digit as telephone-event where negotiated."""
 
@@ -176,12 +180,27 @@ class MediaStream(Protocol):
         """Free the port; returns the final figures."""
 
 
+class MediaTape(Protocol):
+    """A recording of two streams, one on each side of a stereo WAV (8 kHz, 16 bit). It keeps pace with the clock:
+    what a stream does not bring is silence."""
+
+    def turn(self, left: MediaStream | None, right: MediaStream | None) -> None:
+        """Whom it hears from here on; None: silence on that side."""
+
+    def end(self) -> None:
+        """No more; `told` follows when the file is closed."""
+
+
 class MediaEngine(Protocol):
     """Where streams come from."""
 
     async def open(self, listener: MediaListener, *, ipv6: bool = False, tcp: bool = False) -> MediaStream:
         """Take a port pair; with `tcp` a listening port instead, for a stream that can only be configured as `raw` and
         connected. Raises Failure("unavailable") when no port or worker is to be had."""
+
+    def tape(self, path: Path, told: Callable[[str, float], None]) -> MediaTape:
+        """Begin a file, which is whole and playable after each second. `told` gets the cause of its end and its
+        seconds, once, when it is closed: `stopped`, `limit`, `failed` (disk full: the file is removed), `lost`."""
 
     def loaded(self) -> int:
         """How many streams are open."""

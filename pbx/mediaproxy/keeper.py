@@ -144,14 +144,9 @@ class WorkerKeeper:
 
     async def _spawn(self, channel: socket.socket) -> asyncio.subprocess.Process:
         plan = self._plan
-        settings = {
-            "address": plan.address,
-            "first_port": plan.ports.start,
-            "last_port": plan.ports.stop - 1,
-            "limit": plan.limit,
-            "silent_after": plan.silent_after,
-            "priority": plan.priority,
-        }
+        settings = protocol.Settings(
+            plan.address, plan.ports.start, plan.ports.stop - 1, plan.limit, plan.silent_after, plan.priority
+        )
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
         return await asyncio.create_subprocess_exec(
             sys.executable,

@@ -14,6 +14,17 @@ from pbx.mediaproxy.engine import StreamSettings
 LONGEST_FRAME = 1 << 20
 
 
+class Settings(msgspec.Struct, frozen=True):
+    """What the main process hands over when it starts a worker."""
+
+    address: str
+    first_port: int
+    last_port: int
+    limit: int
+    silent_after: float
+    priority: bool
+
+
 class _Value(msgspec.Struct, frozen=True, tag=True, array_like=True):
     pass
 
@@ -79,6 +90,25 @@ class StopRecord(_Value, frozen=True):
     stream: int
 
 
+class Tape(_Value, frozen=True):
+    """Record two streams, one on each side (0: silence there); again with the same number: others from here on."""
+
+    tape: int
+    left: int
+    right: int
+
+
+class EndTape(_Value, frozen=True):
+    tape: int
+
+
+class Mix(_Value, frozen=True):
+    """Send to a stream the sum of what comes in on others, instead of what it is connected with; none: no more."""
+
+    stream: int
+    others: list[int]
+
+
 class SendDigit(_Value, frozen=True):
     stream: int
     digit: str
@@ -95,9 +125,8 @@ class Ping(_Value, frozen=True):
     number: int
 
 
-Command = (
-    Open | Configure | Connect | Disconnect | Echo | Play | Tone | Stop | Record | StopRecord | SendDigit | Close | Ping
-)
+StreamCommand = Configure | Connect | Disconnect | Echo | Play | Tone | Stop | Record | StopRecord | Mix | SendDigit
+Command = Open | StreamCommand | Close | Tape | EndTape | Ping
 
 
 class Figures(msgspec.Struct, frozen=True, array_like=True):
@@ -160,6 +189,14 @@ class Sound(_Value, frozen=True):
     cause: str
 
 
+class Taped(_Value, frozen=True):
+    """A piece of a tape: 16-bit samples at 8 kHz, left and right in turn. `cause` is set on the last one."""
+
+    tape: int
+    samples: bytes
+    cause: str
+
+
 class Silent(_Value, frozen=True):
     stream: int
     seconds: float
@@ -192,7 +229,8 @@ class Pong(_Value, frozen=True):
     number: int
 
 
-Event = Ready | Opened | Refused | Digit | Playing | Played | Sound | Silent | Statistics | Beats | Closed | Pong
+StreamEvent = Opened | Refused | Digit | Playing | Played | Sound | Silent | Closed
+Event = Ready | StreamEvent | Taped | Statistics | Beats | Pong
 
 
 class NumberedEvent(msgspec.Struct, frozen=True, array_like=True):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pbx.mediaproxy.wav import RATE, header
+from pbx.mediaproxy.wav import HEADER_SIZE, RATE, header
 
 # Limit: pieces waiting for a slow disk; half a second each.
 _LONGEST_QUEUE = 20000
@@ -28,23 +28,24 @@ class Recording:
     """One file being written; only the spool's thread writes it."""
 
     path: Path
+    channels: int = 1
     octets: int = 0
     descriptor: int = -1
     failed: bool = field(default=False)
 
     @property
     def seconds(self) -> float:
-        return self.octets / (2 * RATE)
+        return self.octets / (2 * self.channels * RATE)
 
     def write(self, samples: bytes) -> None:
         if self.descriptor < 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            _write(self.descriptor, header(0), 0)
+            _write(self.descriptor, header(0, self.channels), 0)
         if samples:
-            _write(self.descriptor, samples, 44 + self.octets)
+            _write(self.descriptor, samples, HEADER_SIZE + self.octets)
             self.octets += len(samples)
-            _write(self.descriptor, header(self.octets), 0)
+            _write(self.descriptor, header(self.octets, self.channels), 0)
 
     def close(self) -> None:
         if self.descriptor >= 0:

@@ -6,6 +6,7 @@ Not here: the worker's process (`keeper`), nor which streams there are (`control
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -143,6 +144,9 @@ class WorkerStream:
 
     def stop_record(self) -> None:
         self._tell(protocol.StopRecord(self._number))
+
+    def mix(self, others: Sequence[MediaStream]) -> None:
+        self._tell(protocol.Mix(self._number, [other.id for other in others]))
 
     def send_digit(self, digit: str, milliseconds: int = 100) -> None:
         self._tell(protocol.SendDigit(self._number, digit, milliseconds))

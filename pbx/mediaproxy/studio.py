@@ -1,7 +1,7 @@
-"""The studio lane: at each beat of 20 ms it plays, echoes, sends digits, and records. RFC 3551, RFC 4733.
+"""The studio lane: at each beat of 20 ms it plays, echoes, mixes, sends digits, and records. RFC 3551, RFC 4733.
 
-Sound that is only copied (clips, echo) stays G.711 octets; what must be understood (recordings) is decoded for all
-streams at once, one row of a matrix each. Not here: sockets, files and time; the worker drives it.
+Sound that is only copied (clips, echo) stays G.711 octets; what must be understood (recordings, mixes) is decoded for
+all streams at once (`hearing`). Not here: sockets, files and time; the worker drives it.
 """
 
 from __future__ import annotations
@@ -9,136 +9,17 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from pbx.mediaproxy import g711, protocol, rtcp, rtp
-from pbx.mediaproxy.digits import DigitSender
-from pbx.mediaproxy.endpoint import Endpoint
-from pbx.mediaproxy.framer import Framer
-from pbx.mediaproxy.jitter import FRAME, JitterBuffer
-from pbx.mediaproxy.player import Player
-from pbx.mediaproxy.speech import SpeechDetector, decibels
-from pbx.mediaproxy.voice import Voice
-
-BEAT = 0.02
-# Recorded sound goes to the main process in pieces of half a second.
-_PIECE = 25
-# Limit: a recording is never longer than four hours, whatever was asked for.
-_LONGEST_RECORDING = 4 * 3600
-_CONCEALED = 3  # frames repeated, fading, when sound is lost
+from pbx.mediaproxy import g711, protocol
+from pbx.mediaproxy.g711 import Law
+from pbx.mediaproxy.hearing import Hearing
+from pbx.mediaproxy.jitter import FRAME
+from pbx.mediaproxy.recorder import BEAT, LONGEST, PIECE, Recorder, Tape
+from pbx.mediaproxy.track import Track
 
 Tell = Callable[[protocol.Event], None]
-
-
-@dataclass(slots=True)
-class Recorder:
-    """One recording in progress: samples not yet handed over, and what ends it."""
-
-    number: int
-    beats_left: int
-    silent_beats: int  # 0: silence does not end it
-    pieces: list[bytes] = field(default_factory=list)
-    speech: SpeechDetector = field(default_factory=SpeechDetector)
-    missing: int = _CONCEALED
-    last: bytes = bytes(2 * FRAME)
-
-    def over(self, level: float) -> str:
-        """Take one frame's level; the cause when it was the last one."""
-        self.beats_left -= 1
-        self.speech.hear(level)
-        if self.silent_beats and self.speech.silent_beats >= self.silent_beats:
-            return "silence"
-        return "limit" if self.beats_left <= 0 else ""
-
-
-class Track:
-    """The studio's side of one stream: what goes out (own SSRC, sequence and timestamps) and what is kept."""
-
-    def __init__(self, endpoint: Endpoint, ssrc: int, sequence: int, timestamp: int) -> None:
-        self.endpoint = endpoint
-        self.ssrc = ssrc
-        self.sequence = sequence
-        self.framer = Framer(timestamp)
-        self.keys = DigitSender()
-        self.player: Player | None = None
-        self.recorder: Recorder | None = None
-        self.echo = False
-        self.row = 0
-        self.packets = self.octets = 0  # of ours alone, without what the relay sent
-        self._told = 0
-        self.quiet = True  # nothing was sent in the beat before: the next packet begins a talkspurt
-
-    def configure(self) -> None:
-        settings = self.endpoint.settings
-        if settings is not None:
-            self.framer.set_ptime(settings.ptime)
-            if self.endpoint.buffer.silence != self.endpoint.law.silence:
-                self.endpoint.buffer = JitterBuffer(self.endpoint.law.silence)
-
-    def listen(self) -> None:
-        """Let sound into the jitter buffer as long as somebody wants it."""
-        wanted = self.echo or self.recorder is not None
-        if wanted and not self.endpoint.listening:  # what an earlier listener left is out of date
-            self.endpoint.buffer = JitterBuffer(self.endpoint.law.silence)
-        self.endpoint.listening = wanted
-
-    def send(self, payload: bytes, counted: Counter[str]) -> None:
-        settings = self.endpoint.settings
-        if settings is None:
-            return
-        for timestamp, octets in self.framer.push(payload):
-            packet = rtp.build(settings.codec, self.sequence, timestamp, self.ssrc, octets, marker=self.quiet)
-            self.quiet = False
-            self.sequence = (self.sequence + 1) & 0xFFFF
-            self.packets += 1
-            self.octets += len(octets)
-            self.endpoint.send(packet, counted)
-
-    def speak(self, sound: bytes, voice: Voice, counted: Counter[str]) -> None:
-        """The same through a codec; always 20 ms a packet."""
-        settings = self.endpoint.settings
-        payload = voice.say(sound)
-        timestamp = self.framer.timestamp * voice.scale
-        self.framer.skip()
-        if settings is None or not payload:
-            return
-        packet = rtp.build(settings.codec, self.sequence, timestamp, self.ssrc, payload, marker=self.quiet)
-        self.quiet = False
-        self.sequence = (self.sequence + 1) & 0xFFFF
-        self.packets += 1
-        self.octets += len(payload)
-        self.endpoint.send(packet, counted)
-
-    def report(self, name: str, now: float, wall: float) -> None:
-        """Each five seconds: what we sent and what we got (RFC 3550 §6.2), unless the relay passes on what the party
-        behind says."""
-        endpoint = self.endpoint
-        settings = endpoint.settings
-        if settings is None or settings.carriage != "audio" or endpoint.forwards_control or not endpoint.targets:
-            return
-        sent = rtcp.Sent(wall, self.framer.timestamp, self.packets, self.octets) if self.packets > self._told else None
-        self._told = self.packets
-        endpoint.report(self.ssrc, name, sent, now)
-
-    def send_digits(self, counted: Counter[str]) -> bool:
-        """The packet of a digit in progress, instead of sound; False when there is none."""
-        settings = self.endpoint.settings
-        if not self.keys.busy or settings is None or settings.dtmf is None:
-            return False
-        event = self.keys.beat(self.framer.timestamp)
-        if event is not None:
-            for _ in range(event.copies):
-                packet = rtp.build(
-                    settings.dtmf, self.sequence, event.timestamp, self.ssrc, event.payload, marker=event.marker
-                )
-                self.sequence = (self.sequence + 1) & 0xFFFF
-                self.endpoint.send(packet, counted)
-        self.framer.skip()
-        self.quiet = True
-        return True
 
 
 class Studio:
@@ -148,117 +29,148 @@ class Studio:
         self._tell = tell
         self._counted = counted
         self._tracks: dict[int, Track] = {}
+        self._hearing = Hearing()
         self._recording: list[Track] = []
-        self._reserve(16)
-
-    def _reserve(self, rows: int) -> None:
-        """Matrices for so many recordings, made once and grown by doubling."""
-        self._codes: npt.NDArray[np.uint16] = np.zeros((rows, FRAME), dtype=np.uint16)
-        self._sound: npt.NDArray[np.int16] = np.zeros((rows, FRAME), dtype=np.int16)
-        self._power: npt.NDArray[np.float32] = np.zeros((rows, FRAME), dtype=np.float32)
+        self._tapes: dict[int, Tape[Track]] = {}
+        self._mixed: list[Track] = []
 
     def add(self, track: Track) -> None:
         self._tracks[track.endpoint.number] = track
 
     def remove(self, number: int) -> None:
         track = self._tracks.pop(number, None)
-        if track is not None:
-            self.end_record(track, "stopped")
+        if track is None:
+            return
+        self.end_record(track, "stopped")
+        self.mix(track, ())
+        for each in list(self._mixed):
+            if track in each.sources:
+                self.mix(each, tuple(source for source in each.sources if source is not track))
+        for tape in self._tapes.values():
+            if track in tape.sides:
+                left, right = (None if side is track else side for side in tape.sides)
+                self.tape(tape.number, left, right)
+
+    # --- recordings
 
     def record(self, track: Track, number: int, limit: float, silence: float) -> None:
         """Begin to record; a recording in progress ends."""
         self.end_record(track, "stopped")
-        beats = max(1, round(min(limit, _LONGEST_RECORDING) / BEAT))
+        beats = min(LONGEST, max(1, round(limit / BEAT)))
         track.recorder = Recorder(number, beats, round(silence / BEAT))
-        track.listen()
         self._recording.append(track)
-        if len(self._recording) > len(self._codes):
-            self._reserve(2 * len(self._codes))
+        self._hearing.open(track)
 
     def end_record(self, track: Track, cause: str) -> None:
         recorder, track.recorder = track.recorder, None
         if recorder is not None:
             self._recording.remove(track)
-            self._tell(protocol.Sound(track.endpoint.number, recorder.number, b"".join(recorder.pieces), cause))
-            track.listen()
+            self._hearing.shut(track)
+            self._tell(protocol.Sound(track.endpoint.number, recorder.number, recorder.hand_over(), cause))
+
+    def tape(self, number: int, left: Track | None, right: Track | None) -> None:
+        """Begin a tape, or change whom one in progress hears."""
+        tape = self._tapes.get(number)
+        before = (None, None) if tape is None else tape.sides
+        for side in (left, right):
+            if side is not None:
+                self._hearing.open(side)
+        for side in before:
+            if side is not None:
+                self._hearing.shut(side)
+        if tape is None:
+            self._tapes[number] = Tape(number, left, right)
+        else:
+            tape.sides = (left, right)
+
+    def end_tape(self, number: int, cause: str) -> None:
+        """One that never began is told to have ended, too."""
+        self.tape(number, None, None)
+        self._tell(protocol.Taped(number, self._tapes.pop(number).hand_over(), cause))
+
+    # --- mixes
+
+    def mix(self, track: Track, sources: tuple[Track, ...]) -> None:
+        """Send it the sum of what comes in on those, instead of what the relay brings; none: no more."""
+        for source in sources:
+            self._hearing.open(source)
+        for source in track.sources:
+            self._hearing.shut(source)
+        if track.sources and not sources:
+            self._mixed.remove(track)
+        elif sources and not track.sources:
+            self._mixed.append(track)
+        track.mix(sources)
+
+    # --- the beat
 
     def beat(self, now: float) -> None:
         """20 ms have passed."""
-        recording = self._recording
-        for row, track in enumerate(recording):
-            track.row = row
-        arrived = [False] * len(recording)
+        self._hearing.begin()
         for track in list(self._tracks.values()):
             try:
-                self._beat_track(track, arrived, now)
+                self._beat_track(track, now)
             except Exception:  # one stream's fault must not cost the others their beat
                 self._counted["media.worker_faults"] += 1
                 traceback.print_exc()
                 self.remove(track.endpoint.number)
                 return
-        if recording:
-            self._record(arrived)
+        if self._hearing:
+            self._hearing.decode()
+            self._keep(now)
+            for track in self._mixed:
+                self._send_mix(track)
 
-    def _beat_track(self, track: Track, arrived: list[bool], now: float) -> None:
+    def _beat_track(self, track: Track, now: float) -> None:
         endpoint = track.endpoint
         if endpoint.keys.pressed and (digit := endpoint.keys.tick(now)) is not None:
             self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
-        frame = endpoint.buffer.pull() if endpoint.listening else None
-        if track.recorder is not None and frame is not None:
-            arrived[track.row] = True
-            self._codes[track.row] = np.frombuffer(frame, dtype=np.uint8)
-            if endpoint.law is g711.Law.ALAW:
-                self._codes[track.row] += 256
+        frame = endpoint.ear.pull()
+        if track.heard is not None and frame is not None:
+            self._hearing.take(track.heard, frame, endpoint.ear.law)
         self._outward(track, frame)
 
     def _outward(self, track: Track, frame: bytes | None) -> None:
-        endpoint = track.endpoint
-        law = endpoint.law_sent
-        player = track.player
-        if player is None and endpoint.peer is not None and not track.keys.busy:
-            track.framer.skip()
-            track.quiet = True
-            return
+        endpoint, player = track.endpoint, track.player
+        law = endpoint.law_sent or Law.ULAW
         if player is not None:
-            sound = player.take(law or g711.Law.ULAW)
+            track.say(player.take(law))
+            if player.ended:
+                track.play(None)
+                self._tell(protocol.Played(endpoint.number, player.number))
+        elif track.sources:
+            return  # when all have been heard
+        elif endpoint.relay.peer is not None and not track.keys.busy:
+            track.pause()
         elif track.echo and frame is not None:
-            sound = frame
+            track.say(frame)
         else:
-            sound = bytes([endpoint.law.silence]) * FRAME
-        if not track.send_digits(self._counted) and endpoint.targets:
-            if law is not None:
-                track.send(sound, self._counted)
-            elif endpoint.spoken:
-                track.speak(sound, endpoint.voice, self._counted)
-        if player is not None and player.ended:
-            track.player, endpoint.playing = None, False
-            self._tell(protocol.Played(endpoint.number, player.number))
+            track.say(bytes([law.silence]) * FRAME)
 
-    def _record(self, arrived: list[bool]) -> None:
-        """Decode, measure and keep one frame of each recording."""
-        rows = len(arrived)
-        sound = self._sound[:rows]
-        np.take(g711.DECODE, self._codes[:rows], out=sound, mode="clip")
-        for row, track in enumerate(self._recording):
+    def _keep(self, now: float) -> None:
+        """One frame for each recording and each tape."""
+        hearing = self._hearing
+        for track in list(self._recording):
             recorder = track.recorder
             assert recorder is not None
-            if arrived[row]:
-                recorder.missing = 0
-            else:  # lost: the frame before, fading, then silence
-                recorder.missing += 1
-                before = np.frombuffer(recorder.last, dtype=np.int16)
-                sound[row] = before // 2 if recorder.missing <= _CONCEALED else 0
-        power = self._power[:rows]
-        np.multiply(sound, sound, out=power, dtype=np.float32)
-        levels = power.mean(axis=1)
-        for row, track in list(enumerate(self._recording)):
-            recorder = track.recorder
-            assert recorder is not None
-            recorder.last = sound[row].tobytes()
-            recorder.pieces.append(recorder.last)
-            cause = recorder.over(decibels(float(levels[row])))
+            cause = recorder.take(hearing.sound(track), hearing.level(track))
             if cause:
                 self.end_record(track, cause)
-            elif len(recorder.pieces) >= _PIECE:
-                self._tell(protocol.Sound(track.endpoint.number, recorder.number, b"".join(recorder.pieces), ""))
-                recorder.pieces.clear()
+            elif len(recorder.pieces) >= PIECE:
+                self._tell(protocol.Sound(track.endpoint.number, recorder.number, recorder.hand_over(), ""))
+        for tape in list(self._tapes.values()):
+            left, right = tape.sides
+            cause = tape.take(hearing.sound(left), hearing.sound(right), now)
+            if cause:
+                self.end_tape(tape.number, cause)
+            elif len(tape.pieces) >= PIECE:
+                self._tell(protocol.Taped(tape.number, tape.hand_over(), ""))
+
+    def _send_mix(self, track: Track) -> None:
+        if track.player is not None:
+            return
+        total = np.zeros(FRAME, dtype=np.int32)
+        for source in track.sources:
+            total += self._hearing.sound(source)
+        sound = np.clip(total, -32768, 32767).astype(np.int16)
+        track.say(g711.encode(sound, track.endpoint.law_sent or Law.ULAW))

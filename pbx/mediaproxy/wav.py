@@ -1,6 +1,7 @@
 """WAV files: prompts converted to what the studio plays, and recordings that stay playable whatever happens.
 
-All WAV of ours is RIFF, 8 kHz, mono, 16-bit PCM, with a header of 44 octets. Not here: the recorder.
+All WAV of ours is RIFF, 8 kHz, 16-bit PCM, with a header of 44 octets; mono, but for recorded calls, which are stereo.
+Not here: the recorder.
 """
 
 from __future__ import annotations
@@ -26,11 +27,10 @@ _LARGEST_FILE = 512 << 20
 Samples = npt.NDArray[np.int16]
 
 
-def header(octets: int) -> bytes:
+def header(octets: int, channels: int = 1) -> bytes:
     """The 44 octets before `octets` octets of samples."""
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + octets, b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16, b"data", octets
-    )
+    form = (16, 1, channels, RATE, 2 * channels * RATE, 2 * channels, 16)
+    return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + octets, b"WAVE", b"fmt ", *form, b"data", octets)
 
 
 def _mono(file: soundfile.SoundFile) -> npt.NDArray[np.float32]:
@@ -85,15 +85,16 @@ def duration(path: Path) -> float:
     return float(info.frames) / float(info.samplerate)
 
 
-def repair_wav(path: Path) -> float:
+def repair_wav(path: Path, channels: int = 1) -> float:
     """Make the header of a recording of ours agree with the length of its file, after a crash between the two.
     Returns the seconds of sound; a file without a whole header becomes an empty WAV."""
     with path.open("r+b") as file:
         size = file.seek(0, io.SEEK_END)
-        octets = max(0, size - HEADER_SIZE) & ~1
+        whole = max(0, size - HEADER_SIZE)
+        octets = whole - whole % (2 * channels)
         file.seek(0)
-        if file.read(HEADER_SIZE) != header(octets):
+        if file.read(HEADER_SIZE) != header(octets, channels):
             file.seek(0)
-            file.write(header(octets))
+            file.write(header(octets, channels))
             file.truncate(HEADER_SIZE + octets)
-    return octets / (2 * RATE)
+    return octets / (2 * channels * RATE)

@@ -35,7 +35,7 @@ class Records(Protocol):
     """Where calls leave their records."""
 
     def opened(self, record: CallRecord) -> None:
-        """A call is answered and goes on; `write` of the same id follows."""
+        """A call is answered and goes on, or something has happened in it; `write` of the same id follows."""
 
     def write(self, record: CallRecord) -> None: ...
 

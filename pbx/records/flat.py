@@ -50,7 +50,8 @@ def as_object(record: CallRecord) -> dict[str, Any]:
     """Times as ISO 8601 in local time, and all else as the record has it."""
     whole = asdict(record) | {"duration": round(record.duration, 3)}
     times = {key: _iso(whole[key]) for key in ("started", "answered", "ended")}
-    return whole | times
+    events = [asdict(event) | {"at": _iso(event.at)} for event in record.events]
+    return whole | times | {"events": events, "recordings": list(record.recordings)}
 
 
 def text_line(record: CallRecord) -> str:
@@ -77,7 +78,7 @@ def _cells(record: CallRecord) -> Sequence[str]:
         str(round(record.duration)),
         _DISPOSITIONS[record.outcome],
         "DOCUMENTATION",
-        record.cause,
+        "; ".join(filter(None, (record.cause, *record.recordings))),
         record.id,
         record.call_id,
         "",

@@ -7,6 +7,11 @@ from typing import Literal
 
 from pbx.mediaproxy.engine import StreamStatistics
 
+RECORDED = "recorded"
+RECORDING_ENDED = "recording ended"
+RECORDING_REFUSED = "not recorded"
+"""What may happen in a call besides its beginning and end."""
+
 Outcome = Literal["answered", "busy", "no-answer", "failed", "cancelled"]
 
 
@@ -29,6 +34,15 @@ class Side:
             statistics.lost,
             round(statistics.jitter, 1),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """Something that happened in a call, at a wall second: `what` in words, and the name of a file, or why."""
+
+    at: float
+    what: str
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,12 @@ class CallRecord:
     codec: str = ""
     near: Side = field(default_factory=Side)
     far: Side = field(default_factory=Side)
+    events: tuple[CallEvent, ...] = ()
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """The names of its files (`tandem recording`)."""
+        return tuple(event.about for event in self.events if event.what == RECORDED)
 
     @property
     def duration(self) -> float:
@@ -82,6 +102,7 @@ class LiveRecord:
     codec: str = ""
     near: Side = field(default_factory=Side)
     far: Side = field(default_factory=Side)
+    events: list[CallEvent] = field(default_factory=list)
 
     def close(self, ended: float) -> CallRecord:
         return CallRecord(
@@ -103,6 +124,7 @@ class LiveRecord:
             self.codec,
             self.near,
             self.far,
+            tuple(self.events),
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import msgspec
 
-from pbx.records.record import CallRecord, Outcome, Side
+from pbx.records.record import CallEvent, CallRecord, Outcome, Side
 
 COMPONENT = "records"
 MIGRATIONS = (
@@ -24,22 +24,24 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX open_calls_id ON open_calls (id);
     CREATE TABLE calls_seen (id INTEGER PRIMARY KEY, at REAL NOT NULL);""",
     "CREATE TABLE record_outlets (name TEXT PRIMARY KEY, place INTEGER NOT NULL)",
+    """ALTER TABLE call_records ADD COLUMN events TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE open_calls ADD COLUMN events TEXT NOT NULL DEFAULT '[]';""",
 )
 
 _COLUMNS = (
     "id, call_id, started, answered, ended, duration, caller, caller_account, dialled, callee, callee_account, "
-    "program, outcome, status, ended_by, cause, codec, near, far"
+    "program, outcome, status, ended_by, cause, codec, near, far, events"
 )
-_INSERT = f"INSERT OR IGNORE INTO %s ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"
+_INSERT = f"INSERT OR %s ({_COLUMNS}) VALUES ({', '.join('?' * 20)})"
 
 
 def save(connection: sqlite3.Connection, records: Iterable[tuple[CallRecord, bool]]) -> None:
     """Each record with whether its call is still on, in their order."""
     for record, on in records:
         if on:
-            connection.execute(_INSERT % "open_calls", _row(record))
+            connection.execute(_INSERT % "REPLACE INTO open_calls", _row(record))
         else:
-            connection.execute(_INSERT % "call_records", _row(record))
+            connection.execute(_INSERT % "IGNORE INTO call_records", _row(record))
             connection.execute("DELETE FROM open_calls WHERE id = ?", (record.id,))
 
 
@@ -70,16 +72,16 @@ Row = tuple[str | int | float | None, ...]
 
 def _row(record: CallRecord) -> Row:
     r = record
-    near, far = msgspec.json.encode(r.near).decode(), msgspec.json.encode(r.far).decode()
+    near, far, events = (msgspec.json.encode(part).decode() for part in (r.near, r.far, r.events))
     return (
         *(r.id, r.call_id, r.started, r.answered, r.ended, r.duration, r.caller, r.caller_account, r.dialled),
-        *(r.callee, r.callee_account, r.program, r.outcome, r.status, r.ended_by, r.cause, r.codec, near, far),
+        *(r.callee, r.callee_account, r.program, r.outcome, r.status, r.ended_by, r.cause, r.codec, near, far, events),
     )
 
 
 def _record(row: tuple[object, ...]) -> CallRecord:
     (id_, call_id, started, answered, ended, _, caller, caller_account, dialled, *rest) = row
-    (callee, callee_account, program, outcome, status, ended_by, cause, codec, near, far) = rest
+    (callee, callee_account, program, outcome, status, ended_by, cause, codec, near, far, events) = rest
     return CallRecord(
         str(id_),
         str(call_id),
@@ -99,6 +101,7 @@ def _record(row: tuple[object, ...]) -> CallRecord:
         str(codec),
         Side(**json.loads(str(near))),
         Side(**json.loads(str(far))),
+        tuple(CallEvent(**event) for event in json.loads(str(events))),
     )
 
 

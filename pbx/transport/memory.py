@@ -13,7 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 
 from base.clock import Clock
-from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Naptr, Receive, Srv, Stream, StreamUser
+from pbx.transport.network import (
+    Accept,
+    Datagrams,
+    Endpoint,
+    EnumRule,
+    Listener,
+    Naptr,
+    Receive,
+    Srv,
+    Stream,
+    StreamUser,
+)
 
 Fate = Callable[[bytes, Endpoint, Endpoint], Sequence[float]]
 Pace = Callable[[bytes, Endpoint, Endpoint], float]
@@ -132,6 +143,7 @@ class MemoryNetwork:
         names: Mapping[str, Sequence[str]] | None = None,
         naptrs: Mapping[str, Sequence[Naptr]] | None = None,
         services: Mapping[str, Sequence[Srv]] | None = None,
+        numbers: Mapping[str, Sequence[EnumRule]] | None = None,
     ) -> None:
         self._clock = clock
         self._context = copy_context()
@@ -141,6 +153,7 @@ class MemoryNetwork:
         self._names = dict(names or {})
         self._naptrs = dict(naptrs or {})
         self._services = dict(services or {})
+        self._numbers = dict(numbers or {})
         self._sockets: dict[Endpoint, _MemoryDatagrams] = {}
         self._listeners: dict[Endpoint, _MemoryListener] = {}
         self._ports = itertools.count(49_152)
@@ -227,6 +240,9 @@ class MemoryNetwork:
 
     async def naptr(self, domain: str) -> Sequence[Naptr]:
         return tuple(self._naptrs.get(domain, ()))
+
+    async def enum(self, name: str) -> Sequence[EnumRule]:
+        return self._numbers.get(name, ())
 
     async def srv(self, name: str) -> Sequence[Srv]:
         return tuple(self._services.get(name, ()))

@@ -1,6 +1,8 @@
 """NAPTR and SRV records through dnspython's asynchronous resolver, remembered as long as they say.
 
-What they mean for SIP is in `locate.py`. RFC 1035, RFC 2782, RFC 3403. An answer that does not come is none.
+What they mean for SIP is in `locate.py`, for telephone numbers in `pbx.lookup`. An answer that does not come is none.
+
+RFC 1035, RFC 2782, RFC 3403.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import dns.exception
 import dns.resolver
 
 from base.log import get_logger
-from pbx.transport.network import Naptr, Srv
+from pbx.transport.network import EnumRule, Naptr, Srv
 
 LIMIT = 3.0
 NONE_LIFE = 30.0
@@ -47,6 +49,14 @@ class NameService:
             Naptr(each.order, each.preference, each.service.decode().upper(), _name(each.replacement))
             for each in records
             if each.flags.lower() == b"s" and each.service.isascii()
+        )
+
+    async def enum(self, name: str) -> Sequence[EnumRule]:
+        records = await self._ask(name, "NAPTR")
+        return tuple(
+            EnumRule(each.order, each.preference, each.service.decode("ascii", "replace"), each.regexp.decode("utf-8"))
+            for each in records
+            if each.flags.lower() == b"u" and each.regexp.isascii()
         )
 
     async def srv(self, name: str) -> Sequence[Srv]:

@@ -81,6 +81,16 @@ class Naptr:
 
 
 @dataclass(frozen=True, slots=True)
+class EnumRule:
+    """One NAPTR record with the flag `u`: its `regexp` makes an address of a telephone number (RFC 6116 §3.4)."""
+
+    order: int
+    preference: int
+    service: str
+    regexp: str
+
+
+@dataclass(frozen=True, slots=True)
 class Srv:
     """One SRV record (RFC 2782)."""
 
@@ -106,6 +116,9 @@ class Network(Protocol):
 
     async def naptr(self, domain: str) -> Sequence[Naptr]:
         """Empty when there are none, or no answer."""
+
+    async def enum(self, name: str) -> Sequence[EnumRule]:
+        """Of `3.2.1.0.3.9.4.e164.arpa`; empty when there are none, or no answer."""
 
     async def srv(self, name: str) -> Sequence[Srv]:
         """Of `_sip._udp.example.org`; empty when there are none, or no answer."""

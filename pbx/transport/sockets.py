@@ -14,7 +14,18 @@ from typing import cast
 
 from base.log import get_logger
 from pbx.transport.names import NameService
-from pbx.transport.network import Accept, Datagrams, Endpoint, Listener, Naptr, Receive, Srv, Stream, StreamUser
+from pbx.transport.network import (
+    Accept,
+    Datagrams,
+    Endpoint,
+    EnumRule,
+    Listener,
+    Naptr,
+    Receive,
+    Srv,
+    Stream,
+    StreamUser,
+)
 
 DRAIN = 256
 """Limit: datagrams read in one turn of the loop; others want their turns too."""
@@ -213,6 +224,9 @@ class SystemNetwork:
 
     async def naptr(self, domain: str) -> Sequence[Naptr]:
         return await self._service.naptr(domain)
+
+    async def enum(self, name: str) -> Sequence[EnumRule]:
+        return await self._service.enum(name)
 
     async def srv(self, name: str) -> Sequence[Srv]:
         return await self._service.srv(name)

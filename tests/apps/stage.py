@@ -19,13 +19,13 @@ from apps.environment import Environment, stock_environment
 from apps.files import AccountFiles
 from apps.host import ApplicationHost
 from apps.letters import StoredLetters
-from apps.ports import run_at_once
 from apps.services import Services
 from apps.spool import Spool
 from base.clock import Clock, Timer
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
+from base.work import run_at_once
 from directory.directory import Directory
 from directory.model import Account, Caller
 from mail.delivery import Delivery

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from apps.ports import run_at_once
 from apps.recovery import latest
 from apps.spool import Spool, SpoolNote
 from base.entropy import SeededEntropy
 from base.failures import Failure
+from base.work import run_at_once
 from tests.apps.stage import Stage, perform, tone_file
 
 

@@ -47,6 +47,14 @@ json = true
     assert config.log.json
 
 
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [("", None), ("192.0.2.53", ("192.0.2.53", 53)), ("[2001:db8::53]:5353", ("2001:db8::53", 5353))],
+)
+def test_the_server_of_enum(text: str, server: tuple[str, int] | None) -> None:
+    assert parse(f'[router]\nenum_server = "{text}"').router.enum_server == server
+
+
 def test_every_key_of_the_table_is_a_field() -> None:
     for section in fields(Config):
         assert set(_KEYS[section.name]) == {item.name for item in fields(getattr(Config(), section.name))}
@@ -61,10 +69,18 @@ def test_every_key_of_the_table_is_a_field() -> None:
         ("[sip]\nlisten = '127.0.0.1:70000'", "must be a whole number from 0 to 65535"),
         ("[sip]\nlitsen = ''", "f.toml:2: unknown key litsen in [sip]; did you mean listen?"),
         ("# x\n\n[spi]\n", "f.toml:3: unknown section spi; did you mean sip?"),
-        ("zzz = 1", "f.toml:1: unknown section zzz; known: sip, media, nat, imap, provisioning, records, log"),
+        (
+            "zzz = 1",
+            "unknown section zzz; known: sip, media, nat, imap, provisioning, records, recordings, router, log",
+        ),
         ("sip = 1", "f.toml:1: sip is a section: write [sip]"),
         ("[log]\nlevel='info'\njson=1", "f.toml:3: [log] json must be true or false"),
         ("log.level = 'info'\nlog.loud = 1", "unknown key loud in [log]"),
+        (
+            "[router]\nenum_server = 'dns.example'",
+            "f.toml:2: [router] enum_server 'dns.example' is no address of a server",
+        ),
+        ("[router]\nenum_server = '192.0.2.53:0'", "must be a whole number from 1 to 65535"),
         ("[log]\nlevel = 'loud'", "f.toml:2: [log] level must be debug, info, warning or error"),
         ("[media]\nports = '61000'", 'must be a range such as "61000-64999"'),
         ("[media]\nports = [61000, 61001]", "must hold at least four ports"),

@@ -97,9 +97,8 @@ def rtp_stream(data: bytes) -> None:
     """Two streams of any kind that are joined; datagrams to both ports of both, from their peers and from strangers."""
     kinds = (data[0], data[1]) if len(data) > 1 else (0, 0)
     left, right = _endpoint(1, _settings(kinds[0], HERE)), _endpoint(2, _settings(kinds[1], THERE))
-    left.connect(right)
-    left.listening = kinds[0] % 2 == 1
-    counted: Counter[str] = Counter()
+    left.relay.connect(right.relay)
+    left.ear.listen(kinds[0] % 2 == 1)
     sealer = Sealer(SUITE, KEYS_OF.receive)
     buffer = memoryview(bytearray(2048))
     now = 1.0
@@ -109,10 +108,10 @@ def rtp_stream(data: bytes) -> None:
         if what & 8 and len(piece) >= 12 and piece[0] >> 6 == 2:
             piece = sealer.seal(piece) or piece
         if what & 4:
-            side.receive_control(memoryview(piece), source, now, counted)
+            side.receive_control(memoryview(piece), source, now)
         else:
             buffer[: len(piece)] = piece
-            digit = side.receive(buffer, len(piece), source, now, counted)
+            digit = side.receive(buffer, len(piece), source, now)
             assert digit is None or digit.key in KEYS
         now += (what >> 4) * 0.02
         if what == 0xFF:

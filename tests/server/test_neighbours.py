@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from apps.host import program_cache
-from apps.ports import run_at_once
 from base.config import Config, Listen, NatConfig, SipConfig
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
+from base.work import run_at_once
 from pbx.sipcore.message import Message, Request, Response, response_to
 from pbx.sipcore.parser import parse
 from pbx.transport.memory import MemoryNetwork

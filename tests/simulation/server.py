@@ -16,11 +16,11 @@ from typing import Any
 
 from apps.environment import Folders
 from apps.host import program_cache
-from apps.ports import run_at_once
 from base.config import Config, Listen, NatConfig, SipConfig
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
+from base.work import run_at_once
 from server.house import Ground, House
 from tests.simulation.clock import VirtualClock
 from tests.simulation.draws import PEOPLE

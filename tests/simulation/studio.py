@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +195,9 @@ class VirtualStream:
             taking.cause, taking.seconds = "cut", (self._studio.clock.now() - taking.began) // 0.5 * 0.5
             self._write(taking)
 
+    def mix(self, others: Sequence[VirtualStream]) -> None:
+        self.heard.append(f"mix of {len(others)}")
+
     def send_digit(self, digit: str, milliseconds: int = 100) -> None:
         self.heard.append(f"digit {digit}")
 
@@ -222,6 +225,28 @@ class VirtualStream:
         self._studio.network.forget(self._socket)
 
 
+class VirtualTape:
+    """A recording of two; its file is made, and stays empty."""
+
+    def __init__(self, studio: VirtualStudio, path: Path, told: Callable[[str, float], None]) -> None:
+        self._studio = studio
+        self._told = told
+        self._began = studio.clock.now()
+        self._ended = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(header(0, 2))
+
+    def turn(self, left: VirtualStream | None, right: VirtualStream | None) -> None: ...
+
+    def end(self, cause: str = "stopped") -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._studio.tapes.discard(self)
+        seconds = self._studio.clock.now() - self._began
+        self._studio.clock.call_later(0.02, lambda: self._told(cause, seconds))
+
+
 class VirtualStudio:
     """The engine. `believed` is told of each packet that a stream takes, and where it came from."""
 
@@ -236,6 +261,7 @@ class VirtualStudio:
         self.believed = believed
         self.streams: list[VirtualStream] = []
         self.open_streams: dict[int, VirtualStream] = {}
+        self.tapes: set[VirtualTape] = set()
         self.deaths: list[float] = []
         """When the media worker has died."""
         self._lengths: dict[Path, float] = _LENGTHS
@@ -248,6 +274,11 @@ class VirtualStudio:
         self.streams.append(stream)
         self.open_streams[stream.id] = stream
         return stream
+
+    def tape(self, path: Path, told: Callable[[str, float], None]) -> VirtualTape:
+        tape = VirtualTape(self, path, told)
+        self.tapes.add(tape)
+        return tape
 
     def length(self, path: Path) -> float:
         """Seconds of a sound; those of stock prompts are looked up once."""
@@ -270,6 +301,8 @@ class VirtualStudio:
     def die(self) -> None:
         """The media worker dies with all streams that it holds."""
         self.deaths.append(self.clock.now())
+        for tape in list(self.tapes):
+            tape.end("lost")
         for stream in list(self.open_streams.values()):
             stream.lose()
 

@@ -18,11 +18,11 @@ from typing import Any
 from structlog.processors import format_exc_info
 from structlog.testing import capture_logs
 
-from apps.ports import run_at_once
 from base.config import Config, Listen, SipConfig
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
+from base.work import run_at_once
 from pbx.sipcore import digest
 from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.parser import parse

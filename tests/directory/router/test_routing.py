@@ -141,3 +141,14 @@ async def test_every_way_of_a_call_for_help_is_known_as_one(directory: Directory
     assert isinstance(found, ForeignRoute)
     ways = [each for each in (found, *found.others) if isinstance(each, ForeignRoute)]
     assert [(str(each.address), each.emergency) for each in ways] == [("999@cheap", True), ("00999@dear.example", True)]
+
+
+async def test_records_for_any_domain_do_not_take_each_other_s_calls(directory: Directory) -> None:
+    await directory.set_router(
+        "N:S:<+49(5-13d)@*> = +49*@home, +49*@backup\n"
+        "N:S:<+(7-15d)@*> = +*@abroad, +*@home\n"
+        "N:S:<*@backup> = *@spare.example\n"
+    )
+    found = [describe(route(directory, number).route)[1] for number in ("+4930123", "+15551234")]
+    assert found == ["+4930123@home, else +4930123@spare.example", "+15551234@abroad, else +15551234@home"]
+    assert describe(route(directory, "+4930123", "far.example").route)[1].startswith("+4930123@home")

@@ -66,6 +66,7 @@ class Stream:
         self.heard = 0
         self.played: list[str] = []
         self.playing = ""
+        self.mixed: list[Stream] = []
 
     fingerprint = "sha-256 " + ":".join(["AB"] * 32)
 
@@ -104,6 +105,9 @@ class Stream:
 
     def stop_record(self) -> None: ...
 
+    def mix(self, others: Sequence[Stream]) -> None:
+        self.mixed = list(others)
+
     def send_digit(self, digit: str, milliseconds: int = 100) -> None: ...
 
     def statistics(self) -> StreamStatistics:
@@ -115,11 +119,30 @@ class Stream:
         return StreamStatistics(packets_received=50, packets_sent=49, lost=1, jitter=2.5)
 
 
+class Tape:
+    """A stand-in for a recording: it writes down whom it hears."""
+
+    def __init__(self, path: Path, told: Callable[[str, float], None]) -> None:
+        self.path = path
+        self.told = told
+        self.sides: list[tuple[Stream | None, Stream | None]] = []
+        self.ended = False
+
+    def turn(self, left: Stream | None, right: Stream | None) -> None:
+        self.sides.append((left, right))
+
+    def end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self.told("stopped", 1.5)
+
+
 class Studio:
     """A stand-in for the media engine."""
 
     def __init__(self) -> None:
         self.streams: list[Stream] = []
+        self.tapes: list[Tape] = []
         self.full = False
         self.translations = 10
 
@@ -128,6 +151,10 @@ class Studio:
         stream = Stream(len(self.streams), listener)
         self.streams.append(stream)
         return stream
+
+    def tape(self, path: Path, told: Callable[[str, float], None]) -> Tape:
+        self.tapes.append(Tape(path, told))
+        return self.tapes[-1]
 
     def loaded(self) -> int:
         return sum(1 for stream in self.streams if not stream.closed)
@@ -185,7 +212,9 @@ class Town:
     def call_rules(self, account_id: int, occasion: Occasion) -> Sequence[CallRule]:
         return self.rules.get(account_id, [])
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution:
+    def resolve(
+        self, address: Address, *, caller: Caller | None, services: bool = True, found: bool = False
+    ) -> Resolution:
         return Resolution(self._route(address.local, address.domain, services), (f"{address} looked up",))
 
     def resolve_target(

@@ -19,29 +19,32 @@ REPORT = memoryview(rtcp.report(7, "phone", None, rtcp.Block(1, 3, 10, 8)))
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
+def counted() -> Counter[str]:
+    return Counter()
+
+
+@pytest.fixture
+def endpoint(counted: Counter[str]) -> Iterator[Endpoint]:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control,
     ):
-        yield Endpoint(1, media, control, Identity(), SeededEntropy(1), Counter())
+        yield Endpoint(1, media, control, Identity(), SeededEntropy(1), counted)
 
 
-def test_reports_that_come_before_the_answer_are_early(endpoint: Endpoint) -> None:
-    counted: Counter[str] = Counter()
-    endpoint.receive_control(REPORT, (PEER[0], 4001), 0.0, counted)
+def test_reports_that_come_before_the_answer_are_early(endpoint: Endpoint, counted: Counter[str]) -> None:
+    endpoint.receive_control(REPORT, (PEER[0], 4001), 0.0)
     assert counted == {"media.early": 1}
     assert endpoint.latch.strangers == 0
 
 
 @pytest.mark.parametrize("send", [True, False])
-def test_a_peer_that_we_send_nothing_to_reports_too(endpoint: Endpoint, send: bool) -> None:
+def test_a_peer_that_we_send_nothing_to_reports_too(endpoint: Endpoint, counted: Counter[str], send: bool) -> None:
     """It holds the call: RFC 3264 §8.4 asks for RTCP all the same."""
-    counted: Counter[str] = Counter()
     endpoint.configure(StreamSettings(PEER, 0, {0: "PCMU/8000"}, send=send))
-    endpoint.receive_control(REPORT, (PEER[0], 4001), 0.0, counted)
+    endpoint.receive_control(REPORT, (PEER[0], 4001), 0.0)
     assert not counted
     assert endpoint.far_lost == 3
-    endpoint.receive_control(REPORT, ("198.51.100.66", 4001), 0.0, counted)
+    endpoint.receive_control(REPORT, ("198.51.100.66", 4001), 0.0)
     assert counted == {"media.strangers": 1}
     assert endpoint.latch.strangers == 1

@@ -1,0 +1,1 @@
+"""Recorded calls: where their files are, which call each belongs to, how long they stay."""
