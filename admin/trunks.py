@@ -36,6 +36,7 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "country": trunk.country,
         "shows": trunk.shows,
         "supervision": trunk.supervision,
+        "disconnect_tone": trunk.disconnect_tone,
         "options": trunk.options,
         "state": row.condition,
         "said": row.said,
@@ -72,6 +73,7 @@ async def _changed(store: Trunks, arguments: Arguments) -> Json:
         _chosen(arguments, "shows", base.shows).lower(),
         arguments.number("options", base.options),
         _chosen(arguments, "supervision", base.supervision).lower(),
+        _chosen(arguments, "disconnect_tone", base.disconnect_tone).lower(),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -111,7 +113,7 @@ ACTS = (
                 Parameter(key, required=False)
                 for key in (
                     *("domain", "user", "login", "proxy", "transport", "register", "target", "inbound"),
-                    *("numbers", "country", "shows", "supervision"),
+                    *("numbers", "country", "shows", "supervision", "disconnect_tone"),
                 )
             ),
             Parameter("password", required=False, secret=True),

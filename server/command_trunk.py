@@ -64,6 +64,12 @@ SupervisionOption = Annotated[
     str | None,
     typer.Option("--supervision", help="key: who is rung beside others must press 1 (analog lines); or none."),
 ]
+ToneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--disconnect-tone", metavar="TONE", help="What an analog line plays at the end: us, de …, or 425/480,0/480."
+    ),
+]
 
 _COLUMNS = {
     "name": "NAME",
@@ -115,6 +121,7 @@ def trunk_add(
     shows: ShowsOption = None,
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
+    disconnect_tone: ToneOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -124,8 +131,9 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options, "supervision": supervision}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
+    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    analog = {"supervision": supervision, "disconnect_tone": disconnect_tone}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more | analog
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -147,6 +155,7 @@ def trunk_change(
     shows: ShowsOption = None,
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
+    disconnect_tone: ToneOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -156,8 +165,9 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options, "supervision": supervision}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
+    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    analog = {"supervision": supervision, "disconnect_tone": disconnect_tone}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more | analog
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 

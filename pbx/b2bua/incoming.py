@@ -47,7 +47,9 @@ class IncomingLeg(Leg):
             self.invite.reliable = False
         self.session = self.invite.session
         line = exchange.trunks.leading_to(caller.trunk) if caller.trunk else None
-        self.session.prover = None if line is None else line.credentials()
+        if line is not None:
+            self.session.prover = line.credentials()
+            self.disconnect_tones = line.trunk.disconnect_tones
         self.told: SessionDescription | None = None
         """What we have described while it rang."""
         self.heard: SessionDescription | None = None

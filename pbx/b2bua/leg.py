@@ -16,6 +16,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
 from pbx.b2bua.refer_news import ReferNews, is_about_refer
 from pbx.b2bua.reoffer import Reoffer
+from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MEDIA_LOST = "media lost"
 """The cause when the media worker died."""
+DISCONNECT_TONE = "disconnect tone"
+"""The cause when the line has brought one."""
 
 
 class LegOwner(Protocol):
@@ -79,6 +82,8 @@ class Leg:
         self.user_agent = user_agent
         self.person = NOBODY
         """Who is at the other end, as far as it was proved."""
+        self.disconnect_tones: tuple[Cadence, ...] = ()
+        """What the line behind the peer brings when its party has gone."""
         self.exempt = False
         """A call for help: its media may be as they come."""
         self.trusted = False
@@ -293,6 +298,12 @@ class Leg:
         self.owner.leg_recorded(self, record, cause, seconds)
 
     def media_silent(self, seconds: float) -> None: ...
+
+    def media_hung_up(self) -> None:
+        """An analog line does not say that its party has gone: it plays a tone."""
+        if not self.ended:
+            self.hang_up()
+            self.owner.leg_ended(self, DISCONNECT_TONE)
 
     def media_lost(self) -> None:
         """Decision 11: the calls of a dead worker end cleanly."""

@@ -73,6 +73,8 @@ class PhoneBranch:
     async def _go(self, flow: Flow, invitation: Invitation) -> None:
         leg = OutgoingLeg(self._exchange, flow, invitation, self)
         leg.media.asking = self._asking
+        if self._line is not None:
+            leg.disconnect_tones = self._line.trunk.disconnect_tones
         self.leg = leg
         if not self._protects(leg):
             self._give_up(488)

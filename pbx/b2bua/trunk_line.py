@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from directory.model import ForeignRoute, Route
+from pbx.mediaproxy.cadence import Cadence
 from pbx.sipcore.proving import Prover
 from pbx.sipcore.uri import Uri
 
@@ -34,6 +35,10 @@ class Identity(Protocol):
     @property
     def supervision(self) -> str:
         """`key`: who is rung by it beside or instead of others must press one; else `none`."""
+
+    @property
+    def disconnect_tones(self) -> tuple[Cadence, ...]:
+        """What its line brings when the other party has gone."""
 
     def number(self, dialled: str) -> str:
         """A number as the provider wants it."""

@@ -13,6 +13,9 @@ _TURN = re.compile(r"\s*(0|\d{3,4}(?:\+\d{3,4}){0,3})/(\d{2,4})\s*", re.ASCII)
 MOST = 8
 """Limit: tones that are looked for on one line, and turns of one of them."""
 
+LONGEST = 6000
+"""Limit: milliseconds of one period: as much, and twice, is held back of a recording that may end by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
@@ -43,6 +46,6 @@ def _one(text: str) -> Cadence:
         raise ValueError(f"{text.strip()!r} is no tone: one sound and silence take turns, like 425/480,0/480")
     frequencies = tuple(int(each) for each in sounds.pop().split("+"))
     times = tuple(int(turn[2]) for turn in turns)
-    if not all(200 <= each <= 3400 for each in frequencies) or not all(100 <= time <= 4000 for time in times):
-        raise ValueError(f"{text.strip()!r} is no tone: 200 to 3400 Hz, 100 to 4000 milliseconds")
+    if not all(200 <= each <= 3400 for each in frequencies) or min(times) < 100 or sum(times) > LONGEST:
+        raise ValueError(f"{text.strip()!r} is no tone: 200 to 3400 Hz, 100 ms and more, {LONGEST} ms in all")
     return Cadence(frequencies, times)

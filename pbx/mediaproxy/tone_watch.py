@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pbx.mediaproxy.cadence import Cadence
+from pbx.mediaproxy.g711 import Samples
 from pbx.mediaproxy.jitter import FRAME
 
 _RATE = 8000
@@ -30,8 +31,6 @@ _SLACK = 2.2  # beats by which a turn may be too short or too long, or
 _STRETCH = 0.12  # this part of it
 _LOST = 3  # frames that may be missing within a turn
 _ROUGH = 3  # frames in a row, neither tone nor silence, that break a tone off
-
-Samples = npt.NDArray[np.int16]
 
 
 class _Frame(enum.Enum):
@@ -51,7 +50,8 @@ class ToneWatch:
 
     def hear(self, samples: Samples | None, level: float) -> bool:
         """One frame (None: it was lost) and its level in dB of full scale. True: that is the tone, without a doubt."""
-        return any([sound.hear(samples, level) for sound in self._sounds])
+        found = [sound.hear(samples, level) for sound in self._sounds]  # all are told
+        return any(found)
 
     @property
     def suspected(self) -> int:
@@ -96,7 +96,7 @@ class _Sound:
 
 
 def _basis(frequencies: Sequence[int]) -> npt.NDArray[np.float64]:
-    """Rows at right angles, two for each frequency: what is at the frequencies is the length of a frame's projection."""
+    """Rows at right angles, two for each frequency: what is at them is the length of a frame's projection."""
     angles = 2 * math.pi * np.outer(frequencies, np.arange(FRAME)) / _RATE
     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).reshape(-1, FRAME)
     return np.linalg.qr(rows.T)[0].T
@@ -170,7 +170,8 @@ def _from(turns: Sequence[float], times: tuple[float, ...], first: int) -> bool:
     """Whether they are the turns of a cadence from that one on; the first sound may have been cut by the line."""
     wanted = [times[(first + at) % len(times)] for at in range(len(turns))]
     return all(
-        _fits(turn, want) or (at == 0 and turn < want) for at, (turn, want) in enumerate(zip(turns, wanted, strict=True))
+        _fits(turn, want) or (at == 0 and turn < want)
+        for at, (turn, want) in enumerate(zip(turns, wanted, strict=True))
     )
 
 

@@ -6,12 +6,14 @@ Not here: the beat (`studio`), what comes in (`ear`). RFC 3550, RFC 3551, RFC 47
 from __future__ import annotations
 
 from pbx.mediaproxy import rtcp, rtp
+from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.digits import DigitSender
 from pbx.mediaproxy.endpoint import Endpoint
 from pbx.mediaproxy.framer import Framer
 from pbx.mediaproxy.hearing import Heard
 from pbx.mediaproxy.player import Player
 from pbx.mediaproxy.recorder import Recorder
+from pbx.mediaproxy.tone_watch import ToneWatch
 
 
 class Track:
@@ -25,6 +27,8 @@ class Track:
         self.keys = DigitSender()
         self.player: Player | None = None
         self.recorder: Recorder | None = None
+        self.tones: tuple[Cadence, ...] = ()
+        self.watch: ToneWatch | None = None  # for these; None once one has been heard
         self.heard: Heard | None = None
         self.sources: tuple[Track, ...] = ()  # whose sum is sent to it
         self.echo = False
@@ -36,6 +40,11 @@ class Track:
         settings = self.endpoint.settings
         if settings is not None:
             self.framer.set_ptime(settings.ptime)
+
+    @property
+    def doubtful(self) -> int:
+        """How many of the last beats may be a disconnect tone: nobody is to hear them before that is known."""
+        return 0 if self.watch is None else self.watch.suspected
 
     def listen(self) -> None:
         """Let sound into the jitter buffer as long as somebody wants it."""

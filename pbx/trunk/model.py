@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pbx.mediaproxy.cadence import Cadence
 from pbx.sipcore.uri import Uri
 from pbx.trunk.numbers import written
+from pbx.trunk.tones import tones
 
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")
@@ -25,7 +27,8 @@ class Trunk:
     two letters) is where they are dialled. `shows`: what a callee sees, the number of the `line` or of the `caller`.
     `options`: seconds from one OPTIONS to the next by which it is asked whether it answers, 0: never.
     `supervision`: with `key`, who is rung by it beside or instead of others must press 1 before the call is his, since
-    a gateway with an analog line (FXO) answers as soon as it seizes the line.
+    a gateway with an analog line (FXO) answers as soon as it seizes the line. `disconnect_tone`: what such a line
+    brings when the other party has gone, a country or `425/480,0/480` (`tones`); then the call ends.
     """
 
     name: str
@@ -43,15 +46,20 @@ class Trunk:
     shows: str = "line"
     options: int = 60
     supervision: str = "none"
+    disconnect_tone: str = ""
 
     def is_same_line(self, other: Trunk) -> bool:
         """Whether a registration of the one serves the other: nothing else that he is told differs."""
-        free = ("target", "inbound", "numbers", "country", "shows", "options", "supervision")
+        free = ("target", "inbound", "numbers", "country", "shows", "options", "supervision", "disconnect_tone")
         return replace(self, **{name: getattr(other, name) for name in free}) == other
 
     def number(self, dialled: str) -> str:
         """A number as the provider wants it."""
         return written(dialled, self.numbers, self.country)
+
+    @property
+    def disconnect_tones(self) -> tuple[Cadence, ...]:
+        return tones(self.disconnect_tone)
 
     @property
     def identity(self) -> Uri:

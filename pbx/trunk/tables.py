@@ -45,11 +45,14 @@ MIGRATIONS = (
     """
     ALTER TABLE trunk ADD COLUMN supervision TEXT NOT NULL DEFAULT 'none';
     """,
+    """
+    ALTER TABLE trunk ADD COLUMN disconnect_tone TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 _COLUMNS = (
     "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
-    "numbers, country, shows, options, supervision"
+    "numbers, country, shows, options, supervision, disconnect_tone"
 )
 
 
@@ -70,7 +73,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 18)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 19)})",
         (
             trunk.name,
             trunk.domain,
@@ -90,6 +93,7 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.shows,
             trunk.options,
             trunk.supervision,
+            trunk.disconnect_tone,
         ),
     )
 

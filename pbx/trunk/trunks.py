@@ -27,6 +27,7 @@ from pbx.trunk.line import Line
 from pbx.trunk.model import INBOUND, SHOWS, SUPERVISION, Trunk
 from pbx.trunk.numbers import FORMS, countries
 from pbx.trunk.ports import Stack
+from pbx.trunk.tones import tones
 
 _log = get_logger("pbx.trunk")
 
@@ -217,6 +218,10 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"callees see the number of the {' or the '.join(SHOWS)}, not {trunk.shows!r}")
     if trunk.supervision not in SUPERVISION:
         raise Failure("invalid", f"supervision is {' or '.join(SUPERVISION)}, not {trunk.supervision!r}")
+    try:
+        tones(trunk.disconnect_tone)
+    except ValueError as error:
+        raise Failure("invalid", f"the disconnect tone: {error}") from error
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
     if trunk.options and not 10 <= trunk.options <= 3600:
