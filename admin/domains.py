@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from admin.acts import Act, Arguments, Desk, Parameter, Type
 from admin.moments import moment
 from admin.ports import Json
@@ -9,7 +11,7 @@ from admin.rights import Right
 from base.failures import Failure
 from directory import names
 from directory.directory import Directory
-from directory.model import AccountRoute, Caller, Route, Use
+from directory.model import AccountRoute, Caller, ForeignRoute, Route, Use
 from directory.rules.occasion import Occasion
 from directory.rules.words import told
 from directory.words import describe
@@ -53,9 +55,18 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     if use is Use.SIGNAL and desk.lookups is not None:
         route, looked_up = await desk.lookups.explain(route, caller)
         steps += looked_up
+    steps += _trunks(desk, route)
     kind, leads_to = describe(route)
     rules = _rules(directory, route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
-    return {"kind": kind, "leads_to": leads_to, "steps": list(steps), "rules": rules}
+    return {"kind": kind, "leads_to": leads_to, "steps": [*steps], "rules": rules}
+
+
+def _trunks(desk: Desk, route: Route) -> Iterator[str]:
+    """How the trunks are by which a call would leave."""
+    for way in (route, *(route.others if isinstance(route, ForeignRoute) else ())):
+        line = desk.trunks.leading_to(way.address.domain) if desk.trunks and isinstance(way, ForeignRoute) else None
+        if line is not None:
+            yield f"the trunk {line.trunk.name} is {line.condition}{f': {line.said}' if line.said else ''}"
 
 
 def _rules(directory: Directory, route: Route, caller: Caller, dialled: str, wall: float) -> list[Json]:

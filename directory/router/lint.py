@@ -6,7 +6,7 @@ Each warning names its line, what will happen, and what to write instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from directory.model import Address, Use
 from directory.router.record import Record
@@ -29,16 +29,18 @@ class Warning_:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the linter must know of the server."""
+    """What the linter must know of the server, and of the table as a whole: the domains that it leads to."""
 
     main_domain: str
     local_domain: Callable[[str], str | None]
     names: Iterable[Address] = ()
     emergency: tuple[str, ...] = ()
+    led_to: frozenset[str] = frozenset()
 
 
 def lint(table: RouterTable, around: Surroundings) -> list[Warning_]:
     """All remarks, in the order of the lines."""
+    around = replace(around, led_to=frozenset(domain for each in table.records for domain in each.target_domains))
     return [
         warning
         for index, record in enumerate(table.records)
@@ -109,7 +111,10 @@ def _swallowed_names(record: Record, around: Surroundings) -> str:
 
 
 def _foreign_left(record: Record, around: Surroundings) -> str:
-    if record.local is None or record.domain.wildcards or around.local_domain(record.domain.text) is not None:
+    domain = record.domain.text
+    if record.local is None or record.domain.wildcards or around.local_domain(domain) is not None:
+        return ""
+    if domain in around.led_to:  # by another line
         return ""
     return (
         f"{record.domain.text} is no domain of this server, so what its people dial does not fit; "

@@ -24,7 +24,7 @@ from pbx.b2bua.watching import tell_lines
 from pbx.records.record import CallEvent, LiveRecord
 from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
-from pbx.signal.branch import Branch, Device, Foreign, Program
+from pbx.signal.branch import Branch, Device, Foreign, Program, Target
 from pbx.signal.signal import Signal
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
@@ -182,6 +182,9 @@ class Call:
         runner = self._runner(branch)
         self._runners[branch] = runner
         _log.debug("branch started", call=self.id, branch=branch.number, target=str(branch.target))
+        if branch.instead:
+            self.exchange.metrics.count("calls.other-ways")
+            _log.info("call goes another way", call=self.id, target=_named(branch.target))
         runner.start()
 
     def _runner(self, branch: Branch) -> BranchRunner:
@@ -315,6 +318,11 @@ class Call:
             ended_by=closed.ended_by,
             cause=closed.cause,
         )
+
+
+def _named(target: Target) -> str:
+    """Where a branch leads, for the log."""
+    return str(target.route.address) if isinstance(target, Foreign) else type(target).__name__.lower()
 
 
 def new_call(

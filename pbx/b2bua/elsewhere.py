@@ -6,6 +6,7 @@
     a 5xx with a Q.850 cause of who is called (17 busy …)        none
     404, 408, 480, 484, 486, 403, 6xx …                          none: another carrier says the same, or rings twice
     anything after ringing or audio that the caller has heard    none
+    anything that is said to a call for help                     another way
 
 RFC 3261 §21.5, RFC 3326 (Reason), RFC 3398 §8.2.6.1 (a gateway writes cause 18, no user responding, as 408, and causes
 of congestion as 503), ITU-T Q.850 §2.2.5.
@@ -25,12 +26,13 @@ _OF_CALLEE = frozenset({1, 17, 18, 19, 20, 21, 22, 23, 26, 27, 28})
 """Q.850: unallocated, busy, no answer, absent, rejected, changed, out of order, incomplete number."""
 
 
-def helps(response: Response | None, *, heard: bool = False) -> bool:
-    """`response` is the final refusal, None when there was none; `heard`: the caller has heard of this way already."""
+def helps(response: Response | None, *, heard: bool = False, urgent: bool = False) -> bool:
+    """`response` is the final refusal, None when there was none; `heard`: the caller has heard of this way already;
+    `urgent`: he calls for help."""
+    if urgent or response is None:
+        return urgent or not heard
     if heard:
         return False
-    if response is None:
-        return True
     cause = _cause(response)
     if cause >> 4 == 2:  # its class: resource unavailable
         return True

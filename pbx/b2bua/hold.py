@@ -77,8 +77,8 @@ class Renegotiation:
             self._send(session)
 
     def _offer_known(self) -> None:
-        """What the other has last said of itself is the offer; it hears the answer as an offer of its own."""
-        known = self._other.theirs
+        """What the other takes is the offer; it hears the answer as an offer of its own."""
+        known = self._other.media.takes
         if known is None:
             self._refuse(488)
             return

@@ -61,7 +61,7 @@ class Party(MediaListener, Protocol):
 
 
 class LegMedia:
-    """See the head of the module. `theirs` and `ours` are the last descriptions, `agreed` what follows for audio."""
+    """See the head of the module. `ours` is our last description, `agreed` what follows from both for audio."""
 
     def __init__(self, exchange: Exchange, party: Party, security: MediaSecurity) -> None:
         self._exchange = exchange
@@ -72,12 +72,33 @@ class LegMedia:
         self._riding: frozenset[int] = frozenset()  # the places of those that share the port of the audio
         self._numbers: dict[int, str] = {}
         self._origin = Origin("-", exchange.entropy.number(1, 2**31), 0, "127.0.0.1")
-        self.theirs: SessionDescription | None = None
+        self._theirs: SessionDescription | None = None
+        self._widest: Media | None = None  # of the peer's audio sections
         self.ours: SessionDescription | None = None
         self.agreed: AgreedAudio | None = None
         self.asking = Asking()
         self._standing: tuple[SessionDescription | None, SessionDescription | None] = (None, None)
         self.closed = False
+
+    @property
+    def theirs(self) -> SessionDescription | None:
+        """The peer's last description."""
+        return self._theirs
+
+    @theirs.setter
+    def theirs(self, description: SessionDescription | None) -> None:
+        self._theirs = description
+        audio = None if description is None else description.audio
+        if audio is not None and (self._widest is None or len(audio.formats) >= len(self._widest.formats)):
+            self._widest = audio
+
+    @property
+    def takes(self) -> SessionDescription | None:
+        """The peer's last description with all codecs that he has ever named: what is asked of somebody else for him.
+
+        Interop: pjsip telephones narrow a call to one codec by an UPDATE as soon as it is answered."""
+        theirs, widest = self._theirs, self._widest
+        return theirs if theirs is None or widest is None else theirs.widened(widest)
 
     # --- ports
 

@@ -108,8 +108,8 @@ class PhoneBranch:
 
     def _protects(self, leg: Leg) -> bool:
         """Whether the caller and who is asked now can both be protected as the stricter of them wants it (`guards`)."""
-        origin, target, guards = self._call.origin, self._branch.target, leg.media.guards
-        leg.exempt = isinstance(target, Foreign) and target.route.emergency
+        origin, guards = self._call.origin, leg.media.guards
+        leg.exempt = self._branch.urgent
         if leg.exempt or MediaSecurity.REQUIRED not in (origin.security, guards.wish):
             return True
         if fits(origin.security, guards.wish):
@@ -280,9 +280,7 @@ class PhoneBranch:
         if status in (401, 407):
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
-        target = self._branch.target
-        emergency = isinstance(target, Foreign) and target.route.emergency  # who calls for help is let down by nobody
-        elsewhere = emergency or helps(response, heard=self._places.was_heard)
+        elsewhere = helps(response, heard=self._places.was_heard, urgent=self._branch.urgent)
         self._tell(Answer(status, reason, targets_of(response), elsewhere))
 
     def leg_ended(self, leg: Leg, cause: str) -> None:

@@ -176,13 +176,14 @@ class ProxyBranch:
             if response.status > 100:
                 self._tell(Answer(response.status, response.reason))
         else:
-            elsewhere = helps(response, heard=self._places.was_heard)
-            self._ended(Answer(response.status, response.reason, targets_of(response), elsewhere), response)
+            self._ended(Answer(response.status, response.reason, targets_of(response), self._helps(response)), response)
 
     def on_failure(self, cause: str) -> None:
         self.drop_anchor()
-        status, heard = 408 if cause == "timeout" else 503, self._places.was_heard
-        self._ended(Answer(status, elsewhere=helps(None, heard=heard)), None)
+        self._ended(Answer(408 if cause == "timeout" else 503, elsewhere=self._helps(None)), None)
+
+    def _helps(self, response: Response | None) -> bool:
+        return helps(response, heard=self._places.was_heard, urgent=self._branch.urgent)
 
     def _ended(self, answer: Answer, response: Response | None) -> None:
         """The last word of this place. Another one is tried where that may help."""

@@ -108,7 +108,7 @@ class Takeover(_Deciding):
         self._stays = place.stays
 
     def start(self) -> None:
-        newcomer, theirs = self._newcomer, self._stays.theirs
+        newcomer, theirs = self._newcomer, self._stays.media.takes
         if theirs is None:
             self._done(480)
         elif not pair(newcomer, self._stays):

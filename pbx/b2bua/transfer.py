@@ -136,11 +136,11 @@ class Transfer:
 
     @property
     def asked(self) -> SessionDescription | None:
-        return self._party.theirs
+        return self._party.media.takes
 
     def offer(self, leg: Leg) -> SessionDescription | None:
-        """What the party takes now, so that its own codec goes on."""
-        theirs = self._party.theirs
+        """What the party takes, the codec that it has now first."""
+        theirs = self._party.media.takes
         return leg.studio_offer() if theirs is None else leg.relay(theirs.with_direction("sendrecv"))
 
     def early_offer(self, leg: Leg, transaction: ServerTransaction) -> None:

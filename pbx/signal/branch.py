@@ -66,6 +66,11 @@ class Branch:
     drain: Node | None = None
     timer: Timer | None = field(default=None, repr=False)
 
+    @property
+    def urgent(self) -> bool:
+        """It is a call for help, on its way out."""
+        return isinstance(self.target, Foreign) and self.target.route.emergency
+
     def stop_timer(self) -> None:
         if self.timer is not None:
             self.timer.cancel()

@@ -45,6 +45,8 @@ def choose(
             return Way(WayKind.PROXY, "call features are off")
         case ForeignRoute() if trunk:
             return Way(WayKind.B2BUA, "a trunk has a login of its own")
+        case ForeignRoute() if route.emergency:
+            return Way(WayKind.B2BUA, "a call for help is watched over")
         case ForeignRoute() if caller.account is not None and features:
             return Way(WayKind.B2BUA, "call features of the caller are on")
         case ForeignRoute():

@@ -220,6 +220,17 @@ class SessionDescription:
         )
         return replace(self, media=media)
 
+    def widened(self, audio: Media) -> SessionDescription:
+        """The same with the codecs of another audio section of its author behind its own, under their numbers."""
+        chosen = self.audio
+        if chosen is None:
+            return self
+        more = [each for each in audio.formats if each not in chosen.formats]
+        first = f"m={chosen.kind} {chosen.port} {chosen.protocol} {' '.join((*chosen.formats, *more))}"
+        lines = [line for line in audio.lines[1:] if payload_of(line) in more]
+        wider = chosen.with_lines([first, *chosen.lines[1:], *lines])
+        return replace(self, media=tuple(wider if each is chosen else each for each in self.media))
+
     def with_direction(self, direction: Direction) -> SessionDescription:
         """The same with another direction of the audio section (music on hold, resume)."""
         chosen = self.audio

@@ -125,7 +125,8 @@ class Health:
 
     def _failed(self, said: str, retry_after: int | None) -> None:
         self._waiting = False
-        self._be(State.DOWN if self._counts else self.state, said)
+        if self._counts:
+            self._be(State.DOWN, said)
         whole = min(FIRST_WAIT * (1 << self._failures), LONGEST_WAIT)
         self._failures = min(self._failures + 1, 10)
         wait = whole * self._entropy.number(500, 1000) / 1000

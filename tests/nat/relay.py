@@ -1,5 +1,6 @@
-"""A small relay for datagrams of SIP that swaps and doubles some of them. Run as a program it is the relay; `Shuffler`
-starts it on a machine of the world."""
+"""A small relay for datagrams of SIP that swaps those which follow each other closely, and doubles some.
+
+Run as a program it is the relay; `Shuffler` starts it on a machine of the world."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from types import TracebackType
 
 from tests.nat.world import Host
 
-SWAP, DOUBLE = 4, 5
-PATIENCE = 0.15
+DOUBLE = 5
+PATIENCE = 0.1
 """Seconds that a datagram waits for the one that is to overtake it."""
 
 
@@ -54,25 +55,26 @@ class _Way:
 
     def take(self, data: bytes) -> list[bytes]:
         """What goes out now that this one has come in."""
-        self.count += 1
         if self.held is not None:
             before, self.held = self.held[0], None
             self.swapped += 1
-            return [data, before]
-        if self.count % SWAP == 0:
-            self.held = (data, time.monotonic())
-            return []
-        if self.count % DOUBLE == 0:
-            self.doubled += 1
-            return [data, data]
-        return [data]
+            return [data, *self._some_twice(before)]
+        self.held = (data, time.monotonic())
+        return []
 
     def late(self) -> list[bytes]:
         """What has waited long enough."""
         if self.held is None or time.monotonic() - self.held[1] < PATIENCE:
             return []
         data, self.held = self.held[0], None
-        return [data]
+        return self._some_twice(data)
+
+    def _some_twice(self, data: bytes) -> list[bytes]:
+        self.count += 1
+        if self.count % DOUBLE:
+            return [data]
+        self.doubled += 1
+        return [data, data]
 
 
 def main(own: str, server: tuple[str, int]) -> None:

@@ -29,8 +29,8 @@ async def test_a_call_survives_a_tenth_of_all_packets_lost(world: World, site: N
 
 @pytest.mark.proof
 async def test_datagrams_that_overtake_each_other(world: World, site: NatSite, tmp_path: Path) -> None:
-    """A relay between alice and the server swaps each fourth datagram of SIP with the one after it, and doubles each
-    fifth: a telephone then seems to sit behind a NAT that renumbers ports."""
+    """A relay between alice and the server swaps datagrams of SIP that follow each other within 100 ms, and doubles
+    some: a telephone then seems to sit behind a NAT that renumbers ports."""
     machine = world.host("relay", world.public, 40)
     bob = await site.phone_at("bob", world.host("bob", world.public, 32))
     async with Shuffler(machine, (site.host, site.sip_port)) as relay:

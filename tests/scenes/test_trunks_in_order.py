@@ -29,7 +29,13 @@ async def test_a_call_that_one_carrier_cannot_take_talks_by_the_next(
     table = tmp_path / "router.txt"
     table.write_text("N:S:<8*@tandem.test> = *@cheap, *@dear\n")
     assert "warning" not in await site.tandem("router", "set", str(table))
-    assert "030123@cheap, else 030123@dear" in await site.tandem("route", "8030123", "--from", "alice")
+    told = await site.tandem("route", "8030123", "--from", "alice")
+    assert "030123@cheap, else 030123@dear" in told
+    assert "the trunk dear is not asked" in told
+    table.write_text("N:S:<8*@tandem.test> = *@cheap, *@deer\nN:S:<7*@tandem.test> = *@gone\nN:S:<*@gone> = *@dear\n")
+    told = await site.tandem("router", "check", str(table))
+    assert "line 1: deer is no trunk and no domain" in told
+    assert "gone is no" not in told  # it is led on
     sipp = Sipp(site, tmp_path)
     full = '<recv request="INVITE"/>' + reply("503 No Circuit") + '<recv request="ACK"/>'
     alice = await site.phone("alice", await site.password("alice"))

@@ -34,6 +34,7 @@ def remarks(table: str) -> list[str]:
         "N:S:<555*@example.com> = *@a.example\nN:S:<(7d)@example.com> = *@b.example",
         "Mail:N:<3*@example.com> = *@a.example\nSignal:N:<3*@example.com> = *@b.example",
         "N:S:<(10+d)@example.com> = *@cheap, *@dear, alice",
+        "N:S:<(10+d)@example.com> = *@list\nN:S:<(10+d)@list> = 00*@gw.example",
     ],
 )
 def test_lines_that_deserve_no_remark(table: str) -> None:

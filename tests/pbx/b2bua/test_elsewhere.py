@@ -58,6 +58,11 @@ def test_no_answer_at_all() -> None:
     assert not helps(None, heard=True)
 
 
+def test_who_calls_for_help_is_let_down_by_nobody() -> None:
+    assert helps(said(603), heard=True, urgent=True)
+    assert helps(None, heard=True, urgent=True)
+
+
 def test_what_a_caller_hears() -> None:
     assert not is_heard(said(100))
     assert not is_heard(said(183))

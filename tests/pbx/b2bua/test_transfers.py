@@ -9,8 +9,10 @@ import pytest
 
 from pbx.mediaproxy.engine import Clip
 from pbx.sipcore.message import Request
+from pbx.sipcore.sdp import SessionDescription
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone
 from tests.pbx.b2bua.test_calls import connected
+from tests.pbx.b2bua.test_holding import change
 from tests.pbx.b2bua.test_lines import lines
 
 
@@ -52,6 +54,19 @@ async def test_all_are_told_who_talks_to_whom() -> None:
             [("recipient", "confirmed")],
         ]
         assert house.exchange.lines.of(ALICE.id)[0].peer == f"sip:carol@{DOMAIN}"
+
+
+async def test_whom_a_call_has_narrowed_to_one_codec_is_sent_on_with_all_of_them() -> None:
+    """pjsip telephones do so as soon as they are answered; the next one may know none but another."""
+    async with House() as house:
+        alice, bob, carol = house.phone(ALICE), house.phone(BOB), house.phone(CAROL)
+        await connected(house, alice, bob)
+        await change(alice, bob, alice.sdp(codecs="8"), bob.sdp(codecs="8"))
+        bob.send("REFER", Refer_To=f"<sip:carol@{DOMAIN}>")
+        invite = await carol.request("INVITE")
+        (audio,) = SessionDescription.parse(invite.body).media
+        assert audio.formats == ("8", "0", "101")
+        assert audio.payload_types[101] == "TELEPHONE-EVENT/8000"
 
 
 async def test_a_transfer_that_fails_changes_nothing() -> None:

@@ -21,6 +21,7 @@ BOB = Account(2, "example.org", "bob")
 STRANGER = Caller("sip:x@elsewhere.net")
 ALICE = Caller("sip:alice@example.org", account=Account(1, "example.org", "alice"))
 AWAY = ForeignRoute(Address("x", "elsewhere.net"))
+HELP = ForeignRoute(Address("112", "gateway.net"), emergency=True)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,7 @@ AWAY = ForeignRoute(Address("x", "elsewhere.net"))
         ("INVITE", ALICE, AWAY, True, WayKind.B2BUA),
         ("INVITE", ALICE, AWAY, False, WayKind.PROXY),
         ("INVITE", STRANGER, AWAY, True, WayKind.PROXY),
+        ("INVITE", STRANGER, HELP, False, WayKind.B2BUA),
         ("MESSAGE", ALICE, AccountRoute(BOB), True, WayKind.PROXY),
     ],
 )
