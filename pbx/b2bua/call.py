@@ -120,6 +120,8 @@ class Call:
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
+        self.wanted = False
+        """Who is called has asked for it: it rings even where nobody wants to be disturbed."""
         self.too_open = False
         """Telephones were passed over because they did not register by TLS."""
         self._broken_off: tuple[str, str] | None = None
@@ -144,7 +146,7 @@ class Call:
         return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
 
     def devices(self, account: Account) -> Sequence[str]:
-        if self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
+        if not self.wanted and self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
             return ()  # a group's call does not ask its rules
         return [binding.contact for binding in self._fit(self.exchange.phones.ringable(account.id))]
 

@@ -56,3 +56,23 @@ async def test_a_line_without_such_tones_is_not_listened_to() -> None:
         await alice.response(200)
         assert all(each.settings is not None and each.settings.disconnect_tones == () for each in house.studio.streams)
         databases.discard()
+
+
+async def test_a_hook_flash_passes_both_ways_as_it_came() -> None:
+    """A telephone flashes the line, for the second call that waits there; a gateway's telephone tells its flash."""
+    async with House() as house:
+        gateway, databases = await gateway_of(house)
+        alice = house.phone(ALICE)
+        alice.call(f"sip:{MOBILE}")
+        invite = await gateway.request("INVITE")
+        gateway.takes(invite)
+        gateway.answer(invite, 200, gateway.sdp(6000))
+        await alice.response(200)
+        alice.send("ACK")
+        for flasher, other in ((alice, gateway), (gateway, alice)):
+            flasher.send("INFO", b"signal=hf\r\n", "application/hook-flash")
+            told = await other.request("INFO")
+            assert (told.content_type, told.body) == ("application/hook-flash", b"signal=hf\r\n")
+            other.answer(told, 200)
+            await flasher.response(200, "INFO")
+        databases.discard()
