@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
-from directory.model import Account
+from directory.model import Account, Right
+from directory.rights import parse_rights, words
+from directory.telnums import checked_telnum
 
 _NAME = Parameter("name")
 _DOMAIN = Parameter("domain", required=False)
+_CALLS = 50
 
 
 def _shown(desk: Desk, account: Account) -> dict[str, Json]:
@@ -19,6 +22,8 @@ def _shown(desk: Desk, account: Account) -> dict[str, Json]:
         "domain": account.domain,
         "real_name": account.real_name,
         "aliases": list(desk.directory.aliases(account.id)),
+        "telnums": list(desk.directory.telnums.of(account.id)),
+        "rights": words(desk.directory.rights.of(account.id)),
         "pin": desk.directory.has_pin(account.id),
         "locked": _locked(desk, account),
     }
@@ -30,7 +35,7 @@ def _locked(desk: Desk, account: Account) -> bool:
 
 
 async def _unlock(desk: Desk, arguments: Arguments) -> Json:
-    account = desk.account(arguments.text("name"), arguments.text("domain"))
+    account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
     if not _locked(desk, account):
         raise Failure("invalid", f"calls of {account.address} are not locked")
     await desk.directory.set_setting(account.id, "CallOutLocked", None)
@@ -40,8 +45,8 @@ async def _unlock(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _list(desk: Desk, arguments: Arguments) -> Json:
-    domain = desk.domain(arguments.text("domain")) if arguments.text("domain") else None
-    return [_shown(desk, account) for account in desk.directory.accounts(domain)]
+    domains = desk.domains(arguments.text("domain"))
+    return [_shown(desk, account) for domain in domains for account in desk.directory.accounts(domain)]
 
 
 async def _show(desk: Desk, arguments: Arguments) -> Json:
@@ -72,7 +77,7 @@ def _check_pin(pin: str | None) -> None:
 
 
 async def _password(desk: Desk, arguments: Arguments) -> Json:
-    account = desk.account(arguments.text("name"), arguments.text("domain"))
+    account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
     if arguments.optional("password") is not None:
         await desk.directory.set_password(account.id, arguments.text("password"))
     if arguments.optional("pin") is not None:
@@ -81,7 +86,7 @@ async def _password(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    account = desk.account(arguments.text("name"), arguments.text("domain"))
+    account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
     if arguments.text("name").partition("@")[0].lower() != account.name:
         raise Failure("invalid", f"{arguments.text('name')} is an alias of {account.address}: give the account's name")
     shown = _shown(desk, account)
@@ -91,7 +96,7 @@ async def _remove(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _alias(desk: Desk, arguments: Arguments) -> Json:
-    account = desk.account(arguments.text("name"), arguments.text("domain"))
+    account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
     if arguments.flag("remove"):
         await desk.directory.remove_alias(account.id, arguments.text("alias"))
     else:
@@ -99,23 +104,54 @@ async def _alias(desk: Desk, arguments: Arguments) -> Json:
     return _shown(desk, account)
 
 
-ACTS = (
-    Act("account.list", "accounts with their aliases", Right.USERS, _list, (_DOMAIN,)),
-    Act("account.show", "one account with its aliases", Right.USERS, _show, (_NAME, _DOMAIN)),
-    Act(
-        "account.add",
-        "make an account",
-        Right.USERS,
-        _add,
-        (
-            _NAME,
-            _DOMAIN,
-            Parameter("password", secret=True),
-            Parameter("extension", required=False),
-            Parameter("real_name", required=False),
-            Parameter("pin", required=False, secret=True),
-        ),
+async def _telnums(desk: Desk, arguments: Arguments) -> Json:
+    """Numbers to add and to remove; a number that is there is not added again."""
+    account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
+    gone = {checked_telnum(number) for number in arguments.list("remove")}
+    async with desk.changing:
+        before = desk.directory.telnums.of(account.id)
+        if missing := gone - {*before}:
+            raise Failure("not-found", f"{account.address} has no number {min(missing)}")
+        kept = [number for number in before if number not in gone]
+        await desk.directory.telnums.set(account, [*kept, *arguments.list("add")])
+    return _shown(desk, account)
+
+
+async def _calls(desk: Desk, arguments: Arguments) -> Json:
+    account = desk.account(arguments.text("name"), arguments.text("domain"))
+    return [dict(entry) for entry in await desk.monitor.log(account.id, arguments.number("limit", _CALLS))]
+
+
+async def _rights(desk: Desk, arguments: Arguments) -> Json:
+    """Nobody gives what he has not, and nobody takes from who has more."""
+    account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
+    rights = parse_rights(arguments.list("rights"))
+    if not desk.actor.outranks(rights):
+        raise Failure("denied", f"{desk.actor.name} has not all of these rights himself")
+    await desk.directory.rights.set(account, rights)
+    return _shown(desk, account)
+
+
+ADD = Act(
+    "account.add",
+    "make an account",
+    Right.USERS,
+    _add,
+    (
+        _NAME,
+        _DOMAIN,
+        Parameter("password", secret=True),
+        Parameter("extension", required=False),
+        Parameter("real_name", required=False),
+        Parameter("pin", required=False, secret=True),
     ),
+    Right.USER_ACCOUNTS,
+)
+
+ACTS = (
+    Act("account.list", "accounts with their aliases", Right.USERS, _list, (_DOMAIN,), Right.DOMAIN),
+    Act("account.show", "one account with its aliases", Right.USERS, _show, (_NAME, _DOMAIN), Right.DOMAIN, own=True),
+    ADD,
     Act(
         "account.password",
         "set the password or the mailbox PIN",
@@ -127,14 +163,43 @@ ACTS = (
             Parameter("password", required=False, secret=True),
             Parameter("pin", required=False, secret=True),
         ),
+        Right.USER_ACCOUNTS,
+        own=True,
     ),
-    Act("account.unlock", "let an account call out again", Right.USERS, _unlock, (_NAME, _DOMAIN)),
-    Act("account.remove", "remove an account and its mail", Right.USERS, _remove, (_NAME, _DOMAIN)),
+    Act("account.unlock", "let an account call out again", Right.USERS, _unlock, (_NAME, _DOMAIN), Right.LIMITS),
+    Act(
+        "account.remove", "remove an account and its mail", Right.USERS, _remove, (_NAME, _DOMAIN), Right.USER_ACCOUNTS
+    ),
     Act(
         "account.alias",
         "add or remove an alias or extension",
         Right.USERS,
         _alias,
         (_NAME, _DOMAIN, Parameter("alias"), Parameter("remove", Type.FLAG, required=False)),
+        Right.CAN_CREATE_ALIASES,
+    ),
+    Act(
+        "account.telnums",
+        "add and remove telephone numbers of an account",
+        Right.USERS,
+        _telnums,
+        (_NAME, _DOMAIN, Parameter("add", Type.LIST, required=False), Parameter("remove", Type.LIST, required=False)),
+        Right.CAN_CREATE_TELNUMS,
+    ),
+    Act(
+        "account.calls",
+        "an account's own list of calls: placed, answered, missed",
+        Right.USERS,
+        _calls,
+        (_NAME, _DOMAIN, Parameter("limit", Type.NUMBER, required=False)),
+        Right.DOMAIN,
+        own=True,
+    ),
+    Act(
+        "account.rights",
+        "what an account may administer, all of it at once",
+        Right.USERS,
+        _rights,
+        (_NAME, _DOMAIN, Parameter("rights", Type.LIST)),
     ),
 )

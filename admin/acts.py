@@ -1,30 +1,23 @@
 """The shape of an act, and the one table of them for every door (decision 18).
 
-An act has a name, parameters, a right and a handler; it knows nothing of the door that calls it. Doors: the control
+An act has a name, parameters, rights and a handler; it knows nothing of the door that calls it. Doors: the control
 socket (the `tandem` command) now; CLI, HTTP, XIMSS and programs later.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-from admin.configuration.configuration import Configuration
-from admin.ports import Blocks, CertificateStore, Json, Mailboxes, Monitor, Phones, PromptStore, Server
-from admin.rights import Actor, Right
-from base.clock import Clock
+from admin.desk import Desk
+from admin.ports import Json
+from admin.rights import Actor
 from base.failures import Failure
 from base.log import get_logger
-from directory.directory import Directory
-from directory.model import Account
-from pbx.lookup.lookups import LookUps
-from pbx.recordings.library import Library
-from pbx.trunk.trunks import Trunks
-from pbx.workarounds.server import WorkaroundStore
+from directory.model import Right
 
 _log = get_logger("admin")
 
@@ -37,6 +30,7 @@ class Type(enum.Enum):
     NUMBER = "a number from 0"
     LIST = "a list of texts"
     TEXTS = "texts by name"
+    ROWS = "a list of texts by name"
     DATA = "octets in base64"
 
 
@@ -72,6 +66,11 @@ class Arguments:
         value = self._values.get(name)
         return value if isinstance(value, int) else default
 
+    def rows(self, name: str) -> list[dict[str, str]]:
+        value = self._values.get(name)
+        found = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+        return [{key: str(text) for key, text in row.items()} for row in found]
+
     def list(self, name: str) -> tuple[str, ...]:
         value = self._values.get(name)
         return tuple(str(item) for item in value) if isinstance(value, list) else ()
@@ -84,56 +83,21 @@ class Arguments:
         return base64.b64decode(self.text(name))
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What handlers work with."""
-
-    directory: Directory
-    prompts: PromptStore
-    monitor: Monitor
-    mailboxes: Mailboxes
-    server: Server
-    clock: Clock
-    certificates: CertificateStore | None = None
-    trunks: Trunks | None = None
-    blocks: Blocks | None = None
-    workarounds: WorkaroundStore | None = None
-    configuration: Configuration | None = None
-    phones: Phones | None = None
-    recordings: Library | None = None
-    lookups: LookUps | None = None
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by acts that read, change and write: of two at once the second sees what the first has written."""
-
-    def account(self, name: str, domain: str = "") -> Account:
-        """`alice`, `201`, or `alice@domain`. Raises Failure("not-found")."""
-        local, _, of = name.partition("@")
-        host = self.directory.local_domain(of or domain or self.directory.main_domain)
-        found = None if host is None else self.directory.find_account(host, local)
-        if found is None:
-            raise Failure("not-found", f"there is no account {name}{f' in {domain}' if domain else ''}")
-        return found
-
-    def domain(self, name: str) -> str:
-        """The domain of that name, the main domain for the empty one. Raises Failure("not-found")."""
-        found = self.directory.local_domain(name) if name else self.directory.main_domain
-        if found is None:
-            raise Failure("not-found", f"there is no domain {name}")
-        return found
-
-
 Handler = Callable[[Desk, Arguments], Awaitable[Json]]
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One row of the table."""
+    """One row of the table. `right` is that of administrators of the server; `domain` lets those of a domain do it
+    there, and `own` everybody for his own account (`admin.rights`)."""
 
     name: str
     meaning: str
     right: Right
     handler: Handler
     parameters: tuple[Parameter, ...] = ()
+    domain: Right | None = None
+    own: bool = False
 
     def arguments(self, given: Mapping[str, Json]) -> Arguments:
         """Check what came. Raises Failure("invalid")."""
@@ -162,6 +126,8 @@ def _fits(type_: Type, value: Json) -> bool:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         case Type.TEXTS:
             return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+        case Type.ROWS:
+            return isinstance(value, list) and all(_fits(Type.TEXTS, row) for row in value)
         case Type.DATA:
             return isinstance(value, str) and _is_base64(value)
 
@@ -187,11 +153,10 @@ class Acts:
         act = self.table.get(name)
         if act is None:
             raise Failure("not-found", f"there is no act {name}")
-        if not actor.may(act.right):
-            raise Failure("denied", f"{name} needs the right {act.right.value}")
+        desk = replace(self._desk, actor=actor, reach=actor.reach(name, act.right, act.domain, act.own))
         arguments = act.arguments(given)
         _log.info("act", act=name, actor=actor.name, **_shown(act, given))
-        return await act.handler(self._desk, arguments)
+        return await act.handler(desk, arguments)
 
 
 def _shown(act: Act, given: Mapping[str, Json]) -> dict[str, Json]:

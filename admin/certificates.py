@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from admin.acts import Act, Arguments, Desk
+from admin.acts import Act, Arguments
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
 from base.certificates import Shown
 from base.failures import Failure
+from directory.model import Right
 
 
 def _row(shown: Shown) -> dict[str, Json]:

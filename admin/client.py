@@ -30,7 +30,9 @@ def short_address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def call(path: Path, act: str, arguments: Mapping[str, Json], *, timeout: float = 60.0) -> Json:
+def call(
+    path: Path, act: str, arguments: Mapping[str, Json], who: wire.Who = wire.LOCAL_USER, *, timeout: float = 60.0
+) -> Json:
     """Perform one act through the socket at `path`. Blocks. Raises NotRunning, or the Failure of the act."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
@@ -42,7 +44,7 @@ def call(path: Path, act: str, arguments: Mapping[str, Json], *, timeout: float 
         except OSError as error:
             raise NotRunning(f"no server is running with the data folder {path.parent}") from error
         try:
-            connection.sendall(wire.format_request(wire.Request(act, arguments)))
+            connection.sendall(wire.format_request(wire.Request(act, arguments, who)))
             with connection.makefile("rb") as stream:
                 line = stream.readline(wire.LINE_LIMIT)
         except OSError as error:

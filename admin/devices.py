@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.ports import Json, Phones
-from admin.rights import Right
 from base.failures import Failure
+from directory.model import Right
 
 
 def _phones(desk: Desk) -> Phones:
@@ -16,8 +17,18 @@ def _phones(desk: Desk) -> Phones:
     return desk.phones
 
 
+def _of_mac(desk: Desk, arguments: Arguments) -> str:
+    """The MAC address, when its telephone is in the actor's reach. Raises Failure("denied" | "invalid")."""
+    mac = arguments.text("mac")
+    if not desk.sees(_phones(desk).owner(mac)):
+        raise Failure("denied", f"{mac} is no telephone of {desk.domain('')}")
+    return mac
+
+
 async def _list(desk: Desk, arguments: Arguments) -> Json:
-    return [asdict(row) for row in _phones(desk).rows()]
+    """Those that are nobody's are shown to who sees the whole server."""
+    accounts = {account.address for domain in desk.domains() for account in desk.directory.accounts(domain)}
+    return [asdict(row) for row in _phones(desk).rows() if row.account in accounts or desk.sees(None)]
 
 
 async def _families(desk: Desk, arguments: Arguments) -> Json:
@@ -25,7 +36,9 @@ async def _families(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _add(desk: Desk, arguments: Arguments) -> Json:
-    account = desk.account(arguments.text("account"), arguments.text("domain"))
+    account = desk.account_to_change(arguments.text("account"), arguments.text("domain"))
+    if desk.phones is not None and arguments.text("mac") and desk.phones.owner(arguments.text("mac")) is not None:
+        _of_mac(desk, arguments)
     link = await _phones(desk).add(
         account,
         arguments.text("mac"),
@@ -37,12 +50,12 @@ async def _add(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    await _phones(desk).remove(arguments.text("mac"))
+    await _phones(desk).remove(_of_mac(desk, arguments))
     return {"mac": arguments.text("mac")}
 
 
 async def _show(desk: Desk, arguments: Arguments) -> Json:
-    files = _phones(desk).show(arguments.text("mac"), arguments.text("host") or desk.directory.main_domain)
+    files = _phones(desk).show(_of_mac(desk, arguments), arguments.text("host") or desk.domain(""))
     return [{"file": path, "content": content.decode("utf-8", "replace")} for path, content in files]
 
 
@@ -50,8 +63,15 @@ _MAC = Parameter("mac")
 _HOST = Parameter("host", required=False)
 
 ACTS = (
-    Act("device.list", "telephones that set themselves up, and those that have asked", Right.USERS, _list),
-    Act("device.families", "families of telephones that can be set up", Right.USERS, _families),
+    Act(
+        "device.list",
+        "telephones that set themselves up, and those that have asked",
+        Right.USERS,
+        _list,
+        (),
+        Right.DOMAIN,
+    ),
+    Act("device.families", "families of telephones that can be set up", Right.USERS, _families, (), Right.DOMAIN),
     Act(
         "device.add",
         "let a telephone or an app set itself up for an account",
@@ -65,7 +85,15 @@ ACTS = (
             _HOST,
             Parameter("token_only", Type.FLAG, required=False),
         ),
+        Right.USER_ACCOUNTS,
     ),
-    Act("device.remove", "a telephone gets its files no more", Right.USERS, _remove, (_MAC,)),
-    Act("device.show", "what a telephone would be given, without secrets", Right.USERS, _show, (_MAC, _HOST)),
+    Act("device.remove", "a telephone gets its files no more", Right.USERS, _remove, (_MAC,), Right.USER_ACCOUNTS),
+    Act(
+        "device.show",
+        "what a telephone would be given, without secrets",
+        Right.USERS,
+        _show,
+        (_MAC, _HOST),
+        Right.DOMAIN,
+    ),
 )

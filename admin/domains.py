@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.moments import moment
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
 from directory import names
 from directory.directory import Directory
-from directory.model import AccountRoute, Caller, ForeignRoute, Route, Use
+from directory.model import AccountRoute, Address, Caller, ForeignRoute, GroupRoute, ProgramRoute, Right, Route, Use
 from directory.rules.occasion import Occasion
 from directory.rules.words import told
 from directory.words import describe
@@ -21,7 +21,7 @@ async def _list(desk: Desk, arguments: Arguments) -> Json:
     directory = desk.directory
     return [
         {"name": name, "main": name == directory.main_domain, "accounts": len(directory.accounts(name))}
-        for name in directory.domains()
+        for name in desk.domains()
     ]
 
 
@@ -42,7 +42,7 @@ async def _remove(desk: Desk, arguments: Arguments) -> Json:
 async def _route(desk: Desk, arguments: Arguments) -> Json:
     """As a call would be routed: from a proved account, or from a stranger."""
     directory = desk.directory
-    caller, domain = Caller(""), directory.main_domain
+    caller, domain = Caller(""), desk.domain("")
     if arguments.text("from"):
         account = desk.account(arguments.text("from"))
         caller, domain = Caller(f"sip:{account.address}", account.real_name, account), account.domain
@@ -50,12 +50,15 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     if address is None:
         return {"leads_to": "nowhere: that is no address", "kind": "invalid", "steps": []}
     use = _use(arguments.text("use"))
-    resolution = directory.resolve(address, caller=caller, services=not arguments.flag("no_services"), use=use)
+    services = not arguments.flag("no_services")
+    resolution = directory.resolve(address, caller=caller, services=services, use=use, hides=True)
     route, steps = resolution.route, list(resolution.steps)
     if use is Use.SIGNAL and desk.lookups is not None:
         route, looked_up = await desk.lookups.explain(route, caller)
         steps += looked_up
-    steps += _trunks(desk, route)
+    if not _in_reach(desk, address, route):
+        return {"kind": "other", "leads_to": f"{address}: not in {desk.domain('')}", "steps": [], "rules": []}
+    steps += _trunks(desk, route) if desk.sees(None) else ()
     kind, leads_to = describe(route)
     rules = _rules(directory, route, caller, str(address), moment(arguments.text("at"), desk.clock.wall()))
     return {"kind": kind, "leads_to": leads_to, "steps": [*steps], "rules": rules}
@@ -67,6 +70,24 @@ def _trunks(desk: Desk, route: Route) -> Iterator[str]:
         line = desk.trunks.leading_to(way.address.domain) if desk.trunks and isinstance(way, ForeignRoute) else None
         if line is not None:
             yield f"the trunk {line.trunk.name} is {line.condition}{f': {line.said}' if line.said else ''}"
+
+
+def _in_reach(desk: Desk, address: Address, route: Route) -> bool:
+    """Whether the way there may be told: it tells who is who at both ends."""
+    starts_at_home = desk.directory.local_domain(address.domain) == desk.domain("")
+    return desk.sees(None) or (starts_at_home and _ends_in_reach(desk, route))
+
+
+def _ends_in_reach(desk: Desk, route: Route) -> bool:
+    match route:
+        case AccountRoute(account=account) | ProgramRoute(account=account):
+            return desk.sees(account)
+        case GroupRoute(domain=domain):
+            return domain == desk.domain("")
+        case ForeignRoute(others=others):
+            return all(_ends_in_reach(desk, other) for other in others)
+        case _:
+            return True
 
 
 def _rules(directory: Directory, route: Route, caller: Caller, dialled: str, wall: float) -> list[Json]:
@@ -86,7 +107,7 @@ def _use(text: str) -> Use:
 
 
 ACTS = (
-    Act("domain.list", "domains, the main one first", Right.MONITOR, _list),
+    Act("domain.list", "domains, the main one first", Right.MONITOR, _list, (), Right.DOMAIN),
     Act(
         "domain.add",
         "make a domain, or one more name of a domain",
@@ -113,5 +134,6 @@ ACTS = (
             Parameter("use", required=False),
             Parameter("at", required=False),
         ),
+        Right.DOMAIN,
     ),
 )

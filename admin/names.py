@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
 from directory.image import Forwarder, Group
-from directory.model import Ring, RingOrder
+from directory.model import Right, Ring, RingOrder
+from pbx.policy.relaying import GATEWAYS
 
 _NAME = Parameter("name")
 _DOMAIN = Parameter("domain", required=False)
@@ -32,14 +33,19 @@ def _forwarder(name: str, forwarder: Forwarder) -> Json:
     return {"name": name, "domain": forwarder.domain, "target": forwarder.target}
 
 
-def _domains(desk: Desk, arguments: Arguments) -> tuple[str, ...]:
-    domain = arguments.text("domain")
-    return (desk.domain(domain),) if domain else desk.directory.domains()
+def _group_to_change(desk: Desk, arguments: Arguments) -> tuple[str, str]:
+    """Members of the group of gateways call in under any name: that is no business of a domain alone."""
+    domain, name = _where(desk, arguments)
+    if name.strip().lower() == GATEWAYS.lower():
+        desk.needs(Right.LIMITS)
+    return domain, name
 
 
 async def _group_list(desk: Desk, arguments: Arguments) -> Json:
     return [
-        _group(desk, *each) for domain in _domains(desk, arguments) for each in desk.directory.groups.groups(domain)
+        _group(desk, *each)
+        for domain in desk.domains(arguments.text("domain"))
+        for each in desk.directory.groups.groups(domain)
     ]
 
 
@@ -49,14 +55,14 @@ async def _group_show(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _group_add(desk: Desk, arguments: Arguments) -> Json:
-    domain, name = _where(desk, arguments)
+    domain, name = _group_to_change(desk, arguments)
     await desk.directory.create_group(domain, name, arguments.list("members"))
     return _group(desk, name.lower(), desk.directory.groups.group(domain, name))
 
 
 async def _group_members(desk: Desk, arguments: Arguments) -> Json:
     """Names to add and to remove; a member that is there is not added again."""
-    domain, name = _where(desk, arguments)
+    domain, name = _group_to_change(desk, arguments)
     gone = {member.lower() for member in arguments.list("remove")}
     kept = [member for member in desk.directory.groups.group(domain, name).members if member.lower() not in gone]
     there = {member.lower() for member in kept}
@@ -67,7 +73,7 @@ async def _group_members(desk: Desk, arguments: Arguments) -> Json:
 
 async def _group_ring(desk: Desk, arguments: Arguments) -> Json:
     """What is left out stays as it is."""
-    domain, name = _where(desk, arguments)
+    domain, name = _group_to_change(desk, arguments)
     groups = desk.directory.groups
     before = groups.ring(groups.group(domain, name))
     then = arguments.optional("then")
@@ -84,7 +90,7 @@ def _order(text: str) -> RingOrder | None:
 
 
 async def _group_remove(desk: Desk, arguments: Arguments) -> Json:
-    domain, name = _where(desk, arguments)
+    domain, name = _group_to_change(desk, arguments)
     shown = _group(desk, name.lower(), desk.directory.groups.group(domain, name))
     await desk.directory.remove_name(domain, name)
     return shown
@@ -92,7 +98,9 @@ async def _group_remove(desk: Desk, arguments: Arguments) -> Json:
 
 async def _forwarder_list(desk: Desk, arguments: Arguments) -> Json:
     return [
-        _forwarder(*each) for domain in _domains(desk, arguments) for each in desk.directory.groups.forwarders(domain)
+        _forwarder(*each)
+        for domain in desk.domains(arguments.text("domain"))
+        for each in desk.directory.groups.forwarders(domain)
     ]
 
 
@@ -110,9 +118,9 @@ async def _forwarder_remove(desk: Desk, arguments: Arguments) -> Json:
 
 
 ACTS = (
-    Act("group.list", "groups with their members", Right.USERS, _group_list, (_DOMAIN,)),
-    Act("group.show", "one group with its members", Right.USERS, _group_show, (_NAME, _DOMAIN)),
-    Act("group.add", "make a group", Right.USERS, _group_add, (_NAME, _DOMAIN, _MEMBERS)),
+    Act("group.list", "groups with their members", Right.USERS, _group_list, (_DOMAIN,), Right.DOMAIN),
+    Act("group.show", "one group with its members", Right.USERS, _group_show, (_NAME, _DOMAIN), Right.DOMAIN),
+    Act("group.add", "make a group", Right.USERS, _group_add, (_NAME, _DOMAIN, _MEMBERS), Right.CAN_CREATE_GROUPS),
     Act(
         "group.members",
         "add and remove members of a group",
@@ -124,6 +132,7 @@ ACTS = (
             Parameter("add", Type.LIST, required=False),
             Parameter("remove", Type.LIST, required=False),
         ),
+        Right.CAN_CREATE_GROUPS,
     ),
     Act(
         "group.ring",
@@ -137,15 +146,31 @@ ACTS = (
             Parameter("step", Type.NUMBER, required=False),
             Parameter("then", required=False),
         ),
+        Right.CAN_CREATE_GROUPS,
     ),
-    Act("group.remove", "remove a group; its members stay", Right.USERS, _group_remove, (_NAME, _DOMAIN)),
-    Act("forwarder.list", "forwarders and where they lead", Right.USERS, _forwarder_list, (_DOMAIN,)),
+    Act(
+        "group.remove",
+        "remove a group; its members stay",
+        Right.USERS,
+        _group_remove,
+        (_NAME, _DOMAIN),
+        Right.CAN_CREATE_GROUPS,
+    ),
+    Act("forwarder.list", "forwarders and where they lead", Right.USERS, _forwarder_list, (_DOMAIN,), Right.DOMAIN),
     Act(
         "forwarder.add",
         "make a name that leads to another address",
         Right.USERS,
         _forwarder_add,
         (_NAME, _DOMAIN, Parameter("target")),
+        Right.CAN_CREATE_FORWARDERS,
     ),
-    Act("forwarder.remove", "remove a forwarder", Right.USERS, _forwarder_remove, (_NAME, _DOMAIN)),
+    Act(
+        "forwarder.remove",
+        "remove a forwarder",
+        Right.USERS,
+        _forwarder_remove,
+        (_NAME, _DOMAIN),
+        Right.CAN_CREATE_FORWARDERS,
+    ),
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.ports import Blocks, Json
-from admin.rights import Right
 from base.failures import Failure
+from directory.model import Right
 from directory.network import NETWORK, known
 
 

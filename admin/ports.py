@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, Union
 
@@ -105,18 +105,21 @@ class RegistrationRow:
 
 
 class Monitor(Protocol):
-    """What is going on now."""
+    """What is going on now. `accounts`: only what one of these accounts has a part in; None: everything."""
 
-    async def calls(self, limit: int) -> Sequence[CallRow]:
+    async def calls(self, limit: int, accounts: Collection[int] | None) -> Sequence[CallRow]:
         """Calls in progress, then the last `limit` that ended, the newest first."""
 
     async def records(
-        self, since: float, until: float, *, account: int | None, after: int, limit: int
+        self, since: float, until: float, *, accounts: Collection[int] | None, after: int, limit: int
     ) -> tuple[Sequence[Mapping[str, Json]], str, int]:
         """A page of call records that began in that time (seconds since 1970): as objects and as lines of CSV, and
         where the next page begins; 0: nowhere."""
 
-    def registrations(self) -> Sequence[RegistrationRow]: ...
+    async def log(self, account: int, limit: int) -> Sequence[Mapping[str, Json]]:
+        """An account's own list of calls, the newest first."""
+
+    def registrations(self, accounts: Collection[int] | None) -> Sequence[RegistrationRow]: ...
 
     def status(self) -> Mapping[str, Json]:
         """Version, uptime, addresses, counters: one flat dictionary."""
@@ -187,6 +190,9 @@ class Phones(Protocol):
 
     async def add(self, account: Account, mac: str, family: str, host: str, *, by_mac: bool) -> PhoneLink:
         """`mac` empty: an app; `family` empty: as the MAC address tells; `host`: what it is to call us."""
+
+    def owner(self, mac: str) -> Account | None:
+        """Whose telephone that is; None when it is not known."""
 
     async def remove(self, mac: str) -> None: ...
 

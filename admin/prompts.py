@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.ports import Json, PromptInfo
-from admin.rights import Right
+from directory.model import Right
 
 _NAME = Parameter("name")
 _WHERE = (Parameter("domain", required=False), Parameter("language", required=False))
@@ -18,6 +19,8 @@ def _shown(info: PromptInfo) -> Json:
 
 def _where(desk: Desk, arguments: Arguments) -> tuple[str, str]:
     domain = arguments.text("domain")
+    if not domain:
+        desk.whole_server()
     return (desk.domain(domain) if domain else "", arguments.text("language"))
 
 
@@ -41,10 +44,15 @@ async def _remove(desk: Desk, arguments: Arguments) -> Json:
 
 
 ACTS = (
-    Act("prompts.list", "prompts with the level that each comes from", Right.MONITOR, _list, _WHERE),
+    Act("prompts.list", "prompts with the level that each comes from", Right.MONITOR, _list, _WHERE, Right.DOMAIN),
     Act(
-        "prompts.put", "convert and install a prompt", Right.USERS, _put, (_NAME, Parameter("data", Type.DATA), *_WHERE)
+        "prompts.put",
+        "convert and install a prompt",
+        Right.USERS,
+        _put,
+        (_NAME, Parameter("data", Type.DATA), *_WHERE),
+        Right.BASIC_SETTINGS,
     ),
-    Act("prompts.get", "the prompt as it is played", Right.MONITOR, _get, (_NAME, *_WHERE)),
-    Act("prompts.remove", "remove a custom prompt", Right.USERS, _remove, (_NAME, *_WHERE)),
+    Act("prompts.get", "the prompt as it is played", Right.MONITOR, _get, (_NAME, *_WHERE), Right.DOMAIN),
+    Act("prompts.remove", "remove a custom prompt", Right.USERS, _remove, (_NAME, *_WHERE), Right.BASIC_SETTINGS),
 )

@@ -6,11 +6,12 @@ import base64
 from dataclasses import asdict
 from datetime import datetime
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.moments import moment
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
+from directory.model import Right
 from pbx.recordings.library import Library
 from pbx.recordings.tables import Recording
 

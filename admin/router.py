@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from admin.acts import Act, Arguments, Desk, Parameter
+from admin.acts import Act, Arguments, Parameter
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
+from directory.model import Right
 from directory.router.lint import Warning_
 from directory.router.table import RouterTable
 from pbx.lookup.lookups import EXTERNAL

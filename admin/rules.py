@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
+from admin.owners import OWNER, Owner, owner, owner_to_change
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
 from base.values.kinds import Value
 from base.values.text import ValueTextError, format_value, parse_value
+from directory.model import Right
 from directory.rules.words import typed
 
-_OWNER = (Parameter("account", required=False), Parameter("domain", required=False))
 
-
-def _whose(desk: Desk, arguments: Arguments) -> tuple[int | None, str | None]:
-    if arguments.text("account"):
-        return desk.account(arguments.text("account"), arguments.text("domain")).id, None
-    return None, desk.domain(arguments.text("domain")) if arguments.text("domain") else None
-
-
-def _stored(desk: Desk, arguments: Arguments) -> list[Value]:
-    account, domain = _whose(desk, arguments)
-    found = desk.directory.rules(account_id=account, domain=domain)
+def _stored(desk: Desk, of: Owner) -> list[Value]:
+    found = desk.directory.rules(account_id=of.account_id, domain=of.domain)
     return found if isinstance(found, list) else []
 
 
-async def _store(desk: Desk, arguments: Arguments, rules: list[Value]) -> Json:
-    account, domain = _whose(desk, arguments)
-    await desk.directory.set_rules(rules, account_id=account, domain=domain)
+async def _store(desk: Desk, of: Owner, rules: list[Value]) -> Json:
+    await desk.directory.set_rules(rules, account_id=of.account_id, domain=of.domain)
     return _shown(rules)
 
 
@@ -39,7 +31,7 @@ def _shown(rules: list[Value]) -> Json:
 
 
 async def _show(desk: Desk, arguments: Arguments) -> Json:
-    return _shown(_stored(desk, arguments))
+    return _shown(_stored(desk, owner(desk, arguments)))
 
 
 async def _set(desk: Desk, arguments: Arguments) -> Json:
@@ -49,26 +41,26 @@ async def _set(desk: Desk, arguments: Arguments) -> Json:
         raise Failure("invalid", f"line {error.line}, column {error.column}: {error.message}") from error
     if not isinstance(value, list):
         raise Failure("invalid", "rules are a list: ( (number, name, (conditions), (actions)), … )")
-    return await _store(desk, arguments, value)
+    return await _store(desk, owner_to_change(desk, arguments), value)
 
 
 async def _add(desk: Desk, arguments: Arguments) -> Json:
-    name = arguments.text("name")
+    name, of = arguments.text("name"), owner_to_change(desk, arguments)
     priority = arguments.number("priority", 5)
     new = typed(name, arguments.text("when"), priority, arguments.list("conditions"), arguments.list("actions"))
     async with desk.changing:
-        rules = [rule for rule in _stored(desk, arguments) if not _named(rule, name)]
-        return await _store(desk, arguments, [*rules, new])
+        rules = [rule for rule in _stored(desk, of) if not _named(rule, name)]
+        return await _store(desk, of, [*rules, new])
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
-    name = arguments.text("name")
+    name, of = arguments.text("name"), owner_to_change(desk, arguments)
     async with desk.changing:
-        before = _stored(desk, arguments)
+        before = _stored(desk, of)
         rules = [rule for rule in before if not _named(rule, name)]
         if len(rules) == len(before):
             raise Failure("not-found", f"there is no rule {name}")
-        return await _store(desk, arguments, rules)
+        return await _store(desk, of, rules)
 
 
 def _named(rule: Value, name: str) -> bool:
@@ -76,21 +68,22 @@ def _named(rule: Value, name: str) -> bool:
 
 
 ACTS = (
-    Act("rule.show", "the free rules of an account, a domain or the server", Right.USERS, _show, _OWNER),
-    Act("rule.set", "other rules, all of them or none", Right.USERS, _set, (*_OWNER, Parameter("text"))),
+    Act("rule.show", "the free rules of an account, a domain or the server", Right.USERS, _show, OWNER, Right.DOMAIN),
+    Act("rule.set", "other rules, all of them or none", Right.USERS, _set, (*OWNER, Parameter("text")), Right.DOMAIN),
     Act(
         "rule.add",
         "one more rule, or another one of that name",
         Right.USERS,
         _add,
         (
-            *_OWNER,
+            *OWNER,
             Parameter("name"),
             Parameter("when"),
             Parameter("priority", Type.NUMBER, required=False),
             Parameter("conditions", Type.LIST, required=False),
             Parameter("actions", Type.LIST),
         ),
+        Right.DOMAIN,
     ),
-    Act("rule.remove", "take a rule out", Right.USERS, _remove, (*_OWNER, Parameter("name"))),
+    Act("rule.remove", "take a rule out", Right.USERS, _remove, (*OWNER, Parameter("name")), Right.DOMAIN),
 )

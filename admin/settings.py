@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
+from admin.owners import OWNER, Owner, owner, owner_to_change
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
 from base.values.kinds import Value
 from base.values.text import format_value
+from directory.model import Right
 from directory.settings import SETTINGS, known
-
-_OWNER = (Parameter("account", required=False), Parameter("domain", required=False))
 
 
 def _plain(value: Value) -> Json:
@@ -23,41 +23,37 @@ def _plain(value: Value) -> Json:
 
 
 async def _get(desk: Desk, arguments: Arguments) -> Json:
-    wanted = arguments.text("key")
+    wanted, of = arguments.text("key"), owner(desk, arguments)
     keys = [known(wanted).key] if wanted else list(SETTINGS)
-    return [_row(desk, arguments, key) for key in keys]
+    return [_row(desk, of, key) for key in keys]
 
 
-def _row(desk: Desk, arguments: Arguments, key: str) -> Json:
+def _row(desk: Desk, of: Owner, key: str) -> Json:
     directory, row = desk.directory, SETTINGS[key]
-    if not arguments.text("account"):
-        domain = desk.domain(arguments.text("domain"))
-        value, where = _plain(directory.domain_setting(domain, key)), "inherited"
-    else:
-        account = desk.account(arguments.text("account"), arguments.text("domain"))
-        where = "account" if key in directory.own_settings(account.id) else "inherited"
-        value = _plain(directory.setting(account.id, key))
-        if key == "PIN":
-            value = "(set)" if directory.has_pin(account.id) else None
+    found = directory.found_setting(key, account_id=of.account_id, domain=of.domain)
+    value, where = _plain(found.value), str(found.level)
+    if key == "PIN" and of.account is not None and directory.has_pin(of.account.id):
+        value, where = "(set)", "account"
     return {"key": key, "value": value, "from": where, "kind": row.kind.value, "meaning": row.meaning}
 
 
 async def _set(desk: Desk, arguments: Arguments) -> Json:
-    row = known(arguments.text("key"))
+    row, of = known(arguments.text("key")), owner_to_change(desk, arguments)
+    if row.limit:
+        desk.needs(Right.LIMITS)
     if arguments.flag("default"):
         value: Value = None
     elif arguments.optional("value") is None:
         raise Failure("invalid", f"give a value for {row.key}, or --default")
     else:
         value = arguments.text("value")
-    if arguments.text("account"):
-        account = desk.account(arguments.text("account"), arguments.text("domain"))
-        await desk.directory.set_setting(account.id, row.key, value)
-    elif arguments.text("domain"):
-        await desk.directory.set_domain_setting(arguments.text("domain"), row.key, value)
+    if of.account is not None:
+        await desk.directory.set_setting(of.account.id, row.key, value)
+    elif of.domain is not None:
+        await desk.directory.set_domain_setting(of.domain, row.key, value)
     else:
         await desk.directory.set_server_setting(row.key, value)
-    return _row(desk, arguments, row.key)
+    return _row(desk, of, row.key)
 
 
 ACTS = (
@@ -66,7 +62,8 @@ ACTS = (
         "settings and where each comes from",
         Right.USERS,
         _get,
-        (*_OWNER, Parameter("key", required=False)),
+        (*OWNER, Parameter("key", required=False)),
+        Right.DOMAIN,
     ),
     Act(
         "setting.set",
@@ -74,10 +71,11 @@ ACTS = (
         Right.USERS,
         _set,
         (
-            *_OWNER,
+            *OWNER,
             Parameter("key"),
             Parameter("value", required=False, secret=True),  # it may be a PIN
             Parameter("default", Type.FLAG, required=False),
         ),
+        Right.DOMAIN,  # and more, by what is changed
     ),
 )

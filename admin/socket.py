@@ -13,7 +13,7 @@ from pathlib import Path
 from admin import wire
 from admin.acts import Acts
 from admin.client import short_address
-from admin.rights import LOCAL
+from admin.entrance import Entrance
 from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
@@ -27,9 +27,10 @@ _QUIET = 120.0  # Limit: seconds that a connection may say nothing.
 class ControlSocket:
     """Serves acts. The caller holds the data folder's lock, so an old socket file is a leftover."""
 
-    def __init__(self, path: Path, acts: Acts, metrics: Metrics) -> None:
+    def __init__(self, path: Path, acts: Acts, entrance: Entrance, metrics: Metrics) -> None:
         self._path = path
         self._acts = acts
+        self._entrance = entrance
         self._metrics = metrics
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
@@ -96,7 +97,8 @@ class ControlSocket:
         self._metrics.count("admin.requests")
         try:
             request = wire.parse_request(line)
-            return wire.format_result(await self._acts.perform(request.act, request.arguments, LOCAL))
+            actor = self._entrance.local(request.who)
+            return wire.format_result(await self._acts.perform(request.act, request.arguments, actor))
         except Failure as failure:
             return wire.format_failure(failure)
         except Exception:  # a driver: one broken act must not end the door

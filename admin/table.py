@@ -7,6 +7,7 @@ from admin import (
     certificates,
     devices,
     domains,
+    many_accounts,
     monitor,
     names,
     network,
@@ -18,11 +19,13 @@ from admin import (
     trunks,
     workarounds,
 )
-from admin.acts import Acts, Desk
+from admin.acts import Acts
 from admin.configuration import acts as configuration
+from admin.desk import Desk
 
 ALL = (
     *accounts.ACTS,
+    *many_accounts.ACTS,
     *names.ACTS,
     *domains.ACTS,
     *settings.ACTS,

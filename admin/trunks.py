@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
+from directory.model import Right
 from pbx.trunk.model import Trunk
 from pbx.trunk.trunks import TrunkRow, Trunks
 
@@ -36,6 +37,7 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "country": trunk.country,
         "shows": trunk.shows,
         "supervision": trunk.supervision,
+        "recording": trunk.recording,
         "disconnect_tone": trunk.disconnect_tone,
         "options": trunk.options,
         "state": row.condition,
@@ -73,6 +75,7 @@ async def _changed(store: Trunks, arguments: Arguments) -> Json:
         _chosen(arguments, "shows", base.shows).lower(),
         arguments.number("options", base.options),
         _chosen(arguments, "supervision", base.supervision).lower(),
+        _chosen(arguments, "recording", base.recording).lower(),
         _chosen(arguments, "disconnect_tone", base.disconnect_tone).lower(),
     )
     if not trunk.domain:
@@ -113,7 +116,7 @@ ACTS = (
                 Parameter(key, required=False)
                 for key in (
                     *("domain", "user", "login", "proxy", "transport", "register", "target", "inbound"),
-                    *("numbers", "country", "shows", "supervision", "disconnect_tone"),
+                    *("numbers", "country", "shows", "supervision", "recording", "disconnect_tone"),
                 )
             ),
             Parameter("password", required=False, secret=True),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 
-from admin.acts import Act, Arguments, Desk, Parameter
+from admin.acts import Act, Arguments, Parameter
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
+from directory.model import Right
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Row
 from pbx.workarounds.server import WorkaroundStore

@@ -12,9 +12,22 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from base.values.kinds import Value
-from directory.model import Account, Address, Caller, Resolution
+from directory.model import Account, Address, Caller, Resolution, Right
+from pbx.records.log import LogEntry
 
 T = TypeVar("T")
+
+
+class RightsOfAccounts(Protocol):
+    """What accounts may administer (`directory.rights`)."""
+
+    def of(self, account_id: int) -> frozenset[Right]: ...
+
+
+class NumbersOfAccounts(Protocol):
+    """Telephone numbers (`directory.telnums`)."""
+
+    def of(self, account_id: int) -> Sequence[str]: ...
 
 
 class People(Protocol):
@@ -22,6 +35,12 @@ class People(Protocol):
 
     @property
     def main_domain(self) -> str: ...
+
+    @property
+    def rights(self) -> RightsOfAccounts: ...
+
+    @property
+    def telnums(self) -> NumbersOfAccounts: ...
 
     def local_domain(self, host: str) -> str | None: ...
 
@@ -50,6 +69,13 @@ class MessageFacts:
     flags: frozenset[str]
     voice: bool
     received: datetime
+
+
+class CallLog(Protocol):
+    """Accounts' own lists of calls (`pbx.records.book`)."""
+
+    async def log(self, account: int, limit: int) -> Sequence[LogEntry]:
+        """The last ones, the newest first."""
 
 
 class Letters(Protocol):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from apps.running import RunningTask
-from directory.model import Account
+from directory.model import Account, Right
 
-# The centre and the postmaster act for everyone of their domain (PBX.html: the right CanImpersonate).
+# The centre and the postmaster act for everyone of their domain, as who has CanImpersonate does (PBX.html).
 _STEWARDS = ("pbx", "postmaster")
 
 
@@ -15,5 +15,5 @@ def acts_for(task: RunningTask, other: Account) -> bool:
         return True
     if task.caller is not None and task.caller.account == other:
         return True
-    allowed = task.home.name in _STEWARDS or task.people.setting(task.home.id, "CanImpersonate") == "YES"
+    allowed = task.home.name in _STEWARDS or Right.CAN_IMPERSONATE in task.people.rights.of(task.home.id)
     return allowed and other.domain == task.home.domain

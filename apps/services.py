@@ -9,7 +9,7 @@ from apps.environment import Environment
 from apps.files import AccountFiles
 from apps.meetings import Meetings
 from apps.pins import PinGuard
-from apps.ports import Letters, People, Post, Wave
+from apps.ports import CallLog, Letters, People, Post, Wave
 from apps.queues import Queues
 from apps.spool import Spool
 from base.clock import Clock
@@ -33,6 +33,7 @@ class Services:
     spool: Spool
     clips: Clips
     files: AccountFiles
+    calls: CallLog
     wave: Wave = field(default_factory=Wave)
     meetings: Meetings = field(default_factory=Meetings)
     queues: Queues = field(default_factory=Queues)

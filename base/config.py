@@ -180,31 +180,18 @@ def _within(low: int, high: int) -> Callable[[object], int]:
     return number
 
 
-def _qualify(value: object) -> int:
-    if value in ("off", 0) and not isinstance(value, bool):
-        return 0
-    try:
-        return _within(10, 3600)(value)
-    except _Wrong:
-        raise _Wrong('must be "off" or seconds from 10 to 3600') from None
+def _within_or(words: Mapping[object, object], low: int, high: int, wanted: str) -> Callable[[object], object]:
+    """A number, or one of the words, which stand for values."""
 
+    def value(given: object) -> object:
+        if isinstance(given, str | int) and not isinstance(given, bool) and given in words:
+            return words[given]
+        try:
+            return _within(low, high)(given)
+        except _Wrong:
+            raise _Wrong(f"must be {wanted}") from None
 
-def _port_or_off(value: object) -> int | None:
-    if value == "off":
-        return None
-    try:
-        return _within(0, 65535)(value)
-    except _Wrong:
-        raise _Wrong('must be a port, or "off"') from None
-
-
-def _admission(value: object) -> int | str:
-    if value in ("auto", "off"):
-        return str(value)
-    try:
-        return _within(1, 100_000)(value)
-    except _Wrong:
-        raise _Wrong('must be "auto", "off" or new requests a second from 1 to 100000') from None
+    return value
 
 
 def _list(value: object) -> list[object]:
@@ -281,9 +268,10 @@ def _origins(value: object) -> tuple[str, ...]:
 
 def _one_of(*words: str) -> Callable[[object], str]:
     def word(value: object) -> str:
-        if value not in words:
-            raise _Wrong(f"must be one of {', '.join(words)}")
-        return _text(value)
+        text = value.lower() if isinstance(value, str) else ""
+        if text not in words:
+            raise _Wrong(f"must be {', '.join(words[:-1])} or {words[-1]}")
+        return text
 
     return word
 
@@ -307,32 +295,27 @@ def _port_range(value: object) -> tuple[int, int]:
     return low, high
 
 
-def _security(value: object) -> str:
-    security = _text(value).lower()
-    if security not in ("off", "optional", "required"):
-        raise _Wrong("must be off, optional or required")
-    return security
-
-
-def _level(value: object) -> str:
-    level = _text(value).lower()
-    if level not in ("debug", "info", "warning", "error"):
-        raise _Wrong("must be debug, info, warning or error")
-    return level
-
+_port_or_off = _within_or({"off": None}, 0, 65535, 'a port, or "off"')
 
 _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
     "sip": {
         "listen": _listen,
         "advertised": _optional_address,
         "trusted": _networks,
-        "qualify": _qualify,
-        "admission": _admission,
+        "qualify": _within_or({"off": 0, 0: 0}, 10, 3600, '"off" or seconds from 10 to 3600'),
+        "admission": _within_or(
+            {"auto": "auto", "off": "off"}, 1, 100_000, '"auto", "off" or new requests a second from 1 to 100000'
+        ),
         "tls_verify": _flag,
         "tls_authorities": _text,
         "origins": _origins,
     },
-    "media": {"ports": _port_range, "address": _address, "advertised": _optional_address, "security": _security},
+    "media": {
+        "ports": _port_range,
+        "address": _address,
+        "advertised": _optional_address,
+        "security": _one_of("off", "optional", "required"),
+    },
     "nat": {
         "lan": _networks,
         "nated": _networks,
@@ -352,7 +335,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
     },
     "recordings": {"folder": _text, "free": _within(0, 100_000_000), "days": _within(0, 36_500)},
     "router": {"helper": _text, "enum_server": _name_server},
-    "log": {"level": _level, "json": _flag},
+    "log": {"level": _one_of("debug", "info", "warning", "error"), "json": _flag},
 }
 
 

@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterable
 
 from base.failures import Failure
 from base.storage.database import Database
-from base.values.kinds import Dictionary, Value
-from base.values.text import format_value, parse_value
+from base.values.kinds import Value
 from directory import names, settings
 from directory.groups import Groups, member_list
 from directory.image import Owner
 from directory.model import Account, AccountRoute, Address, Caller, CallRule, Resolution, Use
 from directory.network import Fixed, Network, NetworkSettings
 from directory.resolver import Resolver
+from directory.rights import Rights
 from directory.router.lint import Surroundings, Warning_, lint
 from directory.router.table import RouterTable, parse_table
 from directory.rules.book import RULES, RuleBook
 from directory.rules.occasion import Occasion
-from directory.rules.rule import read_rules
 from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
 from directory.store import Change, Store
 from directory.tables import Rows
+from directory.telnums import Telnums
+from directory.values import SERVER, Found, Values
 
 __all__ = ["ROUTER", "Change", "Directory"]
 
@@ -42,6 +43,9 @@ class Directory:
         self.network_settings = NetworkSettings(store, fixed)
         self._image = store.image
         self.groups = Groups(store)
+        self.rights = Rights(store)
+        self.telnums = Telnums(store)
+        self.values = Values(store)
         self._hosts = {names.plain_host(host) for host in hosts}
         self._derived = DerivedCache()
         self._resolver = Resolver(store.image, self.local_domain, self.domain_setting)
@@ -317,34 +321,32 @@ class Directory:
 
     def setting(self, account_id: int, key: str) -> Value:
         """The account's value, else its domain's, the server's, the default; None for what nobody knows."""
-        account = self._existing(account_id)
-        of_account = self._image.settings.get(("account", account_id))
-        if of_account is not None and key in of_account:
-            return _copy(of_account[key])
-        return self.domain_setting(account.domain, key)
+        return self.found_setting(key, account_id=account_id).value
 
     def domain_setting(self, domain: str, key: str) -> Value:
         """The domain's value, else the server's, else the default."""
-        for owner in (("domain", self._image.domain_ids.get(domain, 0)), ("server", 0)):
-            values = self._image.settings.get(owner)
-            if values is not None and key in values:
-                return _copy(values[key])
-        return settings.default(key)
+        return self.values.found(key, self.values.of_domain(domain), SERVER).value
+
+    def found_setting(self, key: str, *, account_id: int | None = None, domain: str | None = None) -> Found:
+        """As it counts for an account, for a domain, or for the server, and where it comes from."""
+        if account_id is not None:
+            account = self._existing(account_id)
+            return self.values.found(key, ("account", account_id), self.values.of_domain(account.domain), SERVER)
+        if domain is not None:
+            return self.values.found(key, self.values.of_domain(domain), SERVER)
+        return self.values.found(key, SERVER)
 
     def own_settings(self, account_id: int) -> dict[str, Value]:
         """What is set at the account itself."""
-        return self._own(("account", account_id))
+        return self.values.own(("account", account_id))
 
     def own_domain_settings(self, domain: str) -> dict[str, Value]:
         """What is set at the domain itself."""
-        return self._own(("domain", self._image.domain_ids[self._domain(domain)]))
+        return self.values.own(self.values.of_domain(self._domain(domain)))
 
     def own_server_settings(self) -> dict[str, Value]:
         """What is set for the server: network settings, rules and the Router's text are among it."""
-        return self._own(("server", 0))
-
-    def _own(self, owner: Owner) -> dict[str, Value]:
-        return {key: _copy(value) for key, value in self._image.settings.get(owner, {}).items()}
+        return self.values.own(SERVER)
 
     async def set_setting(self, account_id: int, key: str, value: Value) -> None:
         """Set at the account; None goes back to what is inherited. `PIN` is sealed. Raises Failure("invalid")."""
@@ -352,20 +354,13 @@ class Directory:
         if key == "PIN":
             await self.set_pin(account_id, None if value is None else str(value))
         else:
-            await self._put_setting(("account", account_id), key, value)
+            await self.values.put(("account", account_id), key, value)
 
     async def set_domain_setting(self, domain: str, key: str, value: Value) -> None:
-        await self._put_setting(("domain", self._image.domain_ids[self._domain(domain)]), key, value)
+        await self.values.put(self.values.of_domain(self._domain(domain)), key, value)
 
     async def set_server_setting(self, key: str, value: Value) -> None:
-        await self._put_setting(("server", 0), key, value)
-
-    async def _put_setting(self, owner: Owner, key: str, value: Value) -> None:
-        if key == "PIN":
-            raise Failure("invalid", "a PIN belongs to one account")
-        if key == RULES:
-            read_rules(value)
-        await self._store.put_setting(owner, key, settings.checked(key, value))
+        await self.values.put(SERVER, key, value)
 
     # ---- calls ---------------------------------------------------------------------------------------------------
 
@@ -378,16 +373,16 @@ class Directory:
 
     def rules(self, *, account_id: int | None = None, domain: str | None = None) -> Value:
         """The free rules as they are stored: of an account, of a domain, or of the server."""
-        return _copy(self._rule_book.stored(self._owner(account_id, domain)))
+        return self.values.own(self._owner(account_id, domain)).get(RULES) or []
 
     async def set_rules(self, value: Value, *, account_id: int | None = None, domain: str | None = None) -> None:
         """All rules of one owner at once. Raises Failure("invalid") that names the rule and its fault."""
-        await self._put_setting(self._owner(account_id, domain), RULES, value or None)
+        await self.values.put(self._owner(account_id, domain), RULES, value or None)
 
     def _owner(self, account_id: int | None, domain: str | None) -> Owner:
         if account_id is not None:
             return ("account", self._existing(account_id).id)
-        return ("server", 0) if domain is None else ("domain", self._image.domain_ids[self._domain(domain)])
+        return SERVER if domain is None else self.values.of_domain(self._domain(domain))
 
     def resolve(
         self,
@@ -396,12 +391,14 @@ class Directory:
         caller: Caller | None,
         services: bool = True,
         use: Use = Use.SIGNAL,
+        hides: bool = False,
         found: bool = False,
     ) -> Resolution:
         """Where an address leads: the one numbering plan (decision 5). `caller` None means this server itself, which
-        may name programs; nobody else may. `services` false: `;services=no` of the Request-URI. `found`: the Router had
-        it looked up, so that its records for any domain have had their say."""
-        return self._resolver.resolve(address, caller=caller, services=services, use=use, found=found)
+        may name programs; nobody else may. `services` false: `;services=no` of the Request-URI. `hides`: whoever asks
+        heeds `hidden` of the answer; where nobody does, `*67` leads nowhere. `found`: the Router had it looked up, so
+        that its records for any domain have had their say."""
+        return self._resolver.resolve(address, caller=caller, services=services, use=use, hides=hides, found=found)
 
     def resolve_target(
         self, target: str, account: Account, *, caller: Caller | None = None, services: bool = True
@@ -426,12 +423,12 @@ class Directory:
     async def set_router(self, text: str) -> list[Warning_]:
         """All of it or nothing; the next request is routed by it. Raises Failure("invalid")."""
         _, warnings = self.check_router(text)
-        await self._store.put_setting(("server", 0), ROUTER, text or None)
+        await self._store.put_setting(SERVER, ROUTER, text or None)
         self._load_router()
         return warnings
 
     def _load_router(self) -> None:
-        text = self._image.settings.get(("server", 0), {}).get(ROUTER)
+        text = self._image.settings.get(SERVER, {}).get(ROUTER)
         self._resolver.table = parse_table(str(text or ""), self.main_domain)
 
     # ---- rehearsal -----------------------------------------------------------------------------------------------
@@ -464,8 +461,3 @@ def _real_name(text: str) -> str:
 def _check_password(password: str) -> None:
     if not password or len(password) > _PASSWORD_LIMIT or not password.isprintable():
         raise Failure("invalid", f"a password is 1 to {_PASSWORD_LIMIT} printable characters")
-
-
-def _copy(value: Value) -> Value:
-    """Lists and dictionaries are copied: a program may change what it was given."""
-    return parse_value(format_value(value)) if isinstance(value, list | Dictionary) else value

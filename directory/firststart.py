@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from base.entropy import Entropy
 from directory.directory import Directory
+from directory.model import Right
 from directory.resolver import CENTRE
 
 DEFAULT_DOMAIN = "tandem.localdomain"
@@ -50,6 +51,7 @@ async def prepare(directory: Directory, domain: str, entropy: Entropy) -> tuple[
         await _person(directory, entropy, "alice", "Alice", "201"),
         await _person(directory, entropy, "bob", "Bob", "202"),
     )
+    await _master(directory)
     await directory.set_server_setting(DONE, "YES")
     return made
 
@@ -68,6 +70,13 @@ async def _centre(directory: Directory, entropy: Entropy) -> None:
     await directory.set_setting(account.id, "VoicemailAfter", RECEPTIONIST)
     for when in ("DivertOnNoAnswer", "DivertOnBusy", "DivertOnError"):
         await directory.set_setting(account.id, when, [f"#{CENTRE}"])
+
+
+async def _master(directory: Directory) -> None:
+    """The postmaster of the main domain administers all."""
+    account = directory.find_account(directory.main_domain, "postmaster")
+    if account is not None:
+        await directory.rights.set(account, frozenset({Right.MASTER}))
 
 
 async def _person(directory: Directory, entropy: Entropy, name: str, real_name: str, extension: str) -> Credentials:

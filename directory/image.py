@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from base.values.kinds import Value
 from base.values.text import parse_value
-from directory.model import Account
+from directory.model import Account, Right
 from directory.tables import Rows
 
 
@@ -55,6 +55,9 @@ class Image:
         self.names_of: dict[int, list[str]] = {}
         self.secrets: dict[tuple[int, str], bytes] = {}
         self.settings: dict[Owner, dict[str, Value]] = {}
+        self.rights: dict[int, frozenset[Right]] = {}
+        self.telnums: dict[str, int] = {}
+        self.telnums_of: dict[int, tuple[str, ...]] = {}
 
     def load(self, rows: Rows) -> None:
         for domain_id, name, main in rows.domains:
@@ -70,6 +73,10 @@ class Image:
         self.secrets = {(account_id, kind): sealed for account_id, kind, sealed in rows.secrets}
         for scope, owner, key, value in rows.settings:
             self.put_setting((scope, owner), key, parse_value(value))
+        for account_id, right in rows.rights:
+            self.rights[account_id] = self.rights.get(account_id, frozenset()) | {Right(right)}
+        for number, account_id in rows.telnums:
+            self.put_telnums(account_id, (*self.telnums_of.get(account_id, ()), number))
 
     def reload(self, rows: Rows) -> None:
         """Be what is stored, whatever was here before."""
@@ -103,6 +110,15 @@ class Image:
             self.names.pop((found.domain, local), None)
         self.secrets = {key: sealed for key, sealed in self.secrets.items() if key[0] != object_id}
         self.settings.pop(("account", object_id), None)
+        self.rights.pop(object_id, None)
+        self.put_telnums(object_id, ())
+
+    def put_telnums(self, account_id: int, numbers: tuple[str, ...]) -> None:
+        for number in self.telnums_of.pop(account_id, ()):
+            del self.telnums[number]
+        self.telnums.update(dict.fromkeys(numbers, account_id))
+        if numbers:
+            self.telnums_of[account_id] = numbers
 
     def put_secret(self, account_id: int, kind: str, sealed: bytes | None) -> None:
         if sealed is None:

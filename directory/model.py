@@ -39,6 +39,31 @@ class Address:
         return f"{self.local}@{f'[{self.domain}]' if ':' in self.domain else self.domain}:{self.port}"
 
 
+class Right(enum.Enum):
+    """What an account may administer, in CommuniGate's words (spec: cgp-server §2, admin rights)."""
+
+    # of the server: accounts of the main domain only
+    MASTER = "Master"  # everything
+    SETTINGS = "Settings"  # domains, server settings, Router, trunks
+    USERS = "Users"  # accounts of all domains and what belongs to them
+    MONITOR = "Monitor"  # look at calls, registrations, counters
+    RECORDINGS = "Recordings"  # hear and delete recorded calls
+    # of the account's own domain
+    DOMAIN = "Domain"  # look at what is in it
+    BASIC_SETTINGS = "BasicSettings"  # its settings, rules and prompts
+    USER_ACCOUNTS = "UserAccounts"  # its accounts: make, change, remove; their telephones
+    CAN_CREATE_ALIASES = "CanCreateAliases"
+    CAN_CREATE_GROUPS = "CanCreateGroups"
+    CAN_CREATE_FORWARDERS = "CanCreateForwarders"
+    CAN_CREATE_TELNUMS = "CanCreateTelnums"
+    CAN_IMPERSONATE = "CanImpersonate"  # its programs act for every account of the domain
+    LIMITS = "Limits"  # Deviation: what accounts may cost and who may call in; CommuniGate grants each setting
+
+
+SERVER_RIGHTS = frozenset({Right.MASTER, Right.SETTINGS, Right.USERS, Right.MONITOR, Right.RECORDINGS})
+DOMAIN_RIGHTS = frozenset(Right) - SERVER_RIGHTS
+
+
 class Use(enum.Enum):
     """What an address is wanted for."""
 
@@ -71,6 +96,11 @@ PICKUP = "pickup"
 switchboard does it itself."""
 
 
+MONITOR = "monitor"
+"""The program that listens to calls; its parameters are the code (33, 34) and the address of the account whose call it
+is. The B2BUA has it."""
+
+
 PARK = "park"
 """The program that parks calls and gives them out again; its parameters are a domain and its places: one, or a span.
 The B2BUA has it."""
@@ -96,11 +126,13 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class GroupRoute:
-    """The address leads to all members of a group. `ring` says how calls do; mail and messages go to all at once."""
+    """The address leads to all members of a group. `ring` says how calls do; mail and messages go to all at once.
+    `domain` is the group's own, whatever domain was asked."""
 
     name: str
     members: tuple[Address, ...]
     ring: Ring = Ring()
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +171,13 @@ Route = AccountRoute | ProgramRoute | GroupRoute | ForeignRoute | UnknownRoute |
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Where an address leads and each step taken, in words, for `tandem route` and the log. `relay`: the last
-    record of the Router on the way grants relaying, which means something where it leads out."""
+    record of the Router on the way grants relaying, which means something where it leads out. `hidden`: who dials it
+    wants not to be shown."""
 
     route: Route
     steps: tuple[str, ...] = ()
     relay: bool = False
+    hidden: bool = False
 
 
 class Stage(enum.Enum):

@@ -5,9 +5,10 @@ The order in which a local part of ours is looked at, and nothing else has a say
     1. emergency numbers                               setting EmergencyNumbers: only a record of their own takes them
     2. the Router's table                              `directory.router`; what it makes of the address starts again
     3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
-    4. service codes                                   *NN  *nnn  *99nnn  *NNnumber  **nnn  *8
+    4. telephone numbers of accounts, of all domains   `directory.telnums`: only a record of their own takes them before
     5. the parking lot and its places                  settings ParkLot and ParkSlots: 700, 701 or park+701
-    6. functions of the PBX centre                     0  600  *43  echo  7nn
+    6. service codes                                   *NN  *nnn  *99nnn  *NNnumber  **nnn  *8
+    7. functions of the PBX centre                     0  600  *43  echo  7nn
 
 Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.
 """
@@ -24,7 +25,9 @@ class Function(enum.Enum):
 
     SERVICE_CODE = "service code"
     SERVICE_NUMBER = "service code with a number"
+    HIDDEN = "number that is called without showing one's own"
     VOICEMAIL_OF = "voicemail of an extension"
+    MONITOR = "listening to an extension's call"
     PICKUP = "pickup of an extension's call"
     GROUP_PICKUP = "pickup of a group's call"
     ECHO = "echo test"
@@ -58,12 +61,17 @@ PLAN = (
     _entry(
         r"\*(?!43)(\d\d)", Function.SERVICE_CODE, "*NN: the service application, function NN (*97, *98: the mailbox)"
     ),
+    _entry(r"\*(870)", Function.SERVICE_CODE, "*870: the service application, function 870 (dials again)"),
+    _entry(r"\*67(\+?\d{2,})", Function.HIDDEN, "*67number: the number, without showing one's own"),
     _entry(r"\*(\d{3,})", Function.VOICEMAIL_OF, "*nnn: leave a message for extension nnn"),
     _entry(r"\*99(\d{2,})", Function.VOICEMAIL_OF, "*99nnn: leave a message for extension nnn"),
     _entry(
         r"\*(21|30|31|52|72|90)\*?(\+?\d{2,})#?",
         Function.SERVICE_NUMBER,
         "*NNnumber: the service application, function NN with that number",
+    ),
+    _entry(
+        r"\*(33|34)\*?(\d{2,})#?", Function.MONITOR, "*33nnn: listen to the call of extension nnn; *34nnn: talk too"
     ),
     _entry(r"\*\*(\d{2,})", Function.PICKUP, "**nnn: pick up the call that rings at extension nnn"),
     _entry(r"\*8", Function.GROUP_PICKUP, "*8: pick up the call that rings longest at somebody of one's groups"),

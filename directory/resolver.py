@@ -14,6 +14,7 @@ from directory import names, plan
 from directory.groups import ring_of
 from directory.image import Forwarder, Group, Image
 from directory.model import (
+    MONITOR,
     PARK,
     PICKUP,
     Account,
@@ -32,6 +33,7 @@ from directory.model import (
 from directory.router.record import Verdict
 from directory.router.table import RouterTable
 from directory.settings import targets
+from directory.telnums import number_owner
 
 _HOPS = 10  # Limit: forwarders that point to forwarders.
 _OTHERS = 10  # Limit: ways that are tried after the first.
@@ -47,9 +49,14 @@ class _Walk:
     # Programs are started by rules, forwarders and programs. A stranger who could name any program and account in a
     # Request-URI could place calls in that account's name.
     programs: bool
+    home: str = ""
+    """The domain whose rule or forwarder names a program: only its own accounts' are started. Empty: the server's."""
     use: Use = Use.SIGNAL
     relay: bool = False
     emergency: bool = False
+    hides: bool = False
+    """Whoever asks can keep the caller from being shown."""
+    hidden: bool = False
     led_out: bool = False  # by a record: those for any domain have had their say
     steps: list[str] = field(default_factory=list)
     others: tuple[tuple[Address, _Walk], ...] = ()
@@ -76,17 +83,25 @@ class Resolver:
         self._setting = setting  # (domain, key): the domain's value
 
     def resolve(
-        self, address: Address, *, caller: Caller | None, services: bool, use: Use, found: bool = False
+        self,
+        address: Address,
+        *,
+        caller: Caller | None,
+        services: bool,
+        use: Use,
+        hides: bool = False,
+        found: bool = False,
     ) -> Resolution:
-        """`caller` None is the server itself. `found`: the Router had it looked up."""
+        """`caller` None is the server itself. `hides`: the asker heeds `hidden` of the answer. `found`: the Router had
+        it looked up."""
         led_out = found and self._is_foreign(address)
-        walk = _Walk(caller, services, programs=caller is None, use=use, led_out=led_out)
+        walk = _Walk(caller, services, programs=caller is None, use=use, hides=hides, led_out=led_out)
         route = self._address(replace(address, local=names.unescaped(address.local)), walk)
-        return Resolution(route, tuple(walk.steps), walk.relay)
+        return Resolution(route, tuple(walk.steps), walk.relay, walk.hidden)
 
     def resolve_target(self, target: str, account: Account, *, caller: Caller | None, services: bool) -> Resolution:
         """A target of `account`'s own rules, or of a program that runs for it."""
-        walk = _Walk(caller, services and names.wants_services(target), programs=True)
+        walk = _Walk(caller, services and names.wants_services(target), programs=True, home=account.domain)
         address = names.parse_target(target, account.domain)
         if address is None:
             walk.say(f"{target!r} is no address")
@@ -123,10 +138,11 @@ class Resolver:
         return UnknownRoute(address)
 
     def _routed(self, address: Address, walk: _Walk) -> Route | Address | None:
-        """What the Router's table says, if anything. An emergency number is taken only by a record of its own."""
+        """What the Router's table says, if anything. Only a record of its own takes an emergency number, or the
+        telephone number of an account."""
         emergency = self._is_emergency(address)
-        main = self._image.main_domain
-        match = self.table.route(address, walk.use, main, literal=emergency, named=walk.led_out)
+        main, literal = self._image.main_domain, emergency or self._telnum(address) is not None
+        match = self.table.route(address, walk.use, main, literal=literal, named=walk.led_out)
         if match is None:
             return None
         record, outcome = match.record, match.outcome
@@ -137,13 +153,21 @@ class Resolver:
             return NullRoute(address) if outcome is Verdict.NULL else UnknownRoute(address)
         walk.emergency = walk.emergency or (emergency and self._local_domain(address.domain) is not None)
         walk.relay = record.relay  # the last record counts: what leads in must not open what leads out
-        walk.programs = walk.programs or record.names_program
+        if record.names_program:
+            walk.programs, walk.home = True, ""
         walk.led_out = self._is_foreign(outcome)
         walk.branch_off(tuple((other, self._is_foreign(other)) for other in match.others))
         return outcome
 
     def _is_foreign(self, address: Address) -> bool:
         return self._local_domain(address.domain) is None
+
+    def _telnum(self, address: Address) -> Account | None:
+        """Whose telephone number is dialled in a domain of ours; a name of the domain comes before national digits."""
+        local, domain = address.local, address.domain
+        if domain not in self._image.domain_ids or (domain, local.lower()) in self._image.names:
+            return None
+        return number_owner(self._image, local, str(self._setting(domain, "Country") or ""))
 
     def _is_emergency(self, address: Address) -> bool:
         return address.local in targets(self._setting(address.domain, "EmergencyNumbers"))
@@ -160,6 +184,9 @@ class Resolver:
         named = self._named(address, walk, owner)
         if named is not None:
             return named
+        if (account := self._telnum(address)) is not None:
+            walk.say(f"{address.local} is a telephone number of {account.address}")
+            return self._account(account, walk)
         if (parking := self._parking(address, walk)) is not None:
             return parking
         for match in plan.matches(address.local.lower()):
@@ -187,10 +214,10 @@ class Resolver:
                 walk.say(f"{address.local} is a group of {len(found.members)}")
                 members = (names.parse_target(member, found.domain) for member in found.members)
                 found_members = tuple(member for member in members if member)
-                return GroupRoute(address.local.lower(), found_members, ring_of(self._image, found))
+                return GroupRoute(address.local.lower(), found_members, ring_of(self._image, found), found.domain)
             case Forwarder():
                 walk.say(f"{address.local} forwards to {found.target}")
-                walk.programs, walk.relay = True, False
+                walk.programs, walk.relay, walk.home = True, False, found.domain
                 return names.parse_target(found.target, found.domain) or UnknownRoute(address)
             case _:
                 assert_never(found)
@@ -216,6 +243,9 @@ class Resolver:
         if account is None:
             walk.say(f"no account {program.account or 'was given'} for the program {program.program}")
             return UnknownRoute(address)
+        if walk.home and account.domain != walk.home:
+            walk.say(f"{walk.home} starts no program of {account.domain}")
+            return UnknownRoute(address)
         walk.say(f"the program {program.program} of {account.address}")
         return ProgramRoute(program.program, program.parameters, account)
 
@@ -234,12 +264,20 @@ class Resolver:
                 return self._service((match.digits,), address, walk)
             case plan.Function.SERVICE_NUMBER:
                 return self._service((match.digits, match.number), address, walk)
+            case plan.Function.HIDDEN if walk.hides:
+                walk.hidden = True
+                return Address(match.digits, address.domain)
+            case plan.Function.HIDDEN:
+                walk.say("only who dials it is hidden by it")
+                return UnknownRoute(address)
             case plan.Function.VOICEMAIL_OF:
                 owner = self._account_named(address.domain, match.digits)
                 if owner is None:
                     walk.say(f"no account has the number {match.digits}")
                     return None
                 return ProgramRoute("voicemail", (), owner)
+            case plan.Function.MONITOR:
+                return self._monitor(match, address, walk)
             case plan.Function.PICKUP:
                 return self._pickup(match.digits, address, walk)
             case plan.Function.GROUP_PICKUP:
@@ -263,6 +301,13 @@ class Resolver:
             walk.say(f"{place}: a place of the parking lot {lot}")
             return self._centre(PARK, (address.domain, place), address, walk)
         return None
+
+    def _monitor(self, match: plan.Match, address: Address, walk: _Walk) -> Route:
+        owner = self._account_named(address.domain, match.number)
+        if owner is None or walk.caller is None or walk.caller.account is None:
+            walk.say("accounts of this server that proved who they are listen to those that have the number")
+            return UnknownRoute(address)
+        return ProgramRoute(MONITOR, (match.digits, owner.address), walk.caller.account)
 
     def _pickup(self, digits: str, address: Address, walk: _Walk) -> Route:
         owner = self._account_named(address.domain, digits)
@@ -302,7 +347,7 @@ class Resolver:
         wanted = str(self._setting(address.domain, "Operator") or "")
         if wanted and wanted != address.local:
             walk.say(f"the operator is {wanted}")
-            walk.programs, walk.relay = True, False
+            walk.programs, walk.relay, walk.home = True, False, address.domain
             return names.parse_target(wanted, address.domain) or UnknownRoute(address)
         if (address.domain, "operator") in self._image.names:
             return Address("operator", address.domain)
@@ -312,10 +357,16 @@ class Resolver:
         return self._centre(CENTRE, (), address, walk)
 
     def _centre(self, program: str, parameters: tuple[str, ...], address: Address, walk: _Walk) -> Route:
-        """The PBX centre of the domain, else of the main domain (pbx-apps §2)."""
-        for domain in (address.domain, self._image.main_domain):
-            account = self._account_named(domain, CENTRE)
-            if account is not None:
-                return ProgramRoute(program, parameters, account)
-        walk.say(f"there is no account {CENTRE}")
+        """The PBX centre of the domain (pbx-apps §2); never that of another, whose people it would offer."""
+        account = self._account_named(address.domain, CENTRE)
+        if account is None and program != CENTRE:
+            account = self._at_home(address.domain, walk)
+        if account is not None:
+            return ProgramRoute(program, parameters, account)
+        walk.say(f"there is no account {CENTRE} in {address.domain}")
         return UnknownRoute(address)
+
+    def _at_home(self, domain: str, walk: _Walk) -> Account | None:
+        """Who calls, in his own domain: the echo and the parking lot do for him without a centre."""
+        account = None if walk.caller is None else walk.caller.account
+        return account if account is not None and account.domain == domain else None

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from base.failures import Failure
 from base.values.kinds import Value
-from directory import pace, plan
+from directory import numbers, pace, plan
 from directory.rules import occasion
 
 
@@ -30,6 +30,7 @@ class Kind(enum.Enum):
     DAYS = "days such as Mon-Fri or Mon,Wed"
     WHEN = "never, always, work hours, after hours, or a span such as 18:00-07:30"
     SLOTS = "numbers such as 701-720, a hundred at most"
+    COUNTRY = "a country, two letters such as DE, or nothing"
     ZONE = "a time zone such as Europe/Berlin, or nothing for that of the machine"
 
 
@@ -41,6 +42,8 @@ class Setting:
     kind: Kind
     default: str | int | tuple[str, ...] | None
     meaning: str
+    limit: bool = False
+    """What accounts may cost and who may call in: administrators of a domain need the right `Limits` to change it."""
 
 
 _TABLE = (
@@ -67,26 +70,47 @@ _TABLE = (
     Setting("WorkDayEnd", Kind.SECONDS, 61_200, "second of the day at which work ends (61200: 17 o'clock)"),
     # decision 3: with features off a call is proxied, the dialog runs end to end
     Setting("CallFeatures", Kind.FLAG, "YES", "server-side call features (B2BUA)"),
-    Setting("MaxSignalContacts", Kind.NUMBER, 10, "phones that one account may register"),
+    Setting("MaxSignalContacts", Kind.NUMBER, 10, "phones that one account may register", limit=True),
     # who may call in, and out (pbx/policy)
-    Setting("AcceptStrangers", Kind.FLAG, "NO", "take calls from the Internet that proved nothing"),
-    Setting("OutsideCalls", Kind.FLAG, "YES", "may call out of this server; a gateway only if set at the account"),
+    Setting("AcceptStrangers", Kind.FLAG, "NO", "take calls from the Internet that proved nothing", limit=True),
+    Setting(
+        "OutsideCalls",
+        Kind.FLAG,
+        "YES",
+        "may call out of this server; a gateway only if set at the account",
+        limit=True,
+    ),
     Setting(
         "CallerNumber",
         Kind.TEXT,
         "",
         "own number that callees outside see, such as +4930123456 (by trunks that show it)",
+        limit=True,
     ),
-    Setting("CallsLimit", Kind.NUMBER, 40, "calls that one account may place at once"),
+    Setting("Country", Kind.COUNTRY, "", "where its people dial: numbers of accounts are found in national form too"),
+    Setting("CallsLimit", Kind.NUMBER, 40, "calls that one account may place at once", limit=True),
     # what calls out of this server may cost an account (pbx/toll)
-    Setting("CallOutLimit", Kind.NUMBER, 10, "calls out at once"),
-    Setting("CallOutFlow", Kind.PACE, "20,1m; 200,1h", "how many calls out may be placed how fast"),
-    Setting("CallOutAllowed", Kind.TARGETS, ("*",), "where calls out may lead: patterns such as +49* or *@example.org"),
-    Setting("CallOutDenied", Kind.TARGETS, (), "where they may not lead, whatever is allowed: such as +49900*, 00900*"),
-    Setting("CallOutHours", Kind.WHEN, "always", "when calls out may be placed"),
-    Setting("CallOutLongest", Kind.SECONDS, 43_200, "how long one may last; 0: no limit"),
-    Setting("CallOutLockAfter", Kind.PACE, "15,10m", "refused calls out that lock them; unlimited: never"),
-    Setting("CallOutLocked", Kind.FLAG, "NO", "calls out are locked; `tandem account unlock` ends it"),
+    Setting("CallOutLimit", Kind.NUMBER, 10, "calls out at once", limit=True),
+    Setting("CallOutFlow", Kind.PACE, "20,1m; 200,1h", "how many calls out may be placed how fast", limit=True),
+    Setting(
+        "CallOutAllowed",
+        Kind.TARGETS,
+        ("*",),
+        "where calls out may lead: patterns such as +49* or *@example.org",
+        limit=True,
+    ),
+    Setting(
+        "CallOutDenied",
+        Kind.TARGETS,
+        (),
+        "where they may not lead, whatever is allowed: such as +49900*, 00900*",
+        limit=True,
+    ),
+    Setting("CallOutHours", Kind.WHEN, "always", "when calls out may be placed", limit=True),
+    Setting("CallOutLongest", Kind.SECONDS, 43_200, "how long one may last; 0: no limit", limit=True),
+    Setting("CallOutLockAfter", Kind.PACE, "15,10m", "refused calls out that lock them; unlimited: never", limit=True),
+    Setting("CallOutLocked", Kind.FLAG, "NO", "calls out are locked; `tandem account unlock` ends it", limit=True),
+    Setting("CallLogs", Kind.NUMBER, 100, "calls that an account's own list keeps, a thousand at most; 0: none"),
     # the parking lot (pbx/b2bua/parking)
     Setting("ParkLot", Kind.TEXT, "700", "of the domain: parks a call at its first free place; empty: no parking"),
     Setting("ParkSlots", Kind.SLOTS, "701-720", "of the domain: the places of calls that are parked"),
@@ -94,9 +118,17 @@ _TABLE = (
     Setting("ParkReturn", Kind.SECONDS, 45, "a parked call rings again at who has parked it; 0: never"),
     # recorded calls (pbx/b2bua/recording)
     Setting("RecordAlways", Kind.FLAG, "NO", "all calls from and to it are recorded"),
+    Setting("RecordByKey", Kind.FLAG, "NO", "*1, or the record key of its telephone, records a call, and ends that"),
     Setting("RecordAnnounce", Kind.TEXT, "callrecorded", "prompt that tells both of the recording; empty: none"),
+    # who hears whom (pbx/b2bua/monitoring)
+    Setting(
+        "MonitoredBy",
+        Kind.TARGETS,
+        ("nobody",),
+        "who may listen to its calls: domain, server, nobody, names",
+    ),
     # who sees whom (pbx/presence)
-    Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, or names"),
+    Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, names"),
     Setting("ShowPeers", Kind.FLAG, "NO", "let watchers of the lines see with whom calls are"),
     Setting("MediaSecurity", Kind.TEXT, "optional", "encryption of calls' media (SRTP): off, optional or required"),
     Setting("HoldMusic", Kind.FLAG, "YES", "whom its telephones put on hold hears the prompt `holdmusic`"),
@@ -114,7 +146,7 @@ _TABLE = (
     Setting("ReceptNoAnswer", Kind.TEXT, "menu", "what follows when an extension does not answer: menu or voicemail"),
     Setting("ReceptRing", Kind.SECONDS, 20, "how long the attendant lets an extension ring"),
     Setting("Operator", Kind.TEXT, "", "name that 0 reaches; empty: `operator` if there is one, else `pbx`"),
-    Setting("EmergencyNumbers", Kind.TARGETS, ("112", "911"), "numbers that nothing else may take"),
+    Setting("EmergencyNumbers", Kind.TARGETS, ("112", "911"), "numbers that nothing else may take", limit=True),
 )
 
 SETTINGS: Mapping[str, Setting] = {setting.key: setting for setting in _TABLE}
@@ -167,6 +199,9 @@ def _shaped(kind: Kind, value: Value) -> Value:
             return str(value) if plan.slots(str(value)) else None
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
+        case Kind.COUNTRY:
+            country = str(value).strip().upper()
+            return country if not country or country in numbers.countries() else None
         case Kind.DAYS | Kind.WHEN | Kind.ZONE:
             return _timely(kind, value)
 

@@ -17,7 +17,7 @@ from base.values.kinds import Value
 from base.values.text import format_value, parse_value
 from directory import tables
 from directory.image import Forwarder, Group, Image, Owner
-from directory.model import Account
+from directory.model import Account, Right
 from directory.secrets import NOBODY, Keyring
 
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ _VALUE_LIMIT = 65_536  # Limit: one value, in characters of its text form.
 @dataclass(frozen=True, slots=True)
 class Change:
     """What the feed tells after a commit. `what`: "account", "removed", "name", "group", "secret", "setting",
-    "domain"."""
+    "domain", "right", "telnum"."""
 
     what: str
     account_id: int | None = None
@@ -199,6 +199,24 @@ class Store:
         # A copy: whoever gave the value may go on changing it.
         self.image.put_setting(owner, key, None if text is None else parse_value(text))
         self._tell(Change("setting", owner_id if scope == "account" else None, key))
+
+    # ---- rights and telephone numbers ----------------------------------------------------------------------------
+
+    async def put_rights(self, account: Account, rights: frozenset[Right]) -> None:
+        words = sorted(right.value for right in rights)
+        await self._write(lambda connection: tables.put_rights(connection, account.id, words), "")
+        if account.id in self.image.objects:
+            self.image.rights[account.id] = rights
+            self._tell(Change("right", account.id))
+
+    async def put_telnums(self, account: Account, numbers: tuple[str, ...]) -> None:
+        await self._write(
+            lambda connection: tables.put_telnums(connection, account.id, numbers),
+            f"somebody else has {' or '.join(numbers)}",
+        )
+        if account.id in self.image.objects:
+            self.image.put_telnums(account.id, numbers)
+            self._tell(Change("telnum", account.id))
 
     def _tell(self, change: Change) -> None:
         _log.debug("directory changed", what=change.what, account=change.account_id, key=change.key)

@@ -7,10 +7,11 @@ which keeps an account's id from ever being used again (decision 7).
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 COMPONENT = "directory"
-TABLES = ("domain", "domain_alias", "object", "name", "secret", "setting")
+TABLES = ("domain", "domain_alias", "object", "name", "secret", "setting", "account_right", "telnum")
 
 MIGRATIONS = (
     """
@@ -52,6 +53,21 @@ MIGRATIONS = (
         PRIMARY KEY (scope, owner, key)
     );
     """,
+    """
+    CREATE TABLE account_right (
+        account_id INTEGER NOT NULL REFERENCES object (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        PRIMARY KEY (account_id, name)
+    );
+    INSERT INTO account_right SELECT name.object_id, 'Master' FROM name
+        JOIN domain ON domain.id = name.domain_id JOIN object ON object.id = name.object_id
+        WHERE domain.main AND name.local = 'postmaster' AND NOT name.alias AND object.kind = 'account';
+    CREATE TABLE telnum (
+        number TEXT PRIMARY KEY,
+        account_id INTEGER NOT NULL REFERENCES object (id) ON DELETE CASCADE
+    );
+    CREATE INDEX telnum_account ON telnum (account_id);
+    """,
 )
 
 
@@ -65,6 +81,8 @@ class Rows:
     names: list[tuple[int, str, int, int]] = field(default_factory=list)
     secrets: list[tuple[int, str, bytes]] = field(default_factory=list)
     settings: list[tuple[str, int, str, str]] = field(default_factory=list)
+    rights: list[tuple[int, str]] = field(default_factory=list)
+    telnums: list[tuple[str, int]] = field(default_factory=list)
 
 
 def read_all(connection: sqlite3.Connection) -> Rows:
@@ -75,6 +93,8 @@ def read_all(connection: sqlite3.Connection) -> Rows:
         connection.execute("SELECT domain_id, local, alias, object_id FROM name ORDER BY rowid").fetchall(),
         connection.execute("SELECT account_id, kind, sealed FROM secret").fetchall(),
         connection.execute("SELECT scope, owner, key, value FROM setting").fetchall(),
+        connection.execute("SELECT account_id, name FROM account_right").fetchall(),
+        connection.execute("SELECT number, account_id FROM telnum ORDER BY rowid").fetchall(),
     )
 
 
@@ -141,6 +161,16 @@ def put_setting(connection: sqlite3.Connection, scope: str, owner: int, key: str
         connection.execute("DELETE FROM setting WHERE scope = ? AND owner = ? AND key = ?", (scope, owner, key))
     else:
         connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?, ?, ?)", (scope, owner, key, value))
+
+
+def put_rights(connection: sqlite3.Connection, account: int, rights: Iterable[str]) -> None:
+    connection.execute("DELETE FROM account_right WHERE account_id = ?", (account,))
+    connection.executemany("INSERT INTO account_right VALUES (?, ?)", [(account, right) for right in rights])
+
+
+def put_telnums(connection: sqlite3.Connection, account: int, numbers: Iterable[str]) -> None:
+    connection.execute("DELETE FROM telnum WHERE account_id = ?", (account,))
+    connection.executemany("INSERT INTO telnum VALUES (?, ?)", [(number, account) for number in numbers])
 
 
 def _id(cursor: sqlite3.Cursor) -> int:

@@ -24,7 +24,7 @@ def describe(route: Route) -> tuple[str, str]:
         case ProgramRoute(program, parameters, account):
             inside = f"{{{','.join(parameters)}}}" if parameters else ""
             return "program", f"{program}{inside}#{account.address}"
-        case GroupRoute(name, members, ring):
+        case GroupRoute(name, members, ring, _):
             return "group", f"{name}: {', '.join(map(str, members))}{_rung(ring)}"
         case ForeignRoute(Address() as address, others=others):
             return "foreign", ", else ".join((str(address), *(describe(other)[1] for other in others)))

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
+from admin.wire import Who
 from server.command_accounts import accounts, domains, settings
 from server.command_certificates import certificates
 from server.command_configuration import apply, export, plan
@@ -17,6 +19,7 @@ from server.command_devices import devices
 from server.command_import import account_import
 from server.command_names import forwarders, groups
 from server.command_network import network
+from server.command_output import IN_NAME_OF
 from server.command_prompts import prompts
 from server.command_recordings import recordings
 from server.command_router import route, router
@@ -56,8 +59,22 @@ def _root(
     version_: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
+    account: Annotated[str, typer.Option("--as", metavar="ACCOUNT", help="Act with the rights of this account.")] = "",
+    login: Annotated[
+        str,
+        typer.Option(
+            "--login", metavar="ACCOUNT", help="The same, proved by its password: TANDEM_PASSWORD, or asked for."
+        ),
+    ] = "",
 ) -> None:
     """The options of the command itself."""
+    if account and login:
+        raise typer.BadParameter("give --as or --login")
+    if login:
+        given = os.environ.get("TANDEM_PASSWORD")
+        IN_NAME_OF.set(Who(login, str(typer.prompt("Password", hide_input=True)) if given is None else given))
+    else:
+        IN_NAME_OF.set(Who(account))
 
 
 app.command("serve")(serve)

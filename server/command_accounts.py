@@ -12,6 +12,7 @@ from server.command_output import (
     DataOption,
     DomainOption,
     JsonOption,
+    Row,
     ask,
     fail,
     row,
@@ -38,9 +39,11 @@ _ACCOUNT_COLUMNS = {
     "name": "NAME",
     "domain": "DOMAIN",
     "aliases": "ALIASES",
+    "telnums": "NUMBERS",
     "real_name": "REAL NAME",
     "pin": "PIN",
     "locked": "LOCKED",
+    "rights": "RIGHTS",
 }
 
 
@@ -153,6 +156,80 @@ def account_show(
     show_pairs(row(ask(data, "account.show", name=name, domain=domain)), as_json=as_json)
 
 
+@accounts.command("rights")
+def account_rights(
+    name: NameArgument,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[set RIGHT ...|none]", help="Shown when left out.")
+    ] = None,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what an account may administer, or set all of it.
+
+    On the server (accounts of the main domain): Master, Settings, Users, Monitor, Recordings. In its own domain:
+    Domain, BasicSettings, UserAccounts, CanCreateAliases, CanCreateGroups, CanCreateForwarders, CanCreateTelnums,
+    Limits, CanImpersonate.
+
+    Examples: tandem account rights alice set UserAccounts CanCreateAliases · tandem account rights alice none
+    """
+    match words or []:
+        case []:
+            there = row(ask(data, "account.show", name=name, domain=domain))
+        case ["none"]:
+            there = row(ask(data, "account.rights", name=name, domain=domain, rights=[]))
+        case ["set", *rights] if rights:
+            there = row(ask(data, "account.rights", name=name, domain=domain, rights=list(rights)))
+        case _:
+            raise typer.BadParameter("give the rights after set, or none")
+    if as_json:
+        show_json(there.get("rights"))
+        return
+    say(f"{there.get('name')}@{there.get('domain')}: {_plain(there.get('rights')) or 'no rights'}")
+
+
+@accounts.command("number")
+def account_number(
+    name: NameArgument,
+    add: Annotated[list[str] | None, typer.Option("--add", metavar="+N", help="May be given again.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="+N", help="May be given again.")] = None,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the telephone numbers of an account, or change them.
+
+    Example: tandem account number alice --add '+49 30 123456'
+    """
+    given: dict[str, Json] = {"add": list(add or []), "remove": list(remove or [])}
+    act = "account.telnums" if add or remove else "account.show"
+    there = row(ask(data, act, name=name, domain=domain, **(given if add or remove else {})))
+    if as_json:
+        show_json(there.get("telnums"))
+        return
+    say(f"{there.get('name')}@{there.get('domain')}: {_plain(there.get('telnums')) or 'no numbers'}")
+
+
+@accounts.command("calls")
+def account_calls(
+    name: NameArgument,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The last N calls.")] = 50,
+    missed: Annotated[bool, typer.Option("--missed", help="Only those that it has missed.")] = False,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show an account's own list of calls: placed, answered, missed.
+
+    Example: tandem account calls alice --missed
+    """
+    listing = rows(ask(data, "account.calls", name=name, domain=domain, limit=limit))
+    columns = {"at": "TIME", "kind": "CALL", "party": "WITH", "name": "NAME", "seconds": "SECONDS", "note": "NOTE"}
+    shown = [item for item in listing if not missed or item.get("kind") == "missed"]
+    show_rows(shown, columns, as_json=as_json, empty="no calls")
+
+
 @accounts.command("unlock")
 def account_unlock(name: NameArgument, domain: DomainOption = None, data: DataOption = None) -> None:
     """Let an account call out of the server again, after it was locked on suspicion of fraud.
@@ -217,6 +294,8 @@ def setting_get(
     Examples: tandem setting get alice · tandem setting get alice VoicemailAfter · tandem setting get @ Operator
     """
     listing = rows(ask(data, "setting.get", key=key, **_owner(owner)))
+    if not as_json:
+        listing = [{**item, "value": _inherited(item, owner)} for item in listing]
     columns = {"key": "SETTING", "value": "VALUE", "from": "FROM", "meaning": "MEANING"}
     show_rows(listing, columns, as_json=as_json, empty="no settings")
 
@@ -239,14 +318,17 @@ def setting_set(
     say(f"{changed.get('key')} = {_plain(changed.get('value'))}")
 
 
+def _inherited(setting: Row, owner: str) -> str:
+    """The value, as `default(…)` when it is not the owner's own."""
+    own = "server" if owner == "@" else "domain" if owner.startswith("@") else "account"
+    value = _plain(setting.get("value"))
+    return value if setting.get("from") == own else f"default({value})"
+
+
 def _owner(text: str) -> dict[str, Json]:
     if text == "@":
         return {}
     return {"domain": text[1:]} if text.startswith("@") else {"account": text}
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
 
 
 def _plain(value: Json) -> str:

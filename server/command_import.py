@@ -18,14 +18,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from admin.client import NotRunning, call
-from admin.ports import Json
 from base.entropy import SystemEntropy
 from base.failures import Failure
 from directory.names import checked_local
-from server.command_output import NOT_RUNNING, DataOption, fail, say
+from directory.telnums import checked_telnum
+from server.command_output import IN_NAME_OF, NOT_RUNNING, DataOption, fail, say
+from server.command_output import rows as answers
 from server.options import SOCKET_NAME, data_folder
 
-COLUMNS = ("name", "password", "extension", "real_name", "pin", "domain", "aliases")
+COLUMNS = ("name", "password", "extension", "real_name", "pin", "domain", "aliases", "numbers")
+_BATCH = 100
 _SHOWN = 20
 """Errors that are told; a file with more is wrong as a whole."""
 
@@ -36,7 +38,6 @@ class Row:
 
     line: int
     values: dict[str, str]
-    aliases: tuple[str, ...] = ()
 
 
 class FaultyFile(Exception):
@@ -79,16 +80,18 @@ def _row(number: int, heading: Sequence[str], cells: Sequence[str]) -> Row:
     if len(cells) != len(heading):
         raise Failure("invalid", f"{len(cells)} cells for {len(heading)} columns")
     values = {key: cell.strip() for key, cell in zip(heading, cells, strict=True) if cell.strip()}
-    aliases = tuple(values.pop("aliases", "").split())
-    row = Row(number, values, aliases)
+    row = Row(number, values)
     for name in _names(row):
         checked_local(name)
+    for telephone in values.get("numbers", "").split():
+        checked_telnum(telephone)
     return row
 
 
 def _names(row: Row) -> Iterator[str]:
     yield row.values.get("name", "").lower()
-    yield from (alias.lower() for alias in (row.values.get("extension", ""), *row.aliases) if alias)
+    aliases = row.values.get("aliases", "").split()
+    yield from (alias.lower() for alias in (row.values.get("extension", ""), *aliases) if alias)
 
 
 def account_import(
@@ -100,7 +103,7 @@ def account_import(
     ] = None,
     data: DataOption = None,
 ) -> None:
-    """Make accounts from a table; aliases are separated by spaces, and a missing password is made.
+    """Make accounts from a table; aliases and numbers are separated by spaces, and a missing password is made.
 
     Example: tandem account import people.csv --passwords made.csv
     """
@@ -117,7 +120,7 @@ def account_import(
         fail("some lines have no password: say with --passwords FILE where those made here are to be written")
     faults = _make(rows, data_folder(data) / SOCKET_NAME, passwords)
     if faults:
-        _fail(faults, f"{len(rows) - len(faults)} of {len(rows)} accounts were made")
+        _fail(faults, f"{len(rows) - len(faults)} of {len(rows)} accounts were made without fault")
     say(f"{len(rows)} accounts were made")
 
 
@@ -126,27 +129,31 @@ def _make(rows: Sequence[Row], socket: Path, passwords: Path | None) -> list[str
     faults: list[str] = []
     columns = (TextColumn("accounts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress, _Made(passwords) as made:
-        for row in progress.track(rows):
+        task = progress.add_task("accounts", total=len(rows))
+        for start in range(0, len(rows), _BATCH):
+            batch = rows[start : start + _BATCH]
             try:
-                _add(row, socket, made)
+                faults += _import(batch, socket, made)
             except NotRunning as error:
-                fail(f"{error}\nafter {progress.tasks[0].completed:.0f} accounts", NOT_RUNNING)
+                fail(f"{error}\nafter {start} accounts", NOT_RUNNING)
             except Failure as failure:
-                faults.append(f"line {row.line}: {failure.public}")
+                fail(f"line {batch[0].line}: {failure.public}\nafter {start} accounts")
+            progress.advance(task, len(batch))
     return faults
 
 
-def _add(row: Row, socket: Path, made: _Made) -> None:
-    """One account with its aliases. Raises Failure, NotRunning."""
-    values: dict[str, Json] = dict(row.values)
-    if "password" not in row.values:
-        values["password"] = SystemEntropy().password()
-    call(socket, "account.add", values)
-    if "password" not in row.values:
-        made.write(str(values["name"]), str(values["password"]))
-    of: dict[str, Json] = {key: row.values[key] for key in ("name", "domain") if key in row.values}
-    for alias in row.aliases:
-        call(socket, "account.alias", {**of, "alias": alias})
+def _import(batch: Sequence[Row], socket: Path, made: _Made) -> list[str]:
+    """Some accounts at once; what was refused of them. Raises Failure, NotRunning."""
+    values = [{**row.values, "password": row.values.get("password") or SystemEntropy().password()} for row in batch]
+    told = answers(call(socket, "account.import", {"rows": values}, IN_NAME_OF.get()))
+    for row, given, answer in zip(batch, values, told, strict=True):
+        if "password" not in row.values and answer.get("made"):
+            made.write(given["name"], given["password"])
+    return [
+        f"line {row.line}: {answer.get('fault')}"
+        for row, answer in zip(batch, told, strict=True)
+        if answer.get("fault")
+    ]
 
 
 class _Made:

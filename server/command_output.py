@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from admin.client import NotRunning, call
 from admin.ports import Json
+from admin.wire import LOCAL_USER, Who
 from base.failures import Failure
 from server.options import SOCKET_NAME, data_folder
 
@@ -36,13 +38,16 @@ DomainOption = Annotated[
 
 Row = Mapping[str, Json]
 
+IN_NAME_OF: ContextVar[Who] = ContextVar("in_name_of", default=LOCAL_USER)
+"""What this command was given with `--as` or `--login`."""
+
 
 def ask(folder: Path | None, act: str, /, **arguments: Json) -> Json:
     """Perform an act in the running server, or end the command with the reason. A trailing `_` is dropped from
     names; arguments that are None are left out."""
     given = {name.rstrip("_"): value for name, value in arguments.items() if value is not None}
     try:
-        return call(data_folder(folder) / SOCKET_NAME, act, given)
+        return call(data_folder(folder) / SOCKET_NAME, act, given, IN_NAME_OF.get())
     except NotRunning as error:
         fail(f"{error}\nStart it with `tandem serve`, or name its folder with --data or TANDEM_DATA.", NOT_RUNNING)
     except Failure as failure:

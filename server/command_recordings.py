@@ -68,6 +68,9 @@ def recording_export(
             for piece in _pieces(data, name):
                 sink.write(piece)
                 progress.advance(task, len(piece))
+    except typer.Exit:  # the server has told why
+        target.unlink()
+        raise
     except OSError as error:
         fail(f"cannot write {target}: {error.strerror}")
     say(f"{target}: {target.stat().st_size} octets")

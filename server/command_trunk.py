@@ -71,6 +71,10 @@ ToneOption = Annotated[
     ),
 ]
 
+RecordingOption = Annotated[
+    str | None, typer.Option("--recording", help="always: calls by it are recorded; none: as accounts want it.")
+]
+
 _COLUMNS = {
     "name": "NAME",
     "domain": "DOMAIN",
@@ -121,6 +125,7 @@ def trunk_add(
     shows: ShowsOption = None,
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
+    recording: RecordingOption = None,
     disconnect_tone: ToneOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -131,9 +136,9 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    analog = {"supervision": supervision, "disconnect_tone": disconnect_tone}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more | analog
+    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -155,6 +160,7 @@ def trunk_change(
     shows: ShowsOption = None,
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
+    recording: RecordingOption = None,
     disconnect_tone: ToneOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -165,9 +171,9 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    more = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    analog = {"supervision": supervision, "disconnect_tone": disconnect_tone}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more | analog
+    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
+    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
+    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 

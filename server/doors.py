@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from admin.acts import Desk
 from admin.configuration.configuration import Configuration
 from admin.configuration.rooms import Rooms as ConfiguredRooms
+from admin.desk import Desk
+from admin.entrance import Entrance
 from admin.ports import BlockedRow, Mailboxes
 from admin.socket import ControlSocket
 from admin.table import all_acts
@@ -79,7 +80,9 @@ class Doors:
 
     async def _control(self, shutdown: Callable[[], None]) -> None:
         house = self._house
-        mailboxes = _Mailboxes(house.store.remove_account, house.registrar.unregister_all, house.messenger.forget)
+        mailboxes = _Mailboxes(
+            house.store.remove_account, house.registrar.unregister_all, house.messenger.forget, house.book.forget
+        )
         desk = Desk(
             house.directory,
             EnvironmentPrompts(house.environment, convert_prompt),
@@ -96,7 +99,7 @@ class Doors:
             house.recordings,
             house.lookups,
         )
-        control = ControlSocket(self._options.control_socket, all_acts(desk), house.metrics)
+        control = ControlSocket(self._options.control_socket, all_acts(desk), Entrance(house.directory), house.metrics)
         await control.start()
         self._closing.push_async_callback(control.close)
 
@@ -173,10 +176,12 @@ class _Mailboxes:
     remove: Callable[[int], Awaitable[None]]
     unregister: Callable[[int], None]
     forget: Callable[[int], Awaitable[None]]
+    forget_calls: Callable[[int], Awaitable[None]]
 
     async def remove_mail(self, account_id: int) -> None:
         self.unregister(account_id)
         await self.forget(account_id)
+        await self.forget_calls(account_id)
         await self.remove(account_id)
 
 

@@ -217,6 +217,7 @@ class House:
         self._closing.push_async_callback(self.messenger.close)
         self.trunks = Trunks(clock, entropy, metrics, self.stack, self.database, self.keyring)
         await self.trunks.start()
+        watchers = Watchers(self.directory)
         timers = SessionTimers(t1=ground.timers.t1, t2=ground.timers.t2)
         self.switchboard = Switchboard(
             Exchange(
@@ -236,7 +237,8 @@ class House:
                 done,
                 gruus,
                 recordings=self.recordings,
-                may_pick_up=Watchers(self.directory).may_watch,
+                may_monitor=watchers.may_monitor,
+                may_pick_up=watchers.may_watch,
             )
         )
 
@@ -293,6 +295,7 @@ class House:
                 spool=Spool(ground.data / "spool", ground.entropy, run),
                 clips=Clips(ground.data / "clips", run),
                 files=AccountFiles(ground.data / "files", run),
+                calls=self.book,
                 wave=Wave(repair=_repair, duration=duration),
             ),
             programs=ground.programs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -46,24 +46,32 @@ class HouseMonitor:
         self._book = book
         self.addresses: Sequence[str] = ()
 
-    async def calls(self, limit: int) -> Sequence[CallRow]:
+    async def calls(self, limit: int, accounts: Collection[int] | None) -> Sequence[CallRow]:
         """Calls in progress, then the last ones that ended, newest first."""
-        going = [self._going(record) for record in self._live.live()]
-        ended = await self._book.recent(limit)
+        live = [call for call in self._live.live() if accounts is None or not call.accounts.isdisjoint(accounts)]
+        going = [self._going(call) for call in live]
+        ended = await self._book.recent(limit, accounts=accounts)
         return [*going, *(_ended(record) for record in ended)][: max(limit, len(going))]
 
     async def records(
-        self, since: float, until: float, *, account: int | None, after: int, limit: int
+        self, since: float, until: float, *, accounts: Collection[int] | None, after: int, limit: int
     ) -> tuple[Sequence[Mapping[str, Json]], str, int]:
-        found, following = await self._book.between(since, until, account=account, after=after, limit=limit)
+        found, following = await self._book.between(since, until, accounts=accounts, after=after, limit=limit)
         return [flat.as_object(record) for record in found], flat.csv_lines(found), following
 
-    def registrations(self) -> Sequence[RegistrationRow]:
+    async def log(self, account: int, limit: int) -> Sequence[Mapping[str, Json]]:
+        return [
+            {"at": _time(e.at), "kind": e.kind, "party": e.party or "anonymous", "name": e.name,
+             "seconds": round(e.seconds), "note": e.note}
+            for e in await self._book.log(account, limit)
+        ]  # fmt: skip
+
+    def registrations(self, accounts: Collection[int] | None) -> Sequence[RegistrationRow]:
         now = self._clock.wall()
         rows = []
         for binding in self._bindings.all():
             account = self._directory.account(binding.account_id)
-            if account is not None:
+            if account is not None and (accounts is None or account.id in accounts):
                 source = f"{binding.flow.transport}:{binding.flow.remote[0]}:{binding.flow.remote[1]}"
                 left = max(0, round(binding.expires_at - now))
                 state, rtt = _health(self._bindings.health(binding))

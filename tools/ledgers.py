@@ -400,7 +400,7 @@ def quirks_page() -> str:
 def settings_page() -> str:
     """docs/settings.md."""
     rows = [
-        f"| `{row.key}` | {row.kind.value} | {_default(row.default)} | {_cell(row.meaning)} |"
+        f"| `{row.key}` | {row.kind.value} | {_default(row.default)} | {_cell(row.meaning + ' (limit)' * row.limit)} |"
         for row in SETTINGS.values()
     ]
     return "\n".join(
@@ -419,6 +419,9 @@ def settings_page() -> str:
             "tandem setting set @ Operator bob               # of the whole server",
             "tandem setting set alice VoicemailAfter --default",
             "```",
+            "",
+            "A value that is inherited is shown as `default(30)`. A limit is changed by administrators of the server,",
+            "and by those of a domain with the right [`Limits`](accounts.md#who-administers-what).",
             "",
             "Lists are written with commas: `tandem setting set pbx ReceptMenu sales,support,operator`.",
             "",

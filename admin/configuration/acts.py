@@ -7,11 +7,12 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from admin.acts import Act, Arguments, Desk, Parameter, Type
+from admin.acts import Act, Arguments, Parameter, Type
 from admin.configuration.configuration import Configuration
+from admin.desk import Desk
 from admin.ports import Json
-from admin.rights import Right
 from base.failures import Failure
+from directory.model import Right
 
 
 def _configuration(desk: Desk) -> Configuration:

@@ -25,6 +25,9 @@ from base.storage.database import Database
 from directory.network import NETWORK
 from directory.settings import SETTINGS, known
 
+_BREATH = 20
+"""Steps that are rehearsed before others have their turn on the loop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -69,7 +72,8 @@ class Configuration:
 
     async def export(self, *, secrets: bool = False) -> dict[str, bytes]:
         """Path to content. `secrets`: with passwords and PINs in clear."""
-        return tree.write(await self._present(secrets=secrets))
+        state = await self._present(secrets=secrets)
+        return await asyncio.to_thread(tree.write, state)  # thousands of files take seconds: calls go on meanwhile
 
     async def plan(self, files: tree.Files) -> Plan:
         """Nothing is changed. Raises Failure("invalid") with all faults of the tree, a line each."""
@@ -106,14 +110,15 @@ class Configuration:
         return state
 
     async def _prepare(self, files: tree.Files) -> _Prepared:
-        wanted = read(files)
+        wanted = await asyncio.to_thread(read, files)
         before = await self._present(secrets=wanted.secrets != Secrets())
         faults: list[str] = []
         contents = await self._changed_files(before, wanted, faults)
         passwords = Passwords(wanted.secrets.passwords, self._make_password)
         rehearsal = await RoomsRehearsal.begin(self._rooms, self._database)
         try:
-            plan = await _rehearse(rehearsal.rooms, [*steps(before, wanted, passwords)], faults)
+            todo = await asyncio.to_thread(lambda: [*steps(before, wanted, passwords)])
+            plan = await _rehearse(rehearsal.rooms, todo, faults)
             if faults:
                 raise Failure("invalid", "\n".join(faults[:MOST_FAULTS]))
             plan.steps.extend(
@@ -161,7 +166,9 @@ class Configuration:
 
 
 async def _rehearse(rooms: Rooms, todo: list[Step], faults: list[str]) -> Plan:
-    for step in todo:
+    for number, step in enumerate(todo):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
         try:
             await step.do(rooms)
         except Failure as failure:

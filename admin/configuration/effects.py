@@ -21,17 +21,44 @@ _BREATH = 100
 async def effects(before: Directory, after: Directory, wall: float) -> list[str]:
     """Sentences. `wall`: seconds since 1970; rules are compared on a working day, in the evening, and on a Sunday."""
     found: list[str] = []
-    moments = _moments(wall)
+    moments, touched = _moments(wall), _Touched(before, after)
     for number, address in enumerate(_names(before, after)):
         if number % _BREATH == 0:
             await asyncio.sleep(0)
         if len(found) >= MOST:
             return [*found, "and more"]
-        was, will_be = _leads(before, address), _leads(after, address)
-        if was != will_be:
+        if touched.lead(address) and (was := _leads(before, address)) != (will_be := _leads(after, address)):
             found.append(f"{address}: {_words(was)} → {_words(will_be)}")
-        found += _treated(before, after, address, moments)
+        if touched.rules(address):
+            found += _treated(before, after, address, moments)
     return found
+
+
+class _Touched:
+    """What a change may have touched at all: of ten thousand accounts most are as they were, and need no look."""
+
+    def __init__(self, before: Directory, after: Directory) -> None:
+        self._before = before
+        self._after = after
+        same = before.own_server_settings() == after.own_server_settings()  # the Router is among them
+        same = same and all(before.domain_aliases(each) == after.domain_aliases(each) for each in after.domains())
+        self._same_domains = {
+            domain
+            for domain in {*before.domains()} & {*after.domains()}
+            if same and before.own_domain_settings(domain) == after.own_domain_settings(domain)
+        }
+
+    def lead(self, address: Address) -> bool:
+        """Not when the same account has the name, and nothing that comes before names is otherwise."""
+        was = self._before.find_account(address.domain, address.local)
+        is_now = self._after.find_account(address.domain, address.local)
+        return was is None or was != is_now or address.domain not in self._same_domains
+
+    def rules(self, address: Address) -> bool:
+        account = self._after.find_account(address.domain, address.local)
+        if account is None or self.lead(address):
+            return True
+        return self._before.own_settings(account.id) != self._after.own_settings(account.id)
 
 
 def _names(before: Directory, after: Directory) -> list[Address]:

@@ -12,6 +12,7 @@ from directory.directory import ROUTER, Directory
 from directory.firststart import DONE
 from directory.model import Account, Ring
 from directory.network import NETWORK
+from directory.rights import words
 from directory.rules.book import RULES
 
 
@@ -64,7 +65,14 @@ def _rings(directory: Directory, domain: str) -> dict[str, Ring]:
 
 def _account(directory: Directory, account: Account) -> AccountState:
     own = directory.own_settings(account.id)
-    return AccountState(account.real_name, directory.aliases(account.id), _free(own), rules_text(own.get(RULES)))
+    return AccountState(
+        account.real_name,
+        directory.aliases(account.id),
+        _free(own),
+        rules_text(own.get(RULES)),
+        directory.telnums.of(account.id),
+        tuple(words(directory.rights.of(account.id))),
+    )
 
 
 def _secrets(rooms: Rooms) -> Secrets:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
-
-import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
 
 from admin.configuration import tree
 from admin.configuration.state import AccountState, DomainState, Secrets, Settings, State
@@ -25,6 +23,7 @@ from pbx.trunk.model import Trunk
 
 T = TypeVar("T")
 
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 MOST_FAULTS = 50
 """Limit: faults that are told; a tree with more is wrong as a whole."""
 
@@ -176,12 +175,11 @@ class _Reading:
     def _toml(self, path: str, content: bytes, read_table: Callable[[_Table], None]) -> None:
         text = self._text(path, content)
         try:
-            values = tomlkit.parse(text).unwrap()
-        except ParseError as error:
-            self.fault(path, error.line, str(error).partition(" at line")[0])
-            return
-        except TOMLKitError as error:
-            self.fault(path, 0, str(error))
+            values = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            place = _PLACE.search(str(error))
+            line = int(place[1]) if place and place[1] else text.count("\n") + 1
+            self.fault(path, line, _PLACE.sub("", str(error)))
             return
         table = _Table(self, path, text, values)
         read_table(table)
@@ -241,6 +239,8 @@ class _Reading:
         account = self._account_of(domain, name)
         account.real_name = table.take("real_name", str, "")
         account.aliases = tuple(alias.lower() for alias in table.texts("aliases"))
+        account.telnums = table.texts("telnums")
+        account.rights = table.texts("rights")
         account.settings = _settings(table)
 
     def _domain_of(self, name: str) -> DomainState:

@@ -24,6 +24,8 @@ class AccountState:
     aliases: tuple[str, ...] = ()
     settings: Settings = field(default_factory=dict)
     rules: str = ""
+    telnums: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

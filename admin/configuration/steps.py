@@ -15,6 +15,7 @@ from base.values.kinds import Value
 from base.values.text import ValueTextError, format_value, parse_value
 from directory.directory import Directory
 from directory.model import Account, Ring
+from directory.rights import parse_rights
 from directory.settings import known
 from pbx.trunk.model import Trunk
 from pbx.workarounds.kinds import workaround
@@ -120,6 +121,10 @@ def _freed(domain: str, old: DomainState, new: DomainState) -> Iterator[Step]:
         for alias in account.aliases:
             if alias not in there.aliases:
                 yield Step(f"{address} loses {alias}", _on_account(domain, name, _losing(alias)), _file(domain, name))
+        kept = tuple(number for number in account.telnums if number in there.telnums)
+        if kept != account.telnums:
+            words = f"{address} loses {', '.join(number for number in account.telnums if number not in kept)}"
+            yield Step(words, _on_account(domain, name, _numbering(kept)), _file(domain, name))
     for name, members in old.groups.items():
         if name not in new.groups:
             words = f"remove the group {name}@{domain} ({', '.join(members)})"
@@ -140,6 +145,14 @@ def _gaining(alias: str) -> Callable[[Directory, Account], Awaitable[object]]:
 
 def _renaming(real_name: str) -> Callable[[Directory, Account], Awaitable[object]]:
     return lambda directory, account: directory.set_real_name(account.id, real_name)
+
+
+def _entitling(rights: tuple[str, ...]) -> Callable[[Directory, Account], Awaitable[object]]:
+    return lambda directory, account: directory.rights.set(account, parse_rights(rights))
+
+
+def _numbering(numbers: tuple[str, ...]) -> Callable[[Directory, Account], Awaitable[object]]:
+    return lambda directory, account: directory.telnums.set(account, numbers)
 
 
 def _file(domain: str, name: str) -> str:
@@ -188,6 +201,12 @@ def _account(
     for alias in new.aliases:
         if alias not in old.aliases:
             yield Step(f"{address} gets {alias}", _on_account(domain, name, _gaining(alias)), path)
+    if {*old.rights} != {*new.rights}:
+        words = f"{address} administers: {', '.join(new.rights) or 'nothing'}"
+        yield Step(words, _on_account(domain, name, _entitling(new.rights)), path)
+    if tuple(number for number in old.telnums if number in new.telnums) != new.telnums:
+        words = f"{address} has the numbers {', '.join(new.telnums) or '(none)'}"
+        yield Step(words, _on_account(domain, name, _numbering(new.telnums)), path)
     if old.real_name != new.real_name:
         words = f"{address} is called {new.real_name or 'nothing'}"
         yield Step(words, _on_account(domain, name, _renaming(new.real_name)), path)

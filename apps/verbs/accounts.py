@@ -6,15 +6,18 @@ from apps.rights import acts_for
 from apps.running import RunningTask
 from apps.verbs.verb import Arguments, Verb
 from base.failures import Failure
-from base.values.kinds import Dictionary, Value
+from base.values.kinds import Dictionary, TimeStamp, Value
 from directory.model import Account, AccountRoute, Address, ForeignRoute, GroupRoute, ProgramRoute
 from directory.settings import SETTINGS
+from pbx.records.log import LogEntry
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.uri import Uri
 
 _SEALED = frozenset({"pin", "password"})
 # Limit: updates of one SetAccountPreferences.
 MAX_UPDATES = 50
+# Limit: calls of one ReadCallLog.
+MAX_CALLS = 100
 
 
 def my_domain(task: RunningTask, args: Arguments) -> Value:
@@ -144,8 +147,8 @@ def route_address(task: RunningTask, args: Arguments) -> Value:
     match task.people.resolve(Address(local, domain.lower()), caller=task.caller).route:
         case AccountRoute(account=account) | ProgramRoute(account=account):
             return Dictionary([("module", "LOCAL"), ("host", account.domain), ("object", account.name)])
-        case GroupRoute(name=name):
-            return Dictionary([("module", "LIST"), ("host", domain), ("object", name)])
+        case GroupRoute(name=name, domain=host):
+            return Dictionary([("module", "LIST"), ("host", host), ("object", name)])
         case ForeignRoute(address=address):
             return Dictionary([("module", "SIP"), ("host", address.domain), ("object", address.local)])
         case _:
@@ -157,17 +160,36 @@ def read_group_members(task: RunningTask, args: Arguments) -> Value:
     if not at:
         local, domain = args.text(0), task.account.domain
     route = task.people.resolve(Address(local, domain.lower()), caller=None).route
-    if not isinstance(route, GroupRoute) or task.people.local_domain(domain) != task.home.domain:
+    if not isinstance(route, GroupRoute) or route.domain != task.home.domain:
         return None
     return [str(member) for member in route.members]
 
 
 def read_telnums(task: RunningTask, args: Arguments) -> Value:
-    """The numbers by which an account of the domain is dialled: its aliases of digits."""
+    """The numbers by which an account of the domain is dialled: extensions, then telephone numbers."""
     account = _find(task, args.text(0)) if args.text(0) else task.account
     if account is None or account.domain != task.account.domain:
         return None
-    return [alias for alias in task.people.aliases(account.id) if alias.isascii() and alias.isdigit()] or None
+    extensions = [alias for alias in task.people.aliases(account.id) if alias.isascii() and alias.isdigit()]
+    return [*extensions, *task.people.telnums.of(account.id)] or None
+
+
+async def read_call_log(task: RunningTask, args: Arguments) -> Value:
+    """ReadCallLog(most): the account's own calls, the newest first, as dictionaries with `kind` (placed, answered,
+    missed), `party`, `name`, `at`, `note`; of who hides himself without `party`. Deviation: CommuniGate has it not."""
+    most = args.number(0)
+    found = await task.services.calls.log(task.account.id, min(most or MAX_CALLS, MAX_CALLS))
+    return [
+        Dictionary(
+            [(key, value) for key, value in _told(entry) if value not in ("", None)],
+        )
+        for entry in found
+    ]
+
+
+def _told(entry: LogEntry) -> tuple[tuple[str, Value], ...]:
+    at = TimeStamp(int(entry.at))
+    return ("kind", entry.kind), ("party", entry.party), ("name", entry.name), ("at", at), ("note", entry.note)
 
 
 VERBS = (
@@ -182,5 +204,6 @@ VERBS = (
     Verb("PhoneNumberToSIPURI", "F", 1, 1, now=phone_number_to_sip_uri),
     Verb("RouteAddress", "F", 2, 2, now=route_address),
     Verb("ReadTelnums", "F", 0, 1, now=read_telnums),
+    Verb("ReadCallLog", "F", 0, 1, later=read_call_log),
     Verb("ReadGroupMembers", "F", 1, 1, now=read_group_members),
 )

@@ -23,7 +23,7 @@ _CORE_FUNCTIONS = """
     GetAccountSettings 1-2 | GetAccountInfo 1 | ApplicationSettings 2 | Impersonate 1-2 | ReadGroupMembers 1
     ReadTelnums 0-1 | UpdateAccountMailRule 1-2 | UpdateAccountSignalRule 1-2 | ReadRoster 0-1 | SetRoster 1-2
     DatasetList 3 | DatasetCreate 1 | DatasetRemove 2 | DatasetSet 4 | DatasetDelete 3 | DatasetListSubsets 1
-    ReadCallInfo 0-1
+    ReadCallInfo 0-1 | ReadCallLog 0-1
 
     ListMailboxes 1 | CreateMailbox 1-2 | RenameMailbox 3 | DeleteMailbox 2 | GetMailboxACLs 1 | SetMailboxACLs 2
     GetMailboxAliases 1 | SetMailboxAliases 2 | GetMailboxSubscription 1 | SetMailboxSubscription 2 | OpenMailbox 1

@@ -37,10 +37,6 @@ class RuleBook:
             return control
         return in_order(server, domain, own, control, occasion, moment)
 
-    def stored(self, owner: Owner) -> Value:
-        """A list; empty when there are none."""
-        return self._image.settings.get(owner, {}).get(RULES) or []
-
     def _of(self, owner: Owner) -> tuple[Rule, ...]:
         stored = self._image.settings.get(owner, {}).get(RULES)
         if stored is None:

@@ -39,7 +39,8 @@ class PhoneAdministration:
         return "" if family is None else family.name
 
     def _row(self, phone: Phone) -> PhoneRow:
-        row = PhoneRow(phone.shown, phone.family, self._desk.owner(phone), phone.lan)
+        account = self._desk.owner(phone)
+        row = PhoneRow(phone.shown, phone.family, "" if account is None else account.address, phone.lan)
         seen = self._phones.seen(phone.mac)
         return row if seen is None else self._told(row, seen)
 
@@ -73,6 +74,10 @@ class PhoneAdministration:
 
     def _path(self, family: Family, phone: Phone) -> str:
         return family.path.replace("{mac}", phone.mac) or f"{phone.mac}.cfg"
+
+    def owner(self, mac: str) -> Account | None:
+        phone = self._phones.find(mac_of(mac))
+        return None if phone is None else self._desk.owner(phone)
 
     async def remove(self, mac: str) -> None:
         await self._phones.remove(mac_of(mac))

@@ -140,10 +140,9 @@ class ProvisioningDesk:
         )
         return Answer(family.write(file, self._facts(phone, family, account, ask)), file.content_type)
 
-    def owner(self, phone: Phone) -> str:
-        """The address of its account; empty when that has ended."""
-        account = self._people.account(phone.account_id)
-        return "" if account is None else account.address
+    def owner(self, phone: Phone) -> Account | None:
+        """Its account; None when that has ended."""
+        return self._people.account(phone.account_id)
 
     def files(self, phone: Phone, ask: Ask, hidden: str) -> list[tuple[str, bytes]]:
         """Its own files for people to look at, with `hidden` in place of each secret."""

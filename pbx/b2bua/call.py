@@ -13,6 +13,7 @@ from base.log import get_logger
 from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Route, UnknownRoute
 from directory.rules.occasion import Occasion
 from pbx.b2bua.asserted import recorded
+from pbx.b2bua.call_log import logged
 from pbx.b2bua.diversion import times
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg
@@ -26,6 +27,7 @@ from pbx.registrar.bindings import Binding
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Device, Foreign, Program, Target
 from pbx.signal.signal import Signal
+from pbx.sipcore.breadth import Shares
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from pbx.sipcore.transactions import ServerTransaction
@@ -56,6 +58,10 @@ class CallOrigin(Protocol):
     @property
     def hops(self) -> int:
         """Max-Forwards of what we send on."""
+
+    @property
+    def breadth(self) -> int | None:
+        """In how many places it may ring at once (RFC 5393 §5.3.3); None: as many as we like."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -120,6 +126,10 @@ class Call:
         self.rung: set[Branch] = set()
         """Branches that have said they ring."""
         self._runners: dict[Branch, BranchRunner] = {}
+        self.shares = Shares[Branch]()
+        """What each branch says of how often it may be forked again."""
+        self.offered: set[int] = set()
+        """Accounts whom it was for: whose rules or telephones were asked."""
         self.wanted = False
         """Who is called has asked for it: it rings even where nobody wants to be disturbed."""
         self.too_open = False
@@ -146,11 +156,13 @@ class Call:
         return self.exchange.people.resolve(Address(local, domain), caller=self.origin.caller).route
 
     def devices(self, account: Account) -> Sequence[str]:
+        self.offered.add(account.id)
         if not self.wanted and self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
             return ()  # a group's call does not ask its rules
         return [binding.contact for binding in self._fit(self.exchange.phones.ringable(account.id))]
 
     def device(self, account: Account, instance: str) -> Sequence[str]:
+        self.offered.add(account.id)
         found = (*self.exchange.phones.ringable(account.id), *self.exchange.phones.contacts(account.id))
         return [binding.contact for binding in self._fit(found) if binding.instance == instance][:1]
 
@@ -161,6 +173,7 @@ class Call:
         return fit
 
     def rules(self, account: Account) -> Sequence[CallRule]:
+        self.offered.add(account.id)
         return self.exchange.people.call_rules(account.id, self._occasion(account))
 
     def _occasion(self, callee: Account) -> Occasion:
@@ -197,6 +210,8 @@ class Call:
                 return RefusedBranch(self, branch, 403)
             case Foreign(route) if (lookups := self.exchange.lookups) is not None and lookups.serves(route):
                 return LookUpBranch(self, branch, lookups, route)
+            case Device() | Foreign() if not self.shares.take(branch, self.origin.breadth, self.signal.open):
+                return RefusedBranch(self, branch, 440)
             case Device() | Foreign():
                 return self.origin.ring(self, branch)
 
@@ -217,6 +232,8 @@ class Call:
         self._runners[branch].discard()
 
     def provisional(self, branch: Branch, answer: Answer) -> None:
+        if not self.rung:  # so that a kill of the server leaves a record of it
+            self.exchange.records.opened(self.record.close(self.exchange.clock.wall()))
         self.rung.add(branch)
         self.origin.progress(self, answer, self._runners[branch])
 
@@ -305,7 +322,7 @@ class Call:
         if len(self.parties) > 1:
             record.far = await self.parties[1].side()
         closed = record.close(ended)
-        self.exchange.records.write(closed)
+        self.exchange.records.write(closed, logged(self, closed))
         _log.info(
             "call",
             id=closed.id,

@@ -1,4 +1,5 @@
-"""The programs that the B2BUA has itself: the echo (600), which plays back what it hears, and the parking lot.
+"""The programs that the B2BUA has itself: the echo (600), which plays back what it hears, the parking lot,
+and listening to calls.
 
 Other programs go to whom it is told (`apps.host`).
 """
@@ -8,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from base.failures import Failure
-from directory.model import PARK, Account
+from directory.model import MONITOR, PARK, Account
 from pbx.b2bua.exchange import Exchange
+from pbx.b2bua.monitoring import listen_in
 from pbx.b2bua.parking import Lots
 from pbx.b2bua.program_leg import ProgramLeg as Held
 from pbx.programs import ProgramLeg, Programs
 
 
 class NativePrograms:
-    """Runs `echo` and `park`, and hands every other program on."""
+    """Runs `echo`, `park` and `monitor`, and hands every other program on."""
 
     def __init__(self, exchange: Exchange, others: Programs | None = None) -> None:
         self._exchange = exchange
@@ -26,6 +28,8 @@ class NativePrograms:
     def start(self, program: str, parameters: Sequence[str], account: Account, leg: ProgramLeg) -> None:
         if program.lower() == "echo":
             self._exchange.spawn(_echo(leg), "echo")
+        elif program.lower() == MONITOR and isinstance(leg, Held):
+            listen_in(self._exchange, parameters, leg)
         elif program.lower() == PARK and isinstance(leg, Held):
             self._lots.arrive(parameters, account, leg)
         elif self._others is not None:

@@ -30,7 +30,7 @@ from pbx.proxy.anchors import Anchors
 from pbx.records.book import Records
 from pbx.registrar.bindings import Binding
 from pbx.registrar.gruu import Gruus
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.section_guard import MediaSecurity, media_security
 from pbx.sipcore.session_ports import SessionPort, SessionTimers
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pbx.b2bua.proxied_talk import ProxiedTalk
     from pbx.b2bua.proxy_branch import Forwarder
     from pbx.b2bua.recording import Recordings
+    from pbx.b2bua.talk import Talk
 
 _log = get_logger("pbx.calls")
 
@@ -144,6 +145,8 @@ class Exchange:
     """Who relays the media of proxied calls where it must be."""
     recordings: Recordings | None = None
     """Where recorded calls are kept; None: none is recorded."""
+    may_monitor: Callable[[Caller, Account], bool] = lambda caller, account: False
+    """Whether a caller may listen to an account's calls."""
     may_pick_up: Callable[[Caller, Account], bool] = lambda caller, account: caller.account == account
     """Whether a caller may take the calls that ring at an account's telephones."""
     sound: Callable[[str, Account | None], Clip | None] = lambda name, account: None
@@ -151,6 +154,8 @@ class Exchange:
     proxied: dict[str, ProxiedTalk] = field(default_factory=dict)
     """Proxied calls that were answered, by Call-ID: all that is seen of their end is a BYE that passes."""
     calls: dict[str, Call] = field(default_factory=dict)
+    talks: dict[Talk, None] = field(default_factory=dict)
+    """Those who talk to each other now, in the order in which they began."""
     _calls_of: Counter[int] = field(default_factory=Counter)
     _legs: dict[tuple[str, str], Leg] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

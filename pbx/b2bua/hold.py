@@ -57,7 +57,7 @@ class Renegotiation:
     def start(self) -> None:
         request = self._transaction.request
         try:
-            self._offer = read_description(request)
+            self._offer = self._leg.read_offer(request)
         except SipSyntaxError:
             self._refuse(400)
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from directory.model import Caller
-from pbx.b2bua.bodies import read_description
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg import Leg, LegOwner
 from pbx.sipcore.message import Request
@@ -37,7 +36,7 @@ class IncomingLeg(Leg):
         """What the 200 says of who has answered."""
         self.history: Callable[[], tuple[tuple[str, str], ...]] = tuple
         """What responses tell of where the call has been (RFC 7044 §9.4)."""
-        self.theirs = read_description(request)
+        self.theirs = self.read_offer(request)
         done = self.workarounds
         user = Uri.parse(request.uri).user if Workaround.CONTACT_NUMBER in done else ""
         contact = exchange.contact(transaction.flow, user, secure=_asks_for_security(request))
@@ -46,10 +45,8 @@ class IncomingLeg(Leg):
         if Workaround.NO_100REL in done:
             self.invite.reliable = False
         self.session = self.invite.session
-        line = exchange.trunks.leading_to(caller.trunk) if caller.trunk else None
-        if line is not None:
-            self.session.prover = line.credentials()
-            self.disconnect_tones = line.trunk.disconnect_tones
+        self.line = exchange.trunks.leading_to(caller.trunk) if caller.trunk else None
+        self.session.prover = None if self.line is None else self.line.credentials()
         self.told: SessionDescription | None = None
         """What we have described while it rang."""
         self.heard: SessionDescription | None = None

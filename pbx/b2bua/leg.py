@@ -16,9 +16,11 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.leg_media import LegMedia
 from pbx.b2bua.refer_news import ReferNews, is_about_refer
 from pbx.b2bua.reoffer import Reoffer
+from pbx.b2bua.trunk_line import TrunkLine
 from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
+from pbx.sipcore.bundle import opened
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
@@ -82,8 +84,6 @@ class Leg:
         self.user_agent = user_agent
         self.person = NOBODY
         """Who is at the other end, as far as it was proved."""
-        self.disconnect_tones: tuple[Cadence, ...] = ()
-        """What the line behind the peer brings when its party has gone."""
         self.exempt = False
         """A call for help: its media may be as they come."""
         self.trusted = False
@@ -100,6 +100,10 @@ class Leg:
         """What the peer is told of whom it sends elsewhere."""
         self.makes_way_for: frozenset[int] = frozenset()
         """Accounts that the peer itself has sent to take its place."""
+        self.wants_recording: bool | None = None
+        """The peer has asked for a recording, or that there be none (None: as its account's rule says)."""
+        self.line: TrunkLine | None = None
+        """The trunk that the peer is reached by."""
         self.replacing = False
         """Somebody is about to take the peer's place."""
         self.answer_in_ack: Callable[[Request], None] | None = None
@@ -127,6 +131,11 @@ class Leg:
         """What is done for the device, as far as it is known which it is."""
         return self.exchange.workarounds.for_(self.user_agent, self.flow.remote[0])
 
+    @property
+    def disconnect_tones(self) -> tuple[Cadence, ...]:
+        """What the line behind the peer brings when its party has gone."""
+        return () if self.line is None else self.line.trunk.disconnect_tones
+
     def find_session(self, remote_tag: str) -> Session | None:
         """The dialog with that tag of the peer."""
         session = self.session
@@ -147,6 +156,11 @@ class Leg:
     @theirs.setter
     def theirs(self, description: SessionDescription | None) -> None:
         self.media.theirs = description
+
+    def read_offer(self, request: Request) -> SessionDescription | None:
+        """The description in a request of the peer; None without one. Raises SipSyntaxError."""
+        found = read_description(request)
+        return found if found is None or not self.media.web else opened(found)
 
     @property
     def agreed(self) -> AgreedAudio | None:

@@ -38,13 +38,13 @@ class LegAudio:
         self._exchange.clock.call_later(0.0, later)
 
     @property
-    def _stream(self) -> MediaStream | None:
+    def stream(self) -> MediaStream | None:
         """The stream, when there is an audio channel with the party."""
         return None if self._party is None or self._mode is LegMode.INCOMING else self._party.stream
 
     def _turn_to(self, newcomer: Leg) -> None:
         """Another party from here on: what is played to the one before ends, an echo goes on."""
-        if (stream := self._stream) is not None:
+        if (stream := self.stream) is not None:
             stream.disconnect()
             stream.stop()
         self._party = newcomer
@@ -52,11 +52,11 @@ class LegAudio:
             self.echo(True)
 
     def play(self, clip: Clip, *, seconds: float | None = None, offset: float = 0.0) -> int:
-        stream = self._stream
+        stream = self.stream
         return self._suppressed() if stream is None else stream.play(clip, seconds=seconds, offset=offset)
 
     def tone(self, frequency: float, seconds: float, second: float = 0.0) -> int:
-        stream = self._stream
+        stream = self.stream
         return self._suppressed() if stream is None else stream.tone(frequency, seconds, second)
 
     def _suppressed(self) -> int:
@@ -67,11 +67,11 @@ class LegAudio:
         return number
 
     def stop(self) -> float:
-        stream = self._stream
+        stream = self.stream
         return 0.0 if stream is None else stream.stop()
 
     def record(self, path: Path, *, limit: float, silence: float = 0.0) -> int:
-        stream = self._stream
+        stream = self.stream
         if stream is not None:
             return stream.record(path, limit=limit, silence=silence)
         self._plays -= 1
@@ -80,14 +80,14 @@ class LegAudio:
         return number
 
     def stop_record(self) -> None:
-        if self._stream is not None:
-            self._stream.stop_record()
+        if self.stream is not None:
+            self.stream.stop_record()
 
     def send_digit(self, digit: str, milliseconds: int = 100) -> None:
-        if self._stream is not None:
-            self._stream.send_digit(digit, milliseconds)
+        if self.stream is not None:
+            self.stream.send_digit(digit, milliseconds)
 
     def echo(self, on: bool) -> None:
         self._echoes = on
-        if self._stream is not None:
-            self._stream.echo(on)
+        if self.stream is not None:
+            self.stream.echo(on)

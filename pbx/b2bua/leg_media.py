@@ -14,7 +14,7 @@ from pbx.b2bua.asking import Asking
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.guards import Guards
 from pbx.b2bua.settled import stream_settings
-from pbx.b2bua.translations import TRANSLATED, favourite, translations
+from pbx.b2bua.translations import TRANSLATED, favourite, translations, understood
 from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.engine import (
     Carriage,
@@ -23,7 +23,7 @@ from pbx.mediaproxy.engine import (
     StreamStatistics,
 )
 from pbx.nat.surroundings import media_host
-from pbx.sipcore.bundle import bundled, riders
+from pbx.sipcore.bundle import bundle_only, bundled, riders
 from pbx.sipcore.failures import NotAcceptable
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.offer_answer import AgreedAudio, agree, answer, make_offer, section_at
@@ -77,6 +77,8 @@ class LegMedia:
         self.ours: SessionDescription | None = None
         self.agreed: AgreedAudio | None = None
         self.asking = Asking()
+        self.overheard = False
+        """Others than the two may hear this party: it is offered only what we understand."""
         self._standing: tuple[SessionDescription | None, SessionDescription | None] = (None, None)
         self.closed = False
 
@@ -190,6 +192,8 @@ class LegMedia:
     def pass_offer(self, description: SessionDescription) -> SessionDescription:
         """The other party's media as an offer to this one."""
         description = narrowed(description, self._party.workarounds)
+        if self.overheard:
+            description = understood(description)
 
         def said(at: int, section: Media, place: tuple[str, int]) -> Guarded:
             if section.is_rtp:
@@ -221,7 +225,11 @@ class LegMedia:
             theirs = section_at(description, at) or section
             return self._unguarded(section, setup_to_answer((offer, section), (description, theirs)))
 
-        outlets = self._outlets(offer, said, riders(offer) if self.web else frozenset())
+        riding = riders(offer) if self.web else frozenset()
+        outlets = self._outlets(offer, said, riding)
+        for at, section in enumerate(offer.media):
+            if bundle_only(section) and at not in riding and section is not offer.audio:
+                outlets.pop(at, None)  # RFC 9143 §7.3.3
         self.ours = passed_answer(offer, description, self._next_origin(), outlets, speaks=TRANSLATED)
         self._remember()
         return self.ours

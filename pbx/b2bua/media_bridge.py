@@ -17,12 +17,13 @@ from pbx.b2bua.hold_music import HoldMusic
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.outgoing import OutgoingLeg
-from pbx.b2bua.recording import CallRecorder
+from pbx.b2bua.overheard import let_hear
 from pbx.b2bua.referral import refer
 from pbx.b2bua.relay_request import pass_on, tell_digit
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.takeover import Takeover
+from pbx.b2bua.talk import Talk
 from pbx.b2bua.watching import tell_lines
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
@@ -63,7 +64,7 @@ class Bridge:
         self._far = far
         self._ended = False
         self._music = HoldMusic()
-        self._recorder = CallRecorder(call)
+        self._talk = Talk(call.exchange, lambda: (call,))
         self._watch = SilenceWatch.of_legs(
             call.exchange.clock, call.exchange.settings.silence, lambda: (self._near, self._far), self._silent
         )
@@ -71,6 +72,7 @@ class Bridge:
         near.renamed = far.renamed = self._renamed
         call.parties = [near, far]
         pair(near, far)
+        let_hear(near, far)
         call.hang_up_all = self.hang_up
 
     def other(self, leg: Leg) -> Leg:
@@ -120,13 +122,13 @@ class Bridge:
         self._far.settle()
 
     def start(self) -> None:
-        """Both are set up: relay, record where that is wanted, and watch for silence."""
+        """Both are set up: relay, let those hear who may, and watch for silence."""
         if not self._ended and not kept(self._near, self._far):
             self._fail(488, "media not encrypted")
         elif not self._ended:
             self._near.media.join(self._far.media)
             self._watch.start()
-            self._recorder.joined(self._near, self._far)
+            self._talk.joined(self._near, self._far)
 
     def _fail(self, status: int, cause: str) -> None:
         if isinstance(self._far, OutgoingLeg) and self._far.theirs is None:
@@ -181,18 +183,25 @@ class Bridge:
             tell_lines(self.call)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
-        if transaction.request.method == "REFER":
+        request = transaction.request
+        if request.method == "REFER":
             refer(self.call.exchange, leg, self.other(leg), self, transaction)
+        elif status := self._talk.asked(leg, request):
+            transaction.reply(status)
         else:
             pass_on(leg, self.other(leg), transaction)
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
         """telephone-events are relayed as they are; to who does not take them, each key is told."""
+        self._talk.typed(leg, digit)
         other = self.other(leg)
         if Workaround.INFO_DIGITS in other.workarounds:
             tell_digit(other, digit)
 
-    def leg_played(self, leg: Leg, play: int) -> None: ...
+    def leg_played(self, leg: Leg, play: int) -> None:
+        """What the server had to say is over: who is on hold hears the music again."""
+        if not self._ended:
+            self._music.again(self.other(leg), leg)
 
     def leg_recorded(self, leg: Leg, record: int, cause: str, seconds: float) -> None: ...
 
@@ -261,4 +270,4 @@ class Bridge:
     def _stop(self) -> None:
         self._ended = True
         self._watch.stop()
-        self._recorder.parted()
+        self._talk.parted()

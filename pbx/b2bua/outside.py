@@ -11,15 +11,35 @@ from typing import TYPE_CHECKING
 from base.clock import Timer
 from base.log import get_logger
 from directory import names
-from directory.model import Account, Address, ForeignRoute
+from directory.model import Account, Address, Caller, ForeignRoute, Route
+from pbx.b2bua.proxied_talk import LONGEST
 from pbx.policy.relaying import may_relay
 from pbx.signal.branch import Branch
 from pbx.toll.guard import Ticket
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
+    from pbx.b2bua.exchange import Exchange
 
 _log = get_logger("pbx.calls")
+
+
+def kept_in(exchange: Exchange, account: Account, target: str) -> bool:
+    """Whether a target, as that account would dial it, leads out of this server: a program may not lead an outside
+    caller there (decision 4)."""
+    if not isinstance(exchange.people.resolve_target(target, account).route, ForeignRoute):
+        return False
+    exchange.metrics.count("calls.outside-refused")
+    _log.warning("outside caller kept in", account=account.address, target=target)
+    return True
+
+
+def is_limited(exchange: Exchange, caller: Caller, route: Route) -> bool:
+    """Whether a call out will have to be cut before a proxied call counts as over by itself (`proxied_talk`)."""
+    payer, guard = caller.payer, exchange.toll
+    if payer is None or guard is None or not isinstance(route, ForeignRoute) or route.emergency:
+        return False
+    return 0 < guard.longest(payer) < LONGEST
 
 
 class Outside:
@@ -65,6 +85,8 @@ class Outside:
         payer, guard = self._payer(branch), self._exchange.toll
         seconds = 0.0 if payer is None or guard is None or route.emergency else guard.longest(payer)
         if seconds:
+            if self._longest is not None:
+                self._longest.cancel()
             self._longest = self._exchange.clock.call_later(seconds, self._too_long)
 
     def _too_long(self) -> None:

@@ -73,8 +73,7 @@ class PhoneBranch:
     async def _go(self, flow: Flow, invitation: Invitation) -> None:
         leg = OutgoingLeg(self._exchange, flow, invitation, self)
         leg.media.asking = self._asking
-        if self._line is not None:
-            leg.disconnect_tones = self._line.trunk.disconnect_tones
+        leg.line = self._line
         self.leg = leg
         if not self._protects(leg):
             self._give_up(488)
@@ -126,14 +125,14 @@ class PhoneBranch:
         origin = self._call.origin
         place = await self._places.next()
         self._line = place.line
-        to = f"<sip:{place.address}>"
+        to, shares = f"<sip:{place.address}>", self._call.shares.headers(self._branch)
         return place.flow, Invitation(
             place.uri,
             self._from(origin.caller, place),
             to,
             place.routes,
             origin.hops,
-            headers=(*self._history(place), *origin.headers, *self._said_of(origin.caller, place)),
+            headers=(*self._history(place), *origin.headers, *self._said_of(origin.caller, place), *shares),
             person=place.person,
             agent=place.agent,
             reliable=origin.reliable,

@@ -37,6 +37,7 @@ class ProgramOrigin:
     earlier: tuple[tuple[str, str], ...] = ()
     hops = 70
     reliable = True
+    breadth: int | None = None
     security = MediaSecurity.OPTIONAL
     can_encrypt = True
 

@@ -11,17 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account, Caller, ForeignRoute
-from pbx.b2bua.bodies import info_digit
+from directory.model import Account, Caller
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
+from pbx.b2bua.outside import kept_in
 from pbx.b2bua.pending import Outcome, Pending, Placed
-from pbx.b2bua.relay_request import pass_on
+from pbx.b2bua.program_bridge import ProgramBridge
 from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.takeover import ProgramTakeover
+from pbx.b2bua.talk import Talk
 from pbx.b2bua.watching import tell_lines
 from pbx.programs import LegMode, RequestData
 from pbx.programs import ProgramLeg as AnyProgramLeg
@@ -44,11 +45,12 @@ class ProgramLeg(LegAudio):
         self._placed: Placed | None = None
         self._answer: SessionDescription | None = None
         self._acknowledged: asyncio.Future[str | None] | None = None
-        self._bridged: ProgramLeg | None = None
+        self._bridge: ProgramBridge | None = None
         self._caller: Caller | None = None
         self._request: RequestData | None = None
         self._on_end: Callable[[str, str], None] | None = None
-        self._calls = False
+        self.calls = False
+        """The program has called the party, not the party the program."""
         self._watch = SilenceWatch.of_legs(exchange.clock, exchange.settings.silence, self._watched, self._silent)
 
     # --- what the program may ask
@@ -89,7 +91,7 @@ class ProgramLeg(LegAudio):
     def take_pending(self, pending: Pending, party: Leg, caller: Caller, request: RequestData) -> None:
         """Told by the branch: this call waits for the program."""
         self._pending, self._party = pending, party
-        self._caller, self._request, self._calls = caller, request, False
+        self._caller, self._request, self.calls = caller, request, False
         self._mode = LegMode.INCOMING
 
     @property
@@ -159,15 +161,10 @@ class ProgramLeg(LegAudio):
 
     def _allowed(self, targets: Sequence[str]) -> tuple[str, ...]:
         """Decision 4: for an outside caller nothing leads out of this server."""
-        return tuple(target for target in targets if self.proved or not self._leads_out(target))
+        return tuple(target for target in targets if self._may_lead_to(target))
 
-    def _leads_out(self, target: str) -> bool:
-        route = self._exchange.people.resolve_target(target, self.account).route
-        if isinstance(route, ForeignRoute):
-            self._exchange.metrics.count("calls.outside-refused")
-            _log.warning("outside caller kept in", account=self.account.address, target=target)
-            return True
-        return False
+    def _may_lead_to(self, target: str) -> bool:
+        return self.proved or not kept_in(self._exchange, self.account, target)
 
     def withdraw(self) -> None:
         """Told by the branch: the call went elsewhere."""
@@ -189,7 +186,7 @@ class ProgramLeg(LegAudio):
 
         if self._mode is not LegMode.DISCONNECTED or self._placed is not None:
             return "leg is in use"
-        if not self.proved and self._leads_out(uri):
+        if not self._may_lead_to(uri):
             return "403 Forbidden"
         placed = place(self._exchange, self, uri, parameters, wanted=wanted)
         if isinstance(placed, str):
@@ -219,7 +216,7 @@ class ProgramLeg(LegAudio):
         if self._placed is None:
             return False
         self._placed = None
-        self._party, self._on_end, self._calls = party, on_end, True
+        self._party, self._on_end, self.calls = party, on_end, True
         party.owner = self
         self._mode = LegMode.CONNECTED
         self._watch.start()
@@ -240,7 +237,7 @@ class ProgramLeg(LegAudio):
         elif (party := self._party) is not None:
             ended = self._leave()
             party.hang_up(status, reason)
-            ended("caller" if self._calls else "callee", "BYE")
+            ended("caller" if self.calls else "callee", "BYE")
 
     def shut_down(self, status: int) -> None:
         """End it from above: the program is told."""
@@ -291,14 +288,14 @@ class ProgramLeg(LegAudio):
         for call in [each for each in self._exchange.calls.values() if leg in each.parties]:
             call.parties = [newcomer if party is leg else party for party in call.parties]
             tell_lines(call)
-        if self._bridged is not None and newcomer.stream is not None and self._bridged._stream is not None:
-            newcomer.stream.connect(self._bridged._stream)
+        if self._bridge is not None:
+            self._bridge.join()
         self._watch.start()
         self._tell(lambda listener: listener.leg_transferred())
 
     def _watched(self) -> Sequence[Leg]:
         """The party, with the one that it talks to; a pipe between programs makes its own packets."""
-        other = None if self._bridged is None else self._bridged.party
+        other = None if self.bridged is None else self.bridged.party
         return [leg for leg in (self._party, other) if leg is not None and leg.session is not None]
 
     def _silent(self) -> None:
@@ -319,7 +316,7 @@ class ProgramLeg(LegAudio):
         self._tell(lambda listener: listener.leg_disconnected())
         if pending is not None:
             pending.caller_gone()
-        ended("server" if cause in (MEDIA_LOST, "no RTP") else ("callee" if self._calls else "caller"), cause)
+        ended("server" if cause in (MEDIA_LOST, "no RTP") else ("callee" if self.calls else "caller"), cause)
 
     def leg_acknowledged(self, leg: Leg) -> None:
         self._settle_accept(None)
@@ -328,25 +325,16 @@ class ProgramLeg(LegAudio):
         answer_alone(leg, transaction)
 
     def leg_request(self, leg: Leg, transaction: ServerTransaction) -> None:
-        from pbx.b2bua.referral import refer_from_program
+        from pbx.b2bua.program_request import take_request
 
-        request = transaction.request
-        if request.method == "INFO" and (digit := info_digit(request)) is not None:
-            transaction.reply(200)
-            if digit:
-                self.leg_digit(leg, digit)
-        elif request.method == "REFER":
-            refer_from_program(self, leg, transaction)
-        elif self._bridged is not None and self._bridged.party is not None:
-            pass_on(leg, self._bridged.party, transaction)
-        elif request.method == "INFO":
-            transaction.reply(200)
-            content_type, body = request.content_type, request.body
-            self._tell(lambda listener: listener.leg_info(content_type, body))
-        else:
-            transaction.reply(405)
+        take_request(self, leg, transaction)
+
+    def leg_info(self, content_type: str, body: bytes) -> None:
+        self._tell(lambda listener: listener.leg_info(content_type, body))
 
     def leg_digit(self, leg: Leg, digit: str) -> None:
+        if self._bridge is not None:
+            self._bridge.talk.typed(leg, digit)
         self._tell(lambda listener: listener.leg_digit(digit))
 
     def leg_played(self, leg: Leg, play: int) -> None:
@@ -358,8 +346,13 @@ class ProgramLeg(LegAudio):
     # --- bridges
 
     @property
+    def talk(self) -> Talk | None:
+        return None if self._bridge is None else self._bridge.talk
+
+    @property
     def bridged(self) -> ProgramLeg | None:
-        return self._bridged
+        """With whose party ours talks."""
+        return None if self._bridge is None else self._bridge.beside(self)
 
     async def bridge(self, other: AnyProgramLeg) -> str | None:
         if not isinstance(other, ProgramLeg) or other is self:
@@ -367,23 +360,21 @@ class ProgramLeg(LegAudio):
         for leg in (self, other):
             if leg._waiting and (error := await leg.accept()) is not None:
                 return error
-        mine, theirs = self._stream, other._stream
-        if mine is None or theirs is None:
+        if self.stream is None or other.stream is None:
             return "leg is not connected"
         self.unbridge()
         other.unbridge()
-        mine.connect(theirs)
-        self._bridged, other._bridged = other, self
+        self._bridge = other._bridge = ProgramBridge(self._exchange, self, other)
+        self._bridge.join()
         return None
 
     def unbridge(self) -> None:
-        other, self._bridged = self._bridged, None
-        if other is None:
+        bridge = self._bridge
+        if bridge is None:
             return
-        other._bridged = None
-        for leg in (self, other):
-            if leg._stream is not None:
-                leg._stream.disconnect()
+        other = bridge.beside(self)
+        self._bridge = other._bridge = None
+        bridge.part()
         other._tell(lambda listener: listener.leg_unbridged())
 
     async def transfer(self, uri: str) -> str | None:
@@ -392,7 +383,7 @@ class ProgramLeg(LegAudio):
         party = self._party
         if self._mode is not LegMode.CONNECTED or party is None:
             return "leg is not connected"
-        if not self.proved and self._leads_out(uri):
+        if not self._may_lead_to(uri):
             return "403 Forbidden"
         return await transfer_party(self._exchange, self, party, uri)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pbx.b2bua.call import Call
     from pbx.b2bua.proxy_branch import ProxyBranch
 
-_LONGEST = 12 * 3600.0
+LONGEST = 12 * 3600.0
 """Limit: seconds after which an answered proxied call counts as over, when no BYE came by."""
 _CHOOSING = 32.0
 """Limit: seconds in which a caller ends all but one of several answers: so long they are repeated (64*T1)."""
@@ -36,7 +36,7 @@ class ProxiedTalk:
         self._ended: set[str] = set()
         exchange, self._call_id = call.exchange, call.record.call_id
         self._choice = exchange.clock.now() + _CHOOSING
-        self._limit = exchange.clock.call_later(_LONGEST, lambda: self._over("", "no BYE seen"))
+        self._limit = exchange.clock.call_later(LONGEST, lambda: self._over("", "no BYE seen"))
         self._watch = SilenceWatch(
             exchange.clock, _PATIENCE * exchange.settings.silence, self._heard, lambda: self._over("", "no RTP")
         )

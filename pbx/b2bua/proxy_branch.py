@@ -84,6 +84,8 @@ class ProxyBranch:
         trusted = self._call.exchange.trusts(outgoing.flow, place.person.account)
         screen(outgoing.request, self._call.origin.caller, trusted=trusted)
         self._tell_history(outgoing, place.uri, trusted=trusted)
+        for name, value in self._call.shares.headers(self._branch):
+            outgoing.request.set(name, value)
         await self._anchor_media(outgoing, place.uri)
         return outgoing
 

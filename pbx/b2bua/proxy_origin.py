@@ -22,6 +22,7 @@ from pbx.b2bua.trunk_line import leaves_by_trunk
 from pbx.proxy.context import with_all_challenges
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Foreign, Program
+from pbx.sipcore.breadth import breadth
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
@@ -63,6 +64,10 @@ class ProxyOrigin:
     @property
     def hops(self) -> int:
         return 70 if self._server is None else self._server.hops
+
+    @property
+    def breadth(self) -> int | None:
+        return breadth(self._transaction.request)
 
     @property
     def reliable(self) -> bool:

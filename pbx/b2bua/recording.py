@@ -1,7 +1,9 @@
-"""Whether a call is recorded, and how: by the rules of its parties, announced, and noted in its record.
+"""Whether two who talk are recorded, and how: by rule or by key, announced, and noted in the records of their calls.
 
-Each party may want it: an account by its setting `RecordAlways`. As long as one of those who talk wants it, their call
-is recorded, the caller's side on the left. Not here: the samples (`pbx.mediaproxy`), the files (`pbx.recordings`).
+Each party may want it: an account by its setting `RecordAlways`, the line of a provider for all calls by it, or an
+account in the middle of the call where `RecordByKey` lets it. As long as one of those who talk wants it they are
+recorded, the caller on the left. What a party has asked for goes with it when it is sent on. Not here: the samples
+(`pbx.mediaproxy`), the files (`pbx.recordings`).
 """
 
 from __future__ import annotations
@@ -13,18 +15,22 @@ from typing import TYPE_CHECKING, Protocol
 
 from base.failures import Failure
 from base.log import get_logger
-from directory.model import Account
+from directory.settings import default
 from pbx.b2bua.leg import Leg
-from pbx.b2bua.translations import TRANSLATED
+from pbx.b2bua.translations import HEARD, TRANSLATED
 from pbx.mediaproxy.engine import Clip, MediaTape
 from pbx.recordings.library import name_of
 from pbx.recordings.tables import Recording
 from pbx.records.record import RECORDED, RECORDING_ENDED, RECORDING_REFUSED
 
 if TYPE_CHECKING:
-    from pbx.b2bua.call import Call
+    from pbx.b2bua.talk import Talk
 
 _log = get_logger("pbx.calls")
+
+_ANNOUNCE = "RecordAnnounce"
+_SIGN = "recordingbeep"
+"""The prompt that tells who has pressed the key that it was taken."""
 
 
 class Recordings(Protocol):
@@ -36,57 +42,88 @@ class Recordings(Protocol):
 
 
 class CallRecorder:
-    """Of one call. Whoever joins its parties says so each time by `joined`, and `parted` at the end."""
+    """Of one talk."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._sides: tuple[Leg, Leg] | None = None
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._exchange = talk.exchange
         self._tape: MediaTape | None = None
         self._beginning = False
         self._made = 0
 
-    def joined(self, near: Leg, far: Leg) -> None:
-        """These two talk to each other from here on."""
-        self._sides = (near, far)
-        self.review()
-
-    def parted(self) -> None:
-        """Nobody talks any more."""
-        self._sides = None
-        self._stop()
-
-    def review(self) -> None:
-        """Somebody else is there, or wants something else."""
-        sides = self._sides
+    def changed(self) -> None:
+        """The two are others, or one of them wants something else."""
+        sides = self._talk.sides
         wants = None if sides is None else next((leg for leg in sides if wants_recording(leg)), None)
         if sides is None or wants is None:
-            self._stop()
+            self.over()
         elif self._tape is not None:
             self._tape.turn(*(leg.stream for leg in sides))
         elif not self._beginning:
             self._begin(sides, wants)
 
-    def _stop(self) -> None:
+    def over(self) -> None:
+        """No more of it."""
         tape, self._tape = self._tape, None
         if tape is not None:
             tape.end()
 
+    def ask(self, leg: Leg, on: bool | None) -> int:
+        """A party asks for it in the middle of the call (None: the other way round). The status as SIP tells it."""
+        account, library = leg.person.account, self._exchange.recordings
+        if account is None or library is None or self._setting(leg, "RecordByKey") != "YES":
+            return 403
+        going = self._tape is not None or self._beginning
+        leg.wants_recording = not going if on is None else on
+        if leg.wants_recording is going:
+            return 200
+        self.changed()
+        if not (leg.wants_recording and self._setting(leg, _ANNOUNCE)):
+            self._say(self._exchange.sound(_SIGN, account), leg)
+        return 200
+
+    @staticmethod
+    def _setting(leg: Leg, key: str) -> str:
+        account = leg.person.account
+        return "" if account is None else str(leg.exchange.people.setting(account.id, key) or "")
+
     # --- the beginning
 
     def _begin(self, sides: tuple[Leg, Leg], wants: Leg) -> None:
-        call, library = self._call, self._call.exchange.recordings
-        if library is None:
+        library = self._exchange.recordings
+        if library is None or not self._talk.calls:
             return
         try:
-            announcement = _announcement(sides, wants)
+            if any(leg.codec not in HEARD for leg in sides):
+                raise Failure("invalid", "we do not understand the codec of the call")
+            announcement = self._announcement(sides, wants)
         except Failure as failure:
             self._refused(failure)
             return
         self._beginning = True
-        call.exchange.spawn(self._open(library, announcement), f"record {call.id}")
+        self._exchange.spawn(self._open(library, self._about(), announcement), "record a call")
 
-    async def _open(self, library: Recordings, announcement: Clip | None) -> None:
-        about = self._about()
+    def _announcement(self, sides: tuple[Leg, Leg], wants: Leg) -> Clip | None:
+        """What both are to hear first. Raises Failure when they cannot: who must be told is not recorded untold."""
+        account = next((leg.person.account for leg in (wants, *sides) if leg.person.account is not None), None)
+        said = default(_ANNOUNCE) if account is None else self._exchange.people.setting(account.id, _ANNOUNCE)
+        if not (name := str(said or "")):
+            return None
+        clip = self._exchange.sound(name, account)
+        if clip is None:
+            raise Failure("not-found", f"there is no prompt {name} to announce it")
+        if any(leg.codec not in TRANSLATED for leg in sides):
+            raise Failure("invalid", "the announcement cannot be said in the codec of the call")
+        return clip
+
+    def _about(self) -> Recording:
+        record, now = self._talk.calls[0].record, self._exchange.clock.wall()
+        self._made += 1
+        name = name_of(record.id, now, self._made)
+        caller, callee = (record.caller, record.caller_account), (record.callee, record.callee_account)
+        return Recording(name, record.id, now, *caller, *callee)
+
+    async def _open(self, library: Recordings, about: Recording, announcement: Clip | None) -> None:
         try:
             path = await library.begin(about, self._cut)
         except Failure as failure:
@@ -94,69 +131,46 @@ class CallRecorder:
             return
         finally:
             self._beginning = False
-        if self._sides is None:  # it was a short call
+        sides = self._talk.sides
+        if sides is None or not any(wants_recording(leg) for leg in sides):  # it was a short call
             await library.ended(about.name, 0.0, "")
             return
-        self._tape = self._call.exchange.media.tape(path, partial(self._ended, about))
-        self._note(RECORDED, about.name)
-        for leg in self._sides:
-            if announcement is not None and leg.stream is not None:
-                leg.stream.play(announcement)
-        self.review()
+        self._tape = self._exchange.media.tape(path, partial(self._ended, library, about))
+        self._talk.note(RECORDED, about.name)
+        for leg in sides:
+            self._say(announcement, leg)
+        self.changed()
 
-    def _about(self) -> Recording:
-        record, now = self._call.record, self._call.exchange.clock.wall()
-        self._made += 1
-        return Recording(
-            name_of(record.id, now, self._made),
-            record.id,
-            now,
-            record.caller,
-            record.caller_account,
-            record.callee,
-            record.callee_account,
-        )
+    @staticmethod
+    def _say(clip: Clip | None, leg: Leg) -> None:
+        if clip is not None and leg.stream is not None:
+            leg.stream.play(clip)
 
     # --- the end
 
     def _cut(self, cause: str) -> None:
         """There is no room any more."""
-        self._note(RECORDING_ENDED, cause)
-        self._stop()
+        if self._tape is not None:
+            self._talk.note(RECORDING_ENDED, cause)
+            self.over()
 
-    def _ended(self, about: Recording, cause: str, seconds: float) -> None:
+    def _ended(self, library: Recordings, about: Recording, cause: str, seconds: float) -> None:
         """The file is closed."""
-        library = self._call.exchange.recordings
         if cause in ("limit", "failed"):
             self._tape = None
-            self._note(RECORDING_ENDED, cause)
-        if library is not None:
-            self._call.exchange.spawn(library.ended(about.name, seconds, cause), f"recorded {about.name}")
+            self._talk.note(RECORDING_ENDED, cause)
+        self._exchange.spawn(library.ended(about.name, seconds, cause), f"recorded {about.name}")
 
     def _refused(self, failure: Failure) -> None:
-        _log.warning("call not recorded", call=self._call.id, cause=str(failure))
-        self._note(RECORDING_REFUSED, failure.public)
-
-    def _note(self, what: str, about: str) -> None:
-        self._call.note(what, about)
+        _log.warning("call not recorded", call=self._talk.calls[0].id, cause=str(failure))
+        self._talk.note(RECORDING_REFUSED, failure.public)
 
 
 def wants_recording(leg: Leg) -> bool:
-    """Whether a party wants its calls recorded."""
+    """Whether a party wants its call recorded: as it has asked for, else by the rule of its trunk or account."""
+    if leg.wants_recording is not None:
+        return leg.wants_recording
+    if leg.line is not None and leg.line.trunk.recording == "always":
+        return True
     account = leg.person.account
     return account is not None and leg.exchange.people.setting(account.id, "RecordAlways") == "YES"
-
-
-def _announcement(sides: tuple[Leg, Leg], wants: Leg) -> Clip | None:
-    """What both are to hear first. Raises Failure when they cannot: who must be told is not recorded untold."""
-    account: Account | None = wants.person.account
-    people, exchange = wants.exchange.people, wants.exchange
-    name = "" if account is None else str(people.setting(account.id, "RecordAnnounce") or "")
-    if not name:
-        return None
-    clip = exchange.sound(name, account)
-    if clip is None:
-        raise Failure("not-found", f"there is no prompt {name} to announce it")
-    if any(leg.codec not in TRANSLATED for leg in sides):
-        raise Failure("invalid", "the announcement cannot be said in the codec of the call")
-    return clip

@@ -14,12 +14,14 @@ from pbx.b2bua.incoming import NO_PRACK, IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.media_bridge import Bridge
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.overheard import let_hear
 from pbx.b2bua.pending import request_data, seen_by
 from pbx.b2bua.phone_branch import PhoneBranch, answered_leg, leg_of
 from pbx.b2bua.program_branch import ProgramBranch
 from pbx.b2bua.reoffer import Reoffer
 from pbx.signal.answer import Answer
 from pbx.signal.branch import Branch, Program
+from pbx.sipcore.breadth import HEADER
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
 from pbx.sipcore.sdp import SessionDescription
@@ -74,6 +76,11 @@ class SipOrigin:
         return max(0, (70 if said is None else min(said, 70)) - 1)
 
     @property
+    def breadth(self) -> int | None:
+        """RFC 5393 §5.3.3 is for proxies; a B2BUA passes on what it was told."""
+        return self.leg.request.number(HEADER)
+
+    @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         request = self.leg.request
         shown = [name for name in _PASSING if not (self._caller.private and name in REVEALING)]
@@ -100,6 +107,7 @@ class SipOrigin:
         return self.leg.invite.reliable
 
     def offer(self, leg: Leg) -> SessionDescription | None:
+        let_hear(self.leg, leg)
         return None if self.leg.theirs is None else leg.relay(self.leg.theirs)
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
@@ -191,10 +199,12 @@ class SipOrigin:
             self.leg.refuse(answer.status, answer.reason, call.warning(answer))
 
     def step_aside(self) -> Call | None:
-        """The call rings on for somebody else, and its caller is refused; None when it cannot: without an offer of his
-        the telephones that ring would be answered by nobody."""
+        """The call rings on for somebody else, and its caller is refused. None when it cannot: what a telephone offers
+        while it rings, to a caller without an offer of his own, only he can answer."""
         leg, call = self.leg, self._call
-        if call is None or leg.owner is not self or leg.theirs is None or not leg.pending or not call.signal.open:
+        if call is None or leg.owner is not self or not leg.pending or not call.signal.open:
+            return None
+        if leg.theirs is None and self.reliable:
             return None
         self._call = None
         leg.media.part()

@@ -34,6 +34,8 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.outgoing import OutgoingLeg
+from pbx.b2bua.outside import is_limited
+from pbx.b2bua.overheard import may_be_heard
 from pbx.b2bua.pickup import pick_up
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.b2bua.proxy_branch import Forwarder
@@ -72,6 +74,7 @@ class LiveCall:
     program: str
     started: float
     answered: float | None
+    accounts: frozenset[int | None] = frozenset()
 
 
 class Switchboard:
@@ -166,7 +169,8 @@ class Switchboard:
             return Way(WayKind.PROXY, "replaces a proxied dialog")
         trunk = leaves_by_trunk(self.exchange.trunks, route)
         unlike = self._unlike(transaction.flow, route)
-        return choose("INVITE", caller, route, self._features(caller, route), trunk=trunk, unlike=unlike)
+        features, limited = self._features(caller, route), is_limited(self.exchange, caller, route)
+        return choose("INVITE", caller, route, features, trunk=trunk, unlike=unlike, limited=limited)
 
     def _unlike(self, flow: Flow, route: Route) -> bool:
         """A browser calls something else, or the other way round; of other servers nobody knows better."""
@@ -181,12 +185,13 @@ class Switchboard:
 
     def _features(self, caller: Caller, route: Route) -> bool:
         """Whether server-side call features are on for the one who is called, or who calls out (decision 3). A call
-        that is recorded needs them, whoever wants it."""
+        that others may hear needs them, whoever wants it."""
+        people = self.exchange.people
         called = route.account if isinstance(route, AccountRoute) else None
-        account, setting = called or caller.account, self.exchange.people.setting
-        if account is None or setting(account.id, "CallFeatures") != "NO":
+        account = called or caller.account
+        if account is None or people.setting(account.id, "CallFeatures") != "NO":
             return True
-        return any(each is not None and setting(each.id, "RecordAlways") == "YES" for each in (called, caller.account))
+        return any(each is not None and may_be_heard(people, each) for each in (called, caller.account))
 
     def _take(self, call: Call, origin: SipOrigin, transaction: ServerTransaction, route: Route) -> None:
         if (unfit := _unfit(transaction.request)) is not None:
@@ -285,7 +290,10 @@ class Switchboard:
         """Calls under way, the oldest first."""
         records = [call.record for call in self.exchange.calls.values()]
         return [
-            LiveCall(r.id, r.caller, r.dialled, r.callee, r.program, r.started, r.answered)
+            LiveCall(
+                *(r.id, r.caller, r.dialled, r.callee, r.program, r.started, r.answered),
+                frozenset((r.caller_account, r.callee_account)),
+            )
             for r in sorted(records, key=lambda record: record.started)
         ]
 

@@ -17,6 +17,7 @@ from pbx.b2bua.connected import introduce
 from pbx.b2bua.guards import pair
 from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import Leg
+from pbx.b2bua.overheard import let_hear
 from pbx.b2bua.reoffer import Reoffer
 from pbx.sipcore.failures import NotAcceptable, SipSyntaxError
 from pbx.sipcore.message import Request
@@ -109,6 +110,7 @@ class Takeover(_Deciding):
 
     def start(self) -> None:
         newcomer, theirs = self._newcomer, self._stays.media.takes
+        let_hear(newcomer, self._stays)
         if theirs is None:
             self._done(480)
         elif not pair(newcomer, self._stays):

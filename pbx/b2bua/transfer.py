@@ -26,6 +26,7 @@ from pbx.b2bua.connected import introduce
 from pbx.b2bua.failures import status_of
 from pbx.b2bua.hold import answer_alone
 from pbx.b2bua.leg import Leg, LegOwner
+from pbx.b2bua.overheard import let_hear
 from pbx.b2bua.phone_branch import PhoneBranch, answered_leg
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.ringback import Ringback
@@ -61,6 +62,7 @@ class Transfer:
     hops = 70
     earlier: tuple[tuple[str, str], ...] = ()
     reliable = False
+    breadth: int | None = None
     can_encrypt = True  # it is offered other media in any case
 
     def __init__(
@@ -140,6 +142,7 @@ class Transfer:
 
     def offer(self, leg: Leg) -> SessionDescription | None:
         """What the party takes, the codec that it has now first."""
+        let_hear(self._party, leg)
         theirs = self._party.media.takes
         return leg.studio_offer() if theirs is None else leg.relay(theirs.with_direction("sendrecv"))
 
@@ -173,8 +176,8 @@ class Transfer:
 
         if (leg := answered_leg(runner)) is None:
             return
-        leg.acknowledge()
         try:
+            self._acknowledge(leg)
             if leg.theirs is None or self._party.ended:
                 raise NotAcceptable("No answer, or nobody left to talk to")
             leg.settle()
@@ -188,6 +191,16 @@ class Transfer:
         headers = introduce(self._party, leg)
         offer = self._party.relay(leg.theirs)
         self._ringback.stop(lambda: Reoffer(self._party, lambda _done: self._joined(bridge, leg), headers).send(offer))
+
+    def _acknowledge(self, leg: Leg) -> None:
+        """A telephone that rang without an offer, for a caller who has stepped aside, has made one: it is answered with
+        what the party takes. Raises NotAcceptable."""
+        answer, theirs = None, self._party.theirs
+        try:
+            if leg.media.ours is None and leg.theirs is not None:
+                answer = leg.studio_answer() if theirs is None else leg.relay_answer(theirs.with_direction("sendrecv"))
+        finally:
+            leg.acknowledge(answer)
 
     def _joined(self, bridge: Bridge, leg: Leg) -> None:
         bridge.start()

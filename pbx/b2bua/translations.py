@@ -11,6 +11,9 @@ TRANSLATED = (
     "PCMU/8000", "PCMA/8000", "G722/8000", "OPUS/48000/2", "GSM/8000", "G726-32/8000", "AAL2-G726-32/8000",
 )  # fmt: skip
 """Codecs that the media engine turns into each other, the cheapest first."""
+HEARD = (*TRANSLATED, "G729/8000")
+"""Codecs of which we understand what comes in."""
+_NO_SOUND = ("TELEPHONE-EVENT/", "CN/")
 _WIDE = ("G722/8000", "OPUS/48000/2")
 
 
@@ -18,6 +21,13 @@ def translatable(description: SessionDescription) -> bool:
     """Whether its audio has a codec that we can turn into others."""
     audio = description.audio
     return audio is not None and any(name in TRANSLATED for name in audio.payload_types.values())
+
+
+def understood(description: SessionDescription) -> SessionDescription:
+    """What of it we understand and could say as well; all of it, when that were no sound at all."""
+    if not translatable(description):
+        return description
+    return description.restrict(lambda name: name in TRANSLATED or name.startswith(_NO_SOUND))
 
 
 def translations(description: SessionDescription) -> Sequence[str]:

@@ -37,6 +37,10 @@ class Identity(Protocol):
         """`key`: who is rung by it beside or instead of others must press one; else `none`."""
 
     @property
+    def recording(self) -> str:
+        """`always`: calls by it are recorded."""
+
+    @property
     def disconnect_tones(self) -> tuple[Cadence, ...]:
         """What its line brings when the other party has gone."""
 

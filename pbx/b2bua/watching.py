@@ -14,7 +14,7 @@ from pbx.b2bua.phone_branch import leg_of
 from pbx.presence.lines import Direction, Line, LineState
 from pbx.records.record import LiveRecord
 from pbx.signal.branch import Branch, BranchState, Device
-from pbx.signal.signal import SignalState
+from pbx.signal.port import SignalState
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call

@@ -31,6 +31,8 @@ MOST_AT_ONCE = 200
 """Limit: look-ups under way; what is more finds nothing."""
 _PLAIN = re.compile(r"[!#-;=?-~]{1,255}")
 """An address from outside: visible characters, none that ends it in a header."""
+_ASKED = re.compile(r"[+*#0-9A-Za-z._-]{1,64}")
+"""What a program is asked for: no text that would be more than one word to it."""
 _DEEPEST = 10
 
 _log = get_logger("pbx.lookup")
@@ -136,6 +138,9 @@ class LookUps:
         """By the helper program."""
         if self._helper is None:
             steps.append("there is no helper program: [router] helper in the configuration")
+            return []
+        if not _ASKED.fullmatch(address.local):
+            steps.append(f"{address.local!r} is no number for the helper program")
             return []
         try:
             answer = await self._helper.ask(f"ROUTE {address}")

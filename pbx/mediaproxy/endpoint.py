@@ -13,6 +13,7 @@ from base.entropy import Entropy
 from pbx.mediaproxy import protocol, rtcp, rtp
 from pbx.mediaproxy.bundle import Bundle
 from pbx.mediaproxy.codecs import CODECS
+from pbx.mediaproxy.continuity import Continuity, Speaker
 from pbx.mediaproxy.digits import Digit, DigitReceiver
 from pbx.mediaproxy.dtls import Identity
 from pbx.mediaproxy.ear import Ear
@@ -70,7 +71,8 @@ class Endpoint:
         self.far_lost = 0
         self.far_jitter = 0.0
         self._reported: tuple[int, float] | None = None  # the peer's last sender report and when it came
-        self.reception = Reception()
+        self.reception = Reception(self.relay.begin_anew)
+        self.continuity = Continuity()
 
     def configure(self, settings: StreamSettings) -> None:
         """Take what was negotiated."""
@@ -270,8 +272,11 @@ class Endpoint:
 
     # --- sending
 
-    def send(self, data: bytes | memoryview) -> None:
-        """Send one RTP packet to the peer: to the latched source, before that to all that may be it."""
+    def send(self, data: bytes | memoryview, speaker: Speaker | None = None) -> None:
+        """Send one RTP packet to the peer: to the latched source, before that to all that may be it. Without a speaker
+        it goes as it is."""
+        if speaker is not None and self.continuity.passes is not speaker:
+            data = self.continuity.take(data, speaker, self.names)
         carrier = self._carrier
         if carrier is not None:
             carrier.bundle.heard(data, self)

@@ -3,8 +3,9 @@
 Who is active connects to a port of ours; to who is passive we connect, once the other one is there or is passive too.
 Nothing is read or changed. Not here: the poll, which the worker lends.
 
-Missing: paths of MSRP for ends that do not know CEMA (RFC 6714): each message names both paths, so to change them in
-the description would mean to read and rewrite the messages too.
+Missing: paths of MSRP for ends that do not know CEMA (RFC 6714): each message names the paths of both ends, and one
+whose To-Path is not that of its receiver is refused with 481 (RFC 4975 §7.3), so that an a=path of ours would mean to
+read and rewrite all messages, also those under TLS from end to end.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from pbx.mediaproxy.continuity import Numbers
 from pbx.mediaproxy.rtcp import Block
 
 # RFC 3550 §A.1: a jump of the sequence number beyond this is a new stream.
@@ -12,9 +15,11 @@ _RATE = 8000
 class Reception:
     """The counters of one stream; a new SSRC or a jump begins a new count and keeps the old loss."""
 
-    __slots__ = ("_before", "_first", "_highest", "_jitter", "_lost", "_received", "_ssrc", "_transit")
+    __slots__ = ("_before", "_begins", "_first", "_highest", "_jitter", "_lost", "_received", "_ssrc", "_transit")
 
-    def __init__(self) -> None:
+    def __init__(self, begins: Callable[[], None] = lambda: None) -> None:
+        """`begins` is told before each new count."""
+        self._begins = begins
         self._ssrc: int | None = None
         self._first = self._highest = self._received = self._lost = 0
         self._transit: float | None = None
@@ -24,6 +29,7 @@ class Reception:
     def packet(self, sequence: int, ssrc: int) -> None:
         step = (sequence - self._highest + 0x8000 & 0xFFFF) - 0x8000
         if ssrc != self._ssrc or not -_MAX_DROPOUT < step < _MAX_DROPOUT:
+            self._begins()
             self._lost = self.lost
             self._ssrc, self._first, self._highest, self._received = ssrc, sequence, sequence, 1
             self._transit, self._before = None, (0, 0)
@@ -40,6 +46,11 @@ class Reception:
             if change < 10 * _RATE:  # a jump of the timestamp is no jitter
                 self._jitter += (change - self._jitter) / 16
         self._transit = transit
+
+    def last(self, at: float) -> Numbers:
+        """Of what came last, when that was at this time."""
+        timestamp = 0 if self._transit is None else round(at * _RATE - self._transit)
+        return Numbers(self._highest & 0xFFFF, timestamp, at)
 
     @property
     def lost(self) -> int:

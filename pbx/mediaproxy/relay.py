@@ -1,7 +1,8 @@
 """The relay lane: what comes in on one stream goes on to the stream that it is connected with.
 
-A packet keeps sequence, timestamp and SSRC; at most its payload number (and law) is changed. Where the two have no
-codec in common it is turned into the other's, as a stream of our own (`transcoder`). RFC 3264 §6.1, RFC 3550, RFC 3551.
+A packet keeps sequence, timestamp and SSRC unless somebody else has spoken there before (`continuity`); else at most
+its payload number (and law) is changed. Where the two have no codec in common it is turned into the other's, as a
+stream of our own (`transcoder`). RFC 3264 §6.1, RFC 3550, RFC 3551.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import Protocol
 
 from base.entropy import Entropy
 from pbx.mediaproxy import rtp
+from pbx.mediaproxy.continuity import Continuity, Numbers, Speaker
 from pbx.mediaproxy.engine import StreamSettings
 from pbx.mediaproxy.plan import DTMF, Translation, translations, understood
+from pbx.mediaproxy.reception import Reception
 from pbx.mediaproxy.transcoder import Transcoder
 
 
@@ -22,8 +25,11 @@ class Side(Protocol):
     settings: StreamSettings | None
     names: dict[int, str]
     playing: bool
+    continuity: Continuity
+    reception: Reception
+    heard_at: float
 
-    def send(self, data: bytes | memoryview) -> None: ...
+    def send(self, data: bytes | memoryview, speaker: Speaker | None = None) -> None: ...
 
     def send_control(self, data: bytes) -> None: ...
 
@@ -54,6 +60,9 @@ class Relay:
 
     def disconnect(self) -> None:
         """End it, for both sides."""
+        self._stop()
+        if self._peer is not None:
+            self._peer._stop()
         other, self._peer = self._peer, None
         self.plan = {}
         if other is not None:
@@ -77,8 +86,11 @@ class Relay:
     def _find_transcoder(self, outward: dict[int, str], sent: int) -> None:
         names = understood(self._side.names, outward, sent, self.plan)
         if names is None:
+            if self.transcoder is not None:
+                self._stop()
             self.transcoder = None
         elif self.transcoder is None or self.transcoder.names != (*names, sent):
+            self._stop()
             draw = self._entropy.number  # RFC 3550 §5.1
             self.transcoder = Transcoder(*names, sent, draw(1, 0xFFFFFFFF), draw(0, 0x7FFF), draw(0, 0xFFFFFFFF))
             self._counted["media.transcoded"] += 1
@@ -86,12 +98,28 @@ class Relay:
     @property
     def forwards_control(self) -> bool:
         """Whether the reports of the party behind are the peer's: then RTCP goes through as it is."""
-        settings = self._side.settings
-        if settings is None or self._peer is None:
+        settings, other = self._side.settings, self._peer
+        if settings is None or other is None:
             return False
         if settings.carriage != "audio":
             return settings.carriage == "rtp"
-        return bool(self.plan) and self.transcoder is None
+        true = other._side.continuity.true_of(self) and self._side.continuity.true_of(other)
+        return true and bool(self.plan) and self.transcoder is None
+
+    # --- as who speaks to the peer
+
+    def last(self) -> Numbers:
+        """Of the packet that came last, or was made of it (`continuity.Speaker`)."""
+        return (self.transcoder or self._side.reception).last(self._side.heard_at)
+
+    def begin_anew(self) -> None:
+        """Another source speaks on this side, or the same one with numbers far from those before."""
+        if self.transcoder is None:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._peer is not None:
+            self._peer._side.continuity.stop(self)
 
     # --- packets
 
@@ -108,7 +136,7 @@ class Relay:
         else:
             if translation.payload_type != number:
                 buffer[1] = (buffer[1] & 0x80) | translation.payload_type
-            peer.send(buffer[:size])
+            peer.send(buffer[:size], self)
 
     def _translate(self, peer: Side, data: memoryview, payload_type: int, table: bytes) -> None:
         packet = rtp.parse(data)
@@ -116,9 +144,8 @@ class Relay:
             self._counted["media.malformed"] += 1
             return
         payload = packet.payload.translate(table)
-        peer.send(
-            rtp.build(payload_type, packet.sequence, packet.timestamp, packet.ssrc, payload, marker=packet.marker)
-        )
+        made = rtp.build(payload_type, packet.sequence, packet.timestamp, packet.ssrc, payload, marker=packet.marker)
+        peer.send(made, self)
 
     def _transcode(self, data: memoryview, number: int, transcoder: Transcoder) -> None:
         peer, packet = self.peer, rtp.parse(data)
@@ -128,6 +155,6 @@ class Relay:
         name, event = self._side.names.get(number), self.plan.get(number)
         if name == transcoder.names[0]:
             for made in transcoder.feed(packet):
-                peer.send(made)
+                peer.send(made, self)
         elif name == DTMF and event is not None:
-            peer.send(transcoder.event(packet, event.payload_type))
+            peer.send(transcoder.event(packet, event.payload_type), self)

@@ -62,7 +62,10 @@ class Streams:
         self.media: dict[int, Endpoint] = {}
         self.control: dict[int, Endpoint] = {}
         self.studio = Studio(tell, counted)
-        self.collect = self._clips.collect
+
+    def collect(self) -> None:
+        """Hand out the sounds that have been read."""
+        self._clips.collect()
 
     # --- commands
 
@@ -112,7 +115,7 @@ class Streams:
             case protocol.Mix():
                 self.studio.mix(track, tuple(self.tracks[other] for other in command.others if other in self.tracks))
             case protocol.SendDigit():
-                track.keys.push(command.digit, command.milliseconds)
+                track.press(command.digit, command.milliseconds)
             case _:
                 assert_never(command)
 

@@ -166,7 +166,7 @@ class Studio:
                 self._send_mix(track)
 
     def _beat_track(self, track: Track, now: float) -> None:
-        endpoint = track.endpoint
+        endpoint, track.at = track.endpoint, now
         if endpoint.keys.pressed and (digit := endpoint.keys.tick(now)) is not None:
             self._tell(protocol.Digit(endpoint.number, digit.key, digit.milliseconds))
         frame = endpoint.ear.pull()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from pbx.mediaproxy import rtcp, rtp
 from pbx.mediaproxy.cadence import Cadence
+from pbx.mediaproxy.continuity import Numbers
 from pbx.mediaproxy.digits import DigitSender
 from pbx.mediaproxy.endpoint import Endpoint
 from pbx.mediaproxy.framer import Framer
 from pbx.mediaproxy.hearing import Heard
+from pbx.mediaproxy.jitter import FRAME
 from pbx.mediaproxy.player import Player
 from pbx.mediaproxy.recorder import Recorder
 from pbx.mediaproxy.tone_watch import ToneWatch
@@ -32,7 +34,8 @@ class Track:
         self.heard: Heard | None = None
         self.sources: tuple[Track, ...] = ()  # whose sum is sent to it
         self.echo = False
-        self.packets = self.octets = 0  # of ours alone, without what the relay sent
+        self.at = 0.0  # of the last beat
+        self._scale = 1  # timestamp units of the codec for one of the framer's
         self._told = 0
         self.quiet = True  # nothing was sent in the beat before: the next packet begins a talkspurt
 
@@ -61,7 +64,12 @@ class Track:
         self._interrupt()
 
     def _interrupt(self) -> None:
-        self.endpoint.playing = self.player is not None or bool(self.sources)
+        self.endpoint.playing = self.player is not None or bool(self.sources) or self.keys.busy
+
+    def press(self, key: str, milliseconds: int) -> None:
+        """What the relay brings waits meanwhile (RFC 4733 §2.3: the press is part of the one stream)."""
+        self.keys.push(key, milliseconds)
+        self._interrupt()
 
     # --- what goes out
 
@@ -78,33 +86,38 @@ class Track:
         """20 ms in which others speak to it."""
         self.framer.skip()
         self.quiet = True
+        if self.endpoint.playing:
+            self._interrupt()
+
+    def last(self) -> Numbers:
+        """Of what was sent last (`continuity.Speaker`)."""
+        return Numbers((self.sequence - 1) & 0xFFFF, (self.framer.timestamp - FRAME) * self._scale, self.at)
 
     def _send(self, payload: bytes) -> None:
         settings = self.endpoint.settings
         if settings is None:
             return
+        self._scale = 1
         for timestamp, octets in self.framer.push(payload):
             packet = rtp.build(settings.codec, self.sequence, timestamp, self.ssrc, octets, marker=self.quiet)
-            self.quiet = False
-            self.sequence = (self.sequence + 1) & 0xFFFF
-            self.packets += 1
-            self.octets += len(octets)
-            self.endpoint.send(packet)
+            self._hand_on(packet)
 
     def _speak(self, sound: bytes) -> None:
         """The same through a codec; always 20 ms a packet."""
         settings, voice = self.endpoint.settings, self.endpoint.voice
         payload = voice.say(sound)
+        self._scale = voice.scale
         timestamp = self.framer.timestamp * voice.scale
         self.framer.skip()
         if settings is None or not payload:
             return
         packet = rtp.build(settings.codec, self.sequence, timestamp, self.ssrc, payload, marker=self.quiet)
+        self._hand_on(packet)
+
+    def _hand_on(self, packet: bytes) -> None:
         self.quiet = False
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.packets += 1
-        self.octets += len(payload)
-        self.endpoint.send(packet)
+        self.endpoint.send(packet, self)
 
     def send_digits(self) -> bool:
         """The packet of a digit in progress, instead of sound; False when there is none."""
@@ -117,8 +130,7 @@ class Track:
                 packet = rtp.build(
                     settings.dtmf, self.sequence, event.timestamp, self.ssrc, event.payload, marker=event.marker
                 )
-                self.sequence = (self.sequence + 1) & 0xFFFF
-                self.endpoint.send(packet)
+                self._hand_on(packet)
         self.framer.skip()
         self.quiet = True
         return True
@@ -130,6 +142,11 @@ class Track:
         settings = endpoint.settings
         if settings is None or settings.carriage != "audio" or endpoint.relay.forwards_control or not endpoint.targets:
             return
-        sent = rtcp.Sent(wall, self.framer.timestamp, self.packets, self.octets) if self.packets > self._told else None
-        self._told = self.packets
-        endpoint.report(self.ssrc, name, sent, now)
+        heard, packets = endpoint.continuity, endpoint.packets_out
+        if heard.changes or heard.passes is self:
+            octets = endpoint.octets_out - rtp.HEADER * packets
+            sent = rtcp.Sent(wall, heard.timestamp(now), packets, octets) if packets > self._told else None
+            endpoint.report(heard.ssrc, name, sent, now)
+        else:
+            endpoint.report(self.ssrc, name, None, now)
+        self._told = packets

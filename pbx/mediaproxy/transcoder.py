@@ -10,6 +10,7 @@ import numpy as np
 
 from pbx.mediaproxy import rtp
 from pbx.mediaproxy.codecs import CODECS, Resampler, Samples, decoder, encoder
+from pbx.mediaproxy.continuity import Numbers
 
 # Limit: a step of the timestamps beyond this is a new timeline, not a pause.
 _JUMP = 10.0
@@ -68,6 +69,10 @@ class Transcoder:
             self._waiting = self._waiting[:0]
             self._marker = self._marker or packet.marker
         return True
+
+    def last(self, at: float) -> Numbers:
+        """Of the packet made last, at that time."""
+        return Numbers(self._sequence, self._timestamp - self._out.clock // 50, at)
 
     def event(self, packet: rtp.Packet, payload_type: int) -> bytes:
         """A telephone-event as part of our stream: all packets of one press share a timestamp (RFC 4733 §2.3)."""

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from directory.model import Address, Caller, ForeignRoute, Resolution, UnknownRoute
+from directory.numbers import spellings
 from pbx.policy.ports import Directory
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request
 from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
-from pbx.trunk.numbers import spellings
 
 
 class Origin(Protocol):

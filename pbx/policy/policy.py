@@ -113,7 +113,10 @@ class Policy:
             return
         proved = self._identify(transaction)
         if proved is not None:
-            self._hand_on(transaction, proved, self._resolve(request, proved))
+            resolution = self._resolve(request, proved)
+            if resolution.hidden:
+                request.set("Privacy", "id")  # RFC 3323 §4.2: as if his telephone had asked for it
+            self._hand_on(transaction, proved, resolution)
 
     def _hand_on(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         route = resolution.route
@@ -251,7 +254,7 @@ class Policy:
         domain = self._target_domain(request) or uri.host.lower()
         # What is not a call is for the account itself, never for the programs that take its calls.
         services = request.method == "INVITE" and uri.params.get("services") != "no"
-        return self._directory.resolve(address_of(uri, domain), caller=caller, services=services)
+        return self._directory.resolve(address_of(uri, domain), caller=caller, services=services, hides=True)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,9 @@ class Directory(People, Protocol):
     def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
         """H(username:realm:password) in lower-case hexadecimal."""
 
-    def resolve(self, address: Address, *, caller: Caller | None, services: bool = True) -> Resolution: ...
+    def resolve(
+        self, address: Address, *, caller: Caller | None, services: bool = True, hides: bool = False
+    ) -> Resolution: ...
 
 
 class Ourselves(Protocol):

@@ -1,9 +1,6 @@
 """The first look at a request, before anybody asks who sent it: is it one that this server could serve at all. Pure.
 
 RFC 3261 §8.2.1 (methods), §8.2.2 (Require), §16.3 (Max-Forwards, loops).
-
-Missing: Max-Breadth (RFC 5393 §5.3), as a circle of forks ends by what our own Vias say, by the limit of redirects and
-by that of an account's calls out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may watch whom: an account's settings, read each time somebody subscribes.
+"""Who may watch whom, and listen to whose calls: an account's settings, read each time somebody subscribes.
 
 RFC 3856 §6.6 (authorisation of watchers); RFC 4235 §3.6 (what a watcher of calls may learn).
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from directory.model import Account, Address, Caller, Resolution
+from directory.model import Account, Address, Caller, GroupRoute, Resolution
 from directory.settings import targets
 
 DOMAIN, SERVER, NOBODY = "domain", "server", "nobody"
-"""Words of the setting `WatchedBy`, beside names of accounts."""
+"""Words of the settings `WatchedBy` and `MonitoredBy`, beside names of accounts and
+groups."""
 
 
 class People(Protocol):
@@ -40,7 +41,11 @@ class Watchers:
             return False
         if account.id < 0:
             return watcher.domain == account.domain
-        return watcher.id == account.id or any(self._admits(word, watcher, account) for word in self._words(account))
+        return watcher.id == account.id or self._admitted(watcher, account, "WatchedBy")
+
+    def may_monitor(self, caller: Caller, account: Account) -> bool:
+        """`MonitoredBy`: nobody unless set otherwise, the account itself neither."""
+        return caller.account is not None and self._admitted(caller.account, account, "MonitoredBy")
 
     def may_see_peers(self, caller: Caller, account: Account) -> bool:
         """`ShowPeers`: whether watchers learn with whom somebody speaks. One's own calls are one's own; nobody learns
@@ -51,9 +56,10 @@ class Watchers:
             return False
         return self._people.setting(account.id, "ShowPeers") == "YES"
 
-    def _words(self, account: Account) -> tuple[str, ...]:
-        value = self._people.setting(account.id, "WatchedBy")
-        return targets(value) if isinstance(value, str | list) else ()
+    def _admitted(self, watcher: Account, account: Account, key: str) -> bool:
+        value = self._people.setting(account.id, key)
+        words = targets(value) if isinstance(value, str | list) else ()
+        return any(self._admits(word, watcher, account) for word in words)
 
     def _admits(self, word: str, watcher: Account, account: Account) -> bool:
         match word.lower():
@@ -65,5 +71,14 @@ class Watchers:
                 return False
             case name:
                 local, _, domain = name.partition("@")
-                found = self._people.find_account(domain or account.domain, local)
-                return found is not None and found.id == watcher.id
+                return self._is_named(watcher, Address(local, domain or account.domain))
+
+    def _is_named(self, watcher: Account, address: Address) -> bool:
+        """Whether he has that name, or is of the group that has it."""
+        found = self._people.find_account(address.domain, address.local)
+        if found is not None:
+            return found.id == watcher.id
+        route = self._people.resolve(address, caller=None, services=False).route
+        members = route.members if isinstance(route, GroupRoute) else ()
+        accounts = (self._people.find_account(each.domain, each.local) for each in members)
+        return any(each is not None and each.id == watcher.id for each in accounts)

@@ -34,6 +34,7 @@ from pbx.proxy.strict import loosen, tighten
 from pbx.registrar.bindings import Bindings
 from pbx.registrar.gruu import Gruus
 from pbx.signal.foreign import foreign_uri
+from pbx.sipcore.breadth import HEADER, breadth
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
@@ -129,10 +130,15 @@ class Proxy:
             transaction.reply(480)
         elif len(self._contexts) >= MAX_CONTEXTS:
             transaction.reply(503, headers=(("Retry-After", "10"),))
+        elif len(targets) > (whole := breadth(transaction.request)):
+            transaction.reply(440)
         else:
             original = transaction.request
             passing = (lambda response: reveal(response, original)) if is_concealed(original) else None
-            self._start(transaction, [self.outgoing(transaction, target) for target in targets], passing)
+            outgoing = [self.outgoing(transaction, target) for target in targets]
+            for one in outgoing:
+                one.request.set(HEADER, str(whole // len(outgoing)))
+            self._start(transaction, outgoing, passing)
 
     async def _relay(self, transaction: ServerTransaction, uri: str) -> None:
         """Transit."""

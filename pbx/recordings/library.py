@@ -7,6 +7,7 @@ is mended and closed by the next one. Not here: which calls are recorded (`pbx.b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ LOOK_EACH = 10.0
 _PRUNE_EACH = 3600.0
 _DAY = 86_400.0
 _AT_ONCE = 200
+_PATIENCE = 3.0
 CHANNELS = 2
 CUT = "server stopped"
 FULL = "disk full"
@@ -46,7 +48,7 @@ class Bounds:
 
 
 class Library:
-    """`await start()` first; `await close()` when no call records any more."""
+    """`await start()` first; `await close()` when all calls have ended."""
 
     def __init__(
         self, database: Database, clock: Clock, metrics: Metrics, run: Run, folder: Path, bounds: Bounds | None = None
@@ -58,6 +60,7 @@ class Library:
         self._folder = folder
         self._bounds = bounds or Bounds()
         self._going: dict[str, Callable[[str], None]] = {}
+        self._idle = asyncio.Event()
         self._room = True
         self._look: Timer | None = None
         self._pruned = float("-inf")
@@ -72,6 +75,10 @@ class Library:
         await self._look_after()
 
     async def close(self) -> None:
+        """Files that are being closed are waited for; what takes longer is mended at the next start."""
+        if self._going:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), _PATIENCE)
         if self._look is not None:
             self._look.cancel()
         if self._looking is not None:
@@ -83,7 +90,7 @@ class Library:
         except OSError:
             await self._database.write(partial(tables.remove, name=left.name))
             return
-        await self._database.write(partial(tables.end, name=left.name, seconds=seconds, cause=CUT))
+        await self.ended(left.name, seconds, CUT)
         _log.warning("a recording was cut when the server stopped", name=left.name, seconds=round(seconds, 1))
 
     # --- recording
@@ -99,17 +106,25 @@ class Library:
             raise Failure("full", "no room on the disk for recordings")
         await self._database.write(partial(tables.add, one=about))
         self._going[about.name] = stop
+        self._idle.clear()
         return self.path(about.name)
 
     async def ended(self, name: str, seconds: float, cause: str) -> None:
         """The file is closed, or was never made (no seconds)."""
-        self._going.pop(name, None)
-        if not seconds:
-            await self._run(lambda: self.path(name).unlink(missing_ok=True))
-            await self._database.write(partial(tables.remove, name=name))
-            return
-        await self._database.write(partial(tables.end, name=name, seconds=seconds, cause=cause))
-        self._metrics.count("recordings.made")
+        try:
+            if seconds:
+                await self._database.write(partial(tables.end, name=name, seconds=seconds, cause=cause))
+                self._metrics.count("recordings.made")
+            else:
+                await self._run(lambda: self._unlink(name))
+                await self._database.write(partial(tables.remove, name=name))
+        except Failure as failure:
+            self._metrics.count("recordings.faults")
+            _log.error("the end of a recording was not noted; the next start does it", name=name, cause=str(failure))
+        finally:
+            self._going.pop(name, None)
+            if not self._going:
+                self._idle.set()
 
     # --- for people
 

@@ -1,8 +1,8 @@
 """The book of call records: written behind the calls, in batches, to the main database; the last ones also in memory.
 
-A call that is answered is noted at once, and its record replaces the note: what a process leaves open when it is killed
-is closed by the next one. It asks nothing of a call but its record. What cannot be written is counted and kept for the
-next try, up to a bound.
+A call that rings or is answered is noted at once, and its record replaces the note: what a process leaves open when it
+is killed is closed by the next one. It asks nothing of a call but its record. What cannot be written is counted and
+kept for the next try, up to a bound.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +20,8 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Database
-from pbx.records import tables
+from pbx.records import log_tables, tables
+from pbx.records.log import USUAL, LogEntry
 from pbx.records.record import CallRecord
 
 _log = get_logger("pbx.records")
@@ -35,9 +38,19 @@ class Records(Protocol):
     """Where calls leave their records."""
 
     def opened(self, record: CallRecord) -> None:
-        """A call is answered and goes on, or something has happened in it; `write` of the same id follows."""
+        """A call rings, or is answered and goes on, or something has happened in it; `write` of the same id follows."""
 
-    def write(self, record: CallRecord) -> None: ...
+    def write(self, record: CallRecord, log: Sequence[LogEntry] = ()) -> None:
+        """It is over. `log`: what goes into the lists of accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What waits to be written: a record, whether its call is still on, and what goes into whose list."""
+
+    record: CallRecord
+    on: bool
+    log: Sequence[LogEntry] = ()
 
 
 class CallBook:
@@ -47,8 +60,8 @@ class CallBook:
         self._database = database
         self._clock = clock
         self._metrics = metrics
-        self._waiting: deque[tuple[CallRecord, bool]] = deque(maxlen=_BACKLOG)
-        self._writing: list[tuple[CallRecord, bool]] = []
+        self._waiting: deque[_Note] = deque(maxlen=_BACKLOG)
+        self._writing: list[_Note] = []
         self._open: set[str] = set()
         self._pulse_due = False
         self._pulse: Timer | None = None
@@ -59,6 +72,7 @@ class CallBook:
     async def start(self) -> None:
         """Make the tables, and close what the last process left open."""
         await self._database.migrate(tables.COMPONENT, tables.MIGRATIONS)
+        await self._database.migrate(log_tables.COMPONENT, log_tables.MIGRATIONS)
         cut = await self._database.write(partial(tables.close_open, cause=CUT))
         if cut:
             self._metrics.count("calls.records.cut", cut)
@@ -76,19 +90,19 @@ class CallBook:
 
     def opened(self, record: CallRecord) -> None:
         self._open.add(record.id)
-        self._put(record, on=True)
+        self._put(_Note(record, on=True))
         if self._pulse is None:
             self._pulse = self._clock.call_later(PULSE, self._beat)
 
-    def write(self, record: CallRecord) -> None:
+    def write(self, record: CallRecord, log: Sequence[LogEntry] = ()) -> None:
         self._open.discard(record.id)
-        self._put(record, on=False)
+        self._put(_Note(record, on=False, log=log))
         self._metrics.count(f"calls.{record.outcome}")
 
-    def _put(self, record: CallRecord, *, on: bool) -> None:
+    def _put(self, note: _Note) -> None:
         if len(self._waiting) == _BACKLOG:
             self._metrics.count("calls.records.lost")
-        self._waiting.append((record, on))
+        self._waiting.append(note)
         self._wake.set()
 
     def _beat(self) -> None:
@@ -97,22 +111,34 @@ class CallBook:
         self._pulse_due = bool(self._open)
         self._wake.set()
 
-    async def recent(self, limit: int = 100, *, account: int | None = None) -> list[CallRecord]:
-        """The last calls that have ended, the newest first; of one account, when given."""
+    async def recent(self, limit: int = 100, *, accounts: Collection[int] | None = None) -> list[CallRecord]:
+        """The last calls that have ended, the newest first; those of these accounts, when given."""
         limit = max(0, min(limit, 10_000))
-        ended = [record for record, on in (*self._writing, *self._waiting) if not on]
-        mine = [one for one in ended if account is None or account in (one.caller_account, one.callee_account)]
-        stored = await self._database.read(partial(tables.recent, limit=limit, account=account))
+        ended = [note.record for note in (*self._writing, *self._waiting) if not note.on]
+        mine = [one for one in ended if accounts is None or one.is_of(accounts)]
+        stored = await self._database.read(partial(tables.recent, limit=limit, accounts=accounts))
         found = {record.id: record for record in [*mine, *stored]}
         return sorted(found.values(), key=lambda record: -record.started)[:limit]
 
+    async def log(self, account: int, limit: int = USUAL) -> list[LogEntry]:
+        """The last calls of an account, the newest first."""
+        limit = max(0, min(limit, 10_000))
+        fresh = [entry for note in (*self._writing, *self._waiting) for entry in note.log if entry.account == account]
+        stored = await self._database.read(partial(log_tables.of, account=account, limit=limit))
+        found = {entry.call: entry for entry in [*fresh, *stored]}
+        return sorted(found.values(), key=lambda entry: -entry.at)[:limit]
+
+    async def forget(self, account: int) -> None:
+        """The account has ended, and so has its list."""
+        await self._database.write(partial(log_tables.remove, account=account))
+
     async def between(
-        self, since: float, until: float, *, account: int | None, after: int, limit: int
+        self, since: float, until: float, *, accounts: Collection[int] | None, after: int, limit: int
     ) -> tuple[list[CallRecord], int]:
         """A page of records that began in that time, in the order of their ends, and where the next page begins (0:
         there is none)."""
         work = partial(
-            tables.between, since=since, until=until, account=account, after_row=after, limit=min(limit, 1_000)
+            tables.between, since=since, until=until, accounts=accounts, after_row=after, limit=min(limit, 1_000)
         )
         return await self._database.read(work)
 
@@ -131,7 +157,8 @@ class CallBook:
         self._pulse_due = False
 
         def work(connection: sqlite3.Connection) -> None:
-            tables.save(connection, batch)
+            tables.save(connection, ((note.record, note.on) for note in batch))
+            log_tables.save(connection, (entry for note in batch for entry in note.log))
             if seen is not None:
                 tables.note_seen(connection, seen)
 
@@ -146,7 +173,7 @@ class CallBook:
             self._writing = []
         return True
 
-    def _put_back(self, batch: list[tuple[CallRecord, bool]]) -> None:
+    def _put_back(self, batch: list[_Note]) -> None:
         """What there is no room for any more is lost, the oldest first."""
         room = _BACKLOG - len(self._waiting)
         self._metrics.count("calls.records.lost", max(0, len(batch) - room))

@@ -25,7 +25,7 @@ from base.helper import HelperProgram
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Database
-from pbx.records import flat, tables
+from pbx.records import flat, log_tables, tables
 from pbx.records.record import CallRecord
 
 BATCH = 200
@@ -163,6 +163,7 @@ class RecordKeeper:
         names = [outlet.name for outlet in self._outlets]
 
         def work(connection: sqlite3.Connection) -> int:
+            log_tables.remove_before(connection, before)
             return tables.remove_before(connection, before, names)
 
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pbx.mediaproxy.engine import StreamStatistics
 RECORDED = "recorded"
 RECORDING_ENDED = "recording ended"
 RECORDING_REFUSED = "not recorded"
+MONITORED = "monitored"
 """What may happen in a call besides its beginning and end."""
 
 Outcome = Literal["answered", "busy", "no-answer", "failed", "cancelled"]
@@ -80,6 +82,10 @@ class CallRecord:
     @property
     def duration(self) -> float:
         return 0.0 if self.answered is None else max(0.0, self.ended - self.answered)
+
+    def is_of(self, accounts: Collection[int]) -> bool:
+        """Whether one of these accounts has called or was reached."""
+        return self.caller_account in accounts or self.callee_account in accounts
 
 
 @dataclass(slots=True)

@@ -1,10 +1,10 @@
-"""The tables of call records in `main.db`: of calls that have ended, and of those that are answered and still on."""
+"""The tables of call records in `main.db`: of calls that have ended, and of those that ring or are answered."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import msgspec
@@ -60,11 +60,22 @@ def close_open(connection: sqlite3.Connection, cause: str) -> int:
     return len(left)
 
 
-def recent(connection: sqlite3.Connection, limit: int, account: int | None) -> list[CallRecord]:
-    """The last calls that have ended, the newest first; of one account, when given."""
-    whose = "" if account is None else "WHERE caller_account = ?1 OR callee_account = ?1"
-    query = f"SELECT {_COLUMNS} FROM call_records {whose} ORDER BY started DESC, id LIMIT ?2"
-    return [_record(row) for row in connection.execute(query, (account, limit))]
+def recent(connection: sqlite3.Connection, limit: int, accounts: Collection[int] | None) -> list[CallRecord]:
+    """The last calls that have ended, the newest first; those of these accounts, when given."""
+    query = f"SELECT {_COLUMNS} FROM call_records WHERE {_whose(accounts)} ORDER BY started DESC, id LIMIT :limit"
+    return [_record(row) for row in connection.execute(query, {"limit": limit, "accounts": _list(accounts)})]
+
+
+def _whose(accounts: Collection[int] | None) -> str:
+    """Condition on a record: that it is of one of the accounts named by `:accounts`."""
+    if accounts is None:
+        return "true"
+    listed = "IN (SELECT value FROM json_each(:accounts))"
+    return f"(caller_account {listed} OR callee_account {listed})"
+
+
+def _list(accounts: Collection[int] | None) -> str:
+    return json.dumps(sorted(accounts or ()))
 
 
 Row = tuple[str | int | float | None, ...]
@@ -145,12 +156,16 @@ def remove_before(connection: sqlite3.Connection, before: float, outlets: Iterab
 
 
 def between(
-    connection: sqlite3.Connection, since: float, until: float, account: int | None, after_row: int, limit: int
+    connection: sqlite3.Connection,
+    since: float,
+    until: float,
+    accounts: Collection[int] | None,
+    after_row: int,
+    limit: int,
 ) -> tuple[list[CallRecord], int]:
-    """Records that began in that time, of one account or of all, behind a place in the table; and the next place."""
-    whose = "" if account is None else "AND (caller_account = :account OR callee_account = :account)"
+    """Records that began in that time, of these accounts or of all, behind a place in the table; and the next place."""
     query = f"""SELECT {_COLUMNS}, rowid FROM call_records WHERE rowid > :row AND started >= :since AND started < :until
-        {whose} ORDER BY rowid LIMIT :limit"""
-    given = {"row": after_row, "since": since, "until": until, "account": account, "limit": limit}
+        AND {_whose(accounts)} ORDER BY rowid LIMIT :limit"""
+    given = {"row": after_row, "since": since, "until": until, "accounts": _list(accounts), "limit": limit}
     rows = connection.execute(query, given).fetchall()
     return [_record(row[:-1]) for row in rows], rows[-1][-1] if rows else 0

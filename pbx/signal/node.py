@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from base.clock import Timer
 from directory.model import Account, CallRule, Stage
-from pbx.signal.answer import Answer
+from pbx.signal.answer import BUSY, SILENT, Answer
 from pbx.signal.branch import Branch
 from pbx.signal.cause import Cause
 
@@ -86,6 +86,20 @@ class Node:
             node = node.parent
 
     @property
+    def owner(self) -> Account | None:
+        """The account that this address is of, or the next one above."""
+        return next((node.account for node in self.lineage() if node.account is not None), None)
+
+    @property
     def busy(self) -> bool:
         """Something still rings for this address."""
         return bool(self.branches or self.nodes)
+
+
+def stage_of(finals: Sequence[Answer]) -> Stage:
+    """One phone that said busy decides; "on error" leaves out no answer and no response (spec: pbx-apps §10)."""
+    if any(answer.status in BUSY for answer in finals):
+        return Stage.BUSY
+    if not finals or all(answer.status in SILENT for answer in finals):
+        return Stage.NO_ANSWER
+    return Stage.FAILURE

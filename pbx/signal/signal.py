@@ -10,11 +10,8 @@ messages, and a branch may as well be a program. RFC 3261 §16.5-§16.7, §16.10
 
 from __future__ import annotations
 
-import enum
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from base.clock import Clock, Timer
 from directory.model import (
@@ -32,64 +29,14 @@ from directory.model import (
     Stage,
     UnknownRoute,
 )
-from pbx.signal.answer import BUSY, COMPLETED_ELSEWHERE, GIVEN_UP, SILENT, Answer, best
+from pbx.signal.answer import COMPLETED_ELSEWHERE, GIVEN_UP, Answer, best
 from pbx.signal.branch import Branch, BranchState, Device, Foreign, Program, Target
+from pbx.signal.cancelling import cancel, cancel_below, cancel_children
 from pbx.signal.cause import Cause
-from pbx.signal.node import Node, NodeState
+from pbx.signal.events import Events
+from pbx.signal.node import Node, NodeState, stage_of
+from pbx.signal.port import Limits, SignalPort, SignalState
 from pbx.signal.turns import turns
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one Signal, in seconds and in numbers."""
-
-    ring: float = 185.0  # Limit: RFC 3261 §16.6 step 11, Timer C is more than three minutes for a proxy
-    drain: float = 2.0  # Limit: how long a timed redirect waits for the finals of what it cancelled
-    redirects: int = 10
-    branches: int = 50
-    depth: int = 10
-
-
-class SignalPort(Protocol):
-    """What a Signal asks of the way that carries it. It may call back at once; the Signal takes one event at a time."""
-
-    def resolve(self, target: str, account: Account | None) -> Route:
-        """Where a rule's, program's or telephone's target leads, read as `account` would dial it."""
-
-    def devices(self, account: Account) -> Sequence[str]:
-        """The contacts registered for an account."""
-
-    def device(self, account: Account, instance: str) -> Sequence[str]:
-        """The contact of that one telephone of the account, if it is registered."""
-
-    def rules(self, account: Account) -> Sequence[CallRule]: ...
-
-    def best_way(self, route: ForeignRoute) -> ForeignRoute:
-        """The route with what is known to be down after its other ways."""
-
-    def start_branch(self, branch: Branch) -> None: ...
-
-    def cancel_branch(self, branch: Branch, reason: str | None) -> None:
-        """Stop it; its final answer is still reported. `reason` is a Reason header's value (RFC 3326)."""
-
-    def discard(self, branch: Branch) -> None:
-        """It was answered too late: accept the answer and hang up (RFC 3261 §16.7 step 5, §13.2.2.4)."""
-
-    def provisional(self, branch: Branch, answer: Answer) -> None: ...
-
-    def answered(self, branch: Branch, answer: Answer) -> None:
-        """The one success."""
-
-    def failed(self, answer: Answer) -> None:
-        """The one failure."""
-
-
-class SignalState(enum.Enum):
-    """PENDING → ANSWERED | FAILED; both are final."""
-
-    PENDING = "pending"
-    ANSWERED = "answered"
-    FAILED = "failed"
 
 
 class Signal:
@@ -100,13 +47,12 @@ class Signal:
         self._port = port
         self._limits = limits or Limits()
         self._root = Node(None)
-        self._events: deque[Callable[[], None]] = deque()
-        self._running = False
+        self._tell = Events(lambda: self.on_change()).tell
         self._redirects = 0
         self._numbers = 0
         self._expiry: Timer | None = None
         self.state = SignalState.PENDING
-        self.on_change: Callable[[], None] | None = None
+        self.on_change: Callable[[], None] = lambda: None
         """Told after each event, when all that follows from it is done."""
         self.open: set[Branch] = set()
         """Branches that owe a final answer."""
@@ -118,52 +64,37 @@ class Signal:
         has been diverted before."""
         self._redirects = diverted
         if expires is not None:
-            self._expiry = self._clock.call_later(expires, lambda: self._post(lambda: self._end(Answer(408))))
-        self._post(lambda: self._begin(route))
+            self._expiry = self._clock.call_later(expires, lambda: self._tell(lambda: self._end(Answer(408))))
+        self._tell(lambda: self._begin(route))
 
     def answer(self, branch: Branch, answer: Answer) -> None:
         """A branch gave this provisional or final answer."""
-        self._post(lambda: self._answer(branch, answer))
+        self._tell(lambda: self._answer(branch, answer))
 
     def cancel(self, status: int = 487, reason: str | None = None) -> None:
         """The caller has given up; another status says why it ends for him. `reason` is what his Reason header says
         (RFC 3326): the phones are told the same."""
         said = GIVEN_UP if reason is None and status == 487 else reason
-        self._post(lambda: self._end(Answer(status), said))
+        self._tell(lambda: self._end(Answer(status), said))
 
     def redirect(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) hands the call over to others and is done with it."""
-        self._post(lambda: self._hand_over(branch, tuple(targets)))
+        self._tell(lambda: self._hand_over(branch, tuple(targets)))
 
     def lead(self, branch: Branch, routes: Sequence[Route]) -> None:
         """A branch to an address that had to be looked up leads to these, one after another."""
-        self._post(lambda: self._lead(branch, tuple(routes)))
+        self._tell(lambda: self._lead(branch, tuple(routes)))
 
     def fork(self, branch: Branch, targets: Sequence[str]) -> None:
         """A branch (a program) has others rung as well."""
-        self._post(lambda: self._fork_beside(branch, tuple(targets)))
+        self._tell(lambda: self._fork_beside(branch, tuple(targets)))
 
-    # --- one event at a time
-
-    def _post(self, event: Callable[[], None]) -> None:
-        self._events.append(event)
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._events:
-                self._events.popleft()()
-        finally:
-            self._running = False
-        if self.on_change is not None:
-            self.on_change()
+    # --- growing the tree
 
     def _begin(self, route: Route) -> None:
         if self.state is SignalState.PENDING:
             self._add(self._root, route, None)
             self._check(self._root)
-
-    # --- growing the tree
 
     def _add(self, node: Node, route: Route, cause: Cause | None, *, instead: bool = False) -> None:
         match route:
@@ -207,7 +138,7 @@ class Signal:
 
     def _resolved(self, node: Node, target: str, account: Account | None = None) -> Route:
         """Decision 1: one member's voicemail must not swallow the call of a group."""
-        route = self._port.resolve(target, account or _account_of(node))
+        route = self._port.resolve(target, account or node.owner)
         if target in node.members and isinstance(route, AccountRoute):
             return AccountRoute(route.account, services=False)
         return route
@@ -234,7 +165,7 @@ class Signal:
             node.finals.append(Answer(482))
             return
         self._numbers += 1
-        account = target.route.account if isinstance(target, Program) else _account_of(node)
+        account = target.route.account if isinstance(target, Program) else node.owner
         branch = Branch(self._numbers, target, node, account, cause=cause, index=node.next_index(), instead=instead)
         node.branches.append(branch)
         self.open.add(branch)
@@ -244,7 +175,7 @@ class Signal:
     def _limit_ringing(self, branch: Branch) -> None:
         branch.stop_timer()
         if not isinstance(branch.target, Program):
-            branch.timer = self._clock.call_later(self._limits.ring, lambda: self._post(lambda: self._rang_out(branch)))
+            branch.timer = self._clock.call_later(self._limits.ring, lambda: self._tell(lambda: self._rang_out(branch)))
 
     def _fork(self, node: Node, targets: Iterable[str], cause: Cause, account: Account | None = None) -> None:
         """Ring more for an address; targets are read as `account` would dial them, by default its own."""
@@ -260,7 +191,7 @@ class Signal:
     # --- rules
 
     def _schedule(self, node: Node, rule: CallRule, delay: float) -> None:
-        node.timers.append(self._clock.call_later(delay, lambda: self._post(lambda: self._timed(node, rule))))
+        node.timers.append(self._clock.call_later(delay, lambda: self._tell(lambda: self._timed(node, rule))))
 
     def _timed(self, node: Node, rule: CallRule) -> None:
         if self.state is not SignalState.PENDING or rule not in node.rules:
@@ -304,14 +235,14 @@ class Signal:
         if self._redirects > self._limits.redirects:
             self._finish(node, Answer(482))
             return
-        node.waiting = set(self._cancel_children(node, None))
+        node.waiting = set(cancel_children(self._port, node, None))
         node.state, node.next_targets, node.next_cause = NodeState.DRAINING, targets, cause
         for branch in node.waiting:
             branch.drain = node
         if not node.waiting:
             self._launch(node)
             return
-        node.drain_timer = self._clock.call_later(self._limits.drain, lambda: self._post(lambda: self._launch(node)))
+        node.drain_timer = self._clock.call_later(self._limits.drain, lambda: self._tell(lambda: self._launch(node)))
 
     def _launch(self, node: Node) -> None:
         if node.state is not NodeState.DRAINING:
@@ -419,7 +350,7 @@ class Signal:
     def _rang_out(self, branch: Branch) -> None:
         if branch.state is BranchState.RINGING and self.state is SignalState.PENDING:
             branch.node.branches.remove(branch)
-            self._cancel(branch, None)
+            cancel(self._port, branch, None)
             branch.final = 408
             branch.node.finals.append(Answer(408))
             self._check(branch.node)
@@ -428,13 +359,13 @@ class Signal:
 
     def _check(self, node: Node) -> None:
         """Look, when the present event is done, whether anything rings for this address any more."""
-        self._events.append(lambda: None if node.busy or node.state is not NodeState.RINGING else self._settle(node))
+        self._tell(lambda: None if node.busy or node.state is not NodeState.RINGING else self._settle(node))
 
     def _settle(self, node: Node) -> None:
         """All that rang for this address has refused (or its user has declined): its rules, then its best answer."""
         if self.state is not SignalState.PENDING:
             return
-        stage = _stage_of(node.finals)
+        stage = stage_of(node.finals)
         rules = node.take(stage)
         self._apply(node, rules)
         if rules or ((stage is Stage.NO_ANSWER or node.members) and self._apply_first_timed(node)):
@@ -448,7 +379,7 @@ class Signal:
         if node.parent is None:
             self._end(answer)
             return
-        self._cancel_below(node, None)
+        cancel_below(self._port, node, None)
         node.parent.nodes.remove(node)
         node.parent.finals.append(answer)
         self._check(node.parent)
@@ -462,40 +393,4 @@ class Signal:
     def _close(self, reason: str | None) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        self._cancel_below(self._root, reason)
-
-    def _cancel_below(self, node: Node, reason: str | None) -> list[Branch]:
-        """End an address; returns the branches whose finals are still to come."""
-        owed = self._cancel_children(node, reason)
-        node.stop_timers()
-        node.state = NodeState.DONE
-        return owed
-
-    def _cancel_children(self, node: Node, reason: str | None) -> list[Branch]:
-        ringing, children = list(node.branches), list(node.nodes)
-        owed = ringing + node.end_drain()
-        node.branches.clear()
-        node.nodes.clear()
-        for branch in ringing:
-            self._cancel(branch, reason)
-        for child in children:
-            owed += self._cancel_below(child, reason)
-        return owed
-
-    def _cancel(self, branch: Branch, reason: str | None) -> None:
-        branch.state = BranchState.CANCELLED
-        branch.stop_timer()
-        self._port.cancel_branch(branch, reason)
-
-
-def _account_of(node: Node) -> Account | None:
-    return next((n.account for n in node.lineage() if n.account is not None), None)
-
-
-def _stage_of(finals: Sequence[Answer]) -> Stage:
-    """One phone that said busy decides; "on error" leaves out no answer and no response (spec: pbx-apps §10)."""
-    if any(answer.status in BUSY for answer in finals):
-        return Stage.BUSY
-    if not finals or all(answer.status in SILENT for answer in finals):
-        return Stage.NO_ANSWER
-    return Stage.FAILURE
+        cancel_below(self._port, self._root, reason)

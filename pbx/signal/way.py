@@ -24,10 +24,18 @@ class Way:
 
 
 def choose(
-    method: str, caller: Caller, route: Route, features: bool, *, trunk: bool = False, unlike: bool = False
+    method: str,
+    caller: Caller,
+    route: Route,
+    features: bool,
+    *,
+    trunk: bool = False,
+    unlike: bool = False,
+    limited: bool = False,
 ) -> Way:
     """`features`: the account that is called (for an outgoing call: that calls) has server-side call features on;
-    `trunk`: the address leaves by one; `unlike`: a browser is on one side, and something else on the other."""
+    `trunk`: the address leaves by one; `unlike`: a browser is on one side, and something else on the
+    other; `limited`: a call out must be cut after some time."""
     if method != "INVITE":
         return Way(WayKind.PROXY, "not a call")
     if caller.private:
@@ -49,5 +57,7 @@ def choose(
             return Way(WayKind.B2BUA, "a call for help is watched over")
         case ForeignRoute() if caller.account is not None and features:
             return Way(WayKind.B2BUA, "call features of the caller are on")
+        case ForeignRoute() if limited:
+            return Way(WayKind.B2BUA, "its length is limited")
         case ForeignRoute():
             return Way(WayKind.PROXY, "transit")

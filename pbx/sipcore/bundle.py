@@ -1,9 +1,6 @@
 """Media that share a port (BUNDLE), as descriptions tell of it. Pure. RFC 9143.
 
 What we bundle rides on the port of the audio, which has to stand before it.
-
-Missing: sections offered at port 0 with a=bundle-only (RFC 9143 §6): they are taken for refused ones, as Chromium names
-port 9 instead.
 """
 
 from __future__ import annotations
@@ -17,6 +14,28 @@ def riders(description: SessionDescription) -> frozenset[int]:
     groups = [value.split()[1:] for value in description.attributes("group") if value.split()[:1] == ["BUNDLE"]]
     group = next((group for group in groups if group[:1] == [mid]), ())
     return frozenset(at for at in _fitting(description) if _mid(description.media[at]) in group)
+
+
+def opened(offer: SessionDescription) -> SessionDescription:
+    """With the sections that are offered at port 0 since they have no place of their own (RFC 9143 §6) at the port that
+    discards all, which is how Chromium offers them. Elsewhere port 0 says that a section is not wanted."""
+    heads = {section.attributes("mid")[0] for section in offer.media if section.port and section.attributes("mid")}
+    groups = [value.split()[1:] for value in offer.attributes("group") if value.split()[:1] == ["BUNDLE"]]
+    members = {mid for group in groups if heads.intersection(group[:1]) for mid in group}
+    media = [_at_port_9(each) if bundle_only(each) and _mid(each) in members else each for each in offer.media]
+    return SessionDescription(offer.lines, tuple(media))
+
+
+def bundle_only(section: Media) -> bool:
+    """It is wanted on the port of another one or not at all."""
+    return bool(section.attributes("bundle-only"))
+
+
+def _at_port_9(section: Media) -> Media:
+    if section.port:
+        return section
+    first = f"m={section.kind} 9 {section.protocol} {' '.join(section.formats)}"
+    return section.with_lines([first, *section.lines[1:]])
 
 
 def bundled(ours: SessionDescription, asked: SessionDescription | None = None) -> SessionDescription:

@@ -40,6 +40,7 @@ REASONS = {
     430: "Flow Failed",
     433: "Anonymity Disallowed",
     439: "First Hop Lacks Outbound Support",
+    440: "Max-Breadth Exceeded",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",

@@ -8,17 +8,15 @@ in `session_uas` and `session_uac`. RFC 3261 §12.2, §13.3.1.4, §14, §15; RFC
 
 from __future__ import annotations
 
-import zlib
-
 from base.clock import Clock
 from pbx.sipcore.accepted import Accepted
 from pbx.sipcore.changes import GONE, Changes, Refresh, Unheard
 from pbx.sipcore.dialog import Dialog
-from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import RAck
 from pbx.sipcore.message import Request, Response, response_to
-from pbx.sipcore.offers import Offers, Turn, describes
+from pbx.sipcore.offers import Offers, Turn
+from pbx.sipcore.peer_requests import PeerRequests
 from pbx.sipcore.proving import PROOFS, Proved, Prover
 from pbx.sipcore.reliable import ReliableOrder, ReliableResponses
 from pbx.sipcore.session_ports import (
@@ -70,8 +68,7 @@ class Session:
         self.changes = Changes(self)
         self.standing = Standing(self)
         self._accepted: Accepted | None = None
-        self._incoming: ServerTransaction | None = None  # the peer's INVITE, unanswered
-        self._updating: ServerTransaction | None = None  # the peer's UPDATE or PRACK with an offer, unanswered
+        self.asked = PeerRequests(self)
         self._last_ack: Request | None = None
         self._bye_reason: str | None = None
         self._bye_waits = False
@@ -107,10 +104,7 @@ class Session:
         if response.is_provisional:
             transaction.respond(response)
             return
-        if self._incoming is transaction:
-            self._incoming = None
-        if self._updating is transaction:
-            self._updating = None
+        self.asked.answered(transaction)
         if not response.is_success:
             self.offers.withdraw()
             transaction.respond(response)
@@ -134,7 +128,7 @@ class Session:
         elif self.state is SessionState.CONFIRMED:
             # RFC 3261 §13.3.1.4: the dialog is confirmed, the session is to be ended.
             self._send_bye()
-            self._end("no ACK")
+            self.end("no ACK")
 
     def _settle_accepted(self) -> None:
         if self._accepted is not None:
@@ -159,97 +153,11 @@ class Session:
         elif unknown := unknown_extensions(request):
             self.answer(transaction, 420, Unsupported=unknown)
         else:
-            self._receive(transaction)
-
-    def _receive(self, transaction: ServerTransaction) -> None:
-        match transaction.request.method:
-            case "BYE":
-                self._receive_bye(transaction)
-            case "INVITE":
-                self._receive_invite(transaction)
-            case "UPDATE":
-                self._receive_update(transaction)
-            case "PRACK":
-                self._receive_prack(transaction)
-            case _:
-                self.user.session_request(self, transaction)
-
-    def _receive_bye(self, transaction: ServerTransaction) -> None:
-        self.answer(transaction, 200)
-        for pending in (self._incoming, self._updating):
-            if pending is not None:  # RFC 3261 §15.1.2: pending requests of the dialog are answered with 487
-                pending.respond(self.response(pending, 487))
-        self._incoming = self._updating = None
-        self._end("BYE")
-
-    def _receive_invite(self, transaction: ServerTransaction) -> None:
-        if self.changes.open or (self.state is SessionState.EARLY and self.dialog.is_caller):
-            self.answer(transaction, 491)  # RFC 3261 §14.2: glare
-        elif self._incoming is not None or self._accepted is not None or self._updating is not None:
-            self._later(transaction)  # RFC 3261 §14.2: the one before is not finished
-        else:
-            self._incoming = transaction
-            transaction.on_cancel = lambda _request: self._cancelled(transaction)
-            self.offers.theirs(transaction.request)
-            self.user.session_offer(self, transaction)
-
-    def _receive_update(self, transaction: ServerTransaction) -> None:
-        """RFC 3311 §5.2."""
-        if self._updating is not None:
-            self._later(transaction)
-        elif not transaction.request.body:
-            self.answer(transaction, 200)
-            self.user.session_refreshed(self, transaction.request)
-        elif not describes(transaction.request):
-            self.answer(transaction, 415, Accept="application/sdp")
-        else:
-            self._receive_offer(transaction)
-
-    def _receive_offer(self, transaction: ServerTransaction) -> None:
-        """An UPDATE or a PRACK offers other media."""
-        confirmed = self.state is SessionState.CONFIRMED
-        if self.offers.turn is Turn.OURS or self.changes.open:
-            self.answer(transaction, 491)
-        elif self.offers.turn is Turn.THEIRS or not self.offers.settled or (confirmed and self._incoming is not None):
-            self._later(transaction)
-        else:
-            self._updating = transaction
-            self.offers.theirs(transaction.request)
-            self.user.session_offer(self, transaction)
-
-    def _receive_prack(self, transaction: ServerTransaction) -> None:
-        """RFC 3262 §3, §5."""
-        request, reliable = transaction.request, self.reliable
-        try:
-            rack = RAck.parse(request.get("RAck") or "")
-        except SipSyntaxError:
-            self.answer(transaction, 400)
-            return
-        if reliable is None or not reliable.acknowledged(rack):
-            self.answer(transaction, 481)
-            return
-        if describes(request) and self.offers.turn is not Turn.OURS:
-            self._receive_offer(transaction)
-        else:
-            self.answer(transaction, 200)
-            if describes(request):
-                self.offers.theirs(request)
-                self.user.session_answered(self, request)
-        reliable.go_on()
-
-    def _later(self, transaction: ServerTransaction) -> None:
-        """RFC 3261 §14.2, RFC 3311 §5.2: to be tried again after 0 to 10 seconds; the random tags are the dice."""
-        request = transaction.request
-        dice = zlib.crc32(f"{request.to_tag}{request.from_tag}{request.cseq}".encode())
-        self.answer(transaction, 500, Retry_After=str(dice % 11))
-
-    def _cancelled(self, transaction: ServerTransaction) -> None:
-        if self._incoming is transaction:
-            self.answer_offer(transaction, self.response(transaction, 487))
+            self.asked.receive(transaction)
 
     def hold_pending(self, transaction: ServerTransaction) -> None:
         """Told by the UAS machine: this INVITE is not answered yet."""
-        self._incoming = transaction
+        self.asked.hold(transaction)
         self.offers.theirs(transaction.request)
         self.learn(transaction.request)
 
@@ -300,10 +208,14 @@ class Session:
         return True
 
     @property
+    def unacknowledged(self) -> bool:
+        """A 2xx of ours waits for its ACK."""
+        return self._accepted is not None
+
+    @property
     def negotiating(self) -> bool:
         """An INVITE of either side, or an offer by other means, is under way."""
-        under_way = (self._incoming, self._accepted, self._updating)
-        return self.changes.open or self.offers.turn is not Turn.NOBODY or any(each is not None for each in under_way)
+        return self.changes.open or self.offers.turn is not Turn.NOBODY or self.asked.pending or self.unacknowledged
 
     def acknowledge_change(self, response: Response, body: bytes = b"", content_type: str = "") -> None:
         """ACK the 2xx of our re-INVITE; an UPDATE needs none."""
@@ -374,7 +286,7 @@ class Session:
         """A request of ours was answered with 408 or 481: the dialog is no more (RFC 3261 §12.2.1.2)."""
         if self.state is not SessionState.ENDED:
             self._send_bye()
-            self._end(cause)
+            self.end(cause)
 
     def drop(self) -> None:
         """Forget an early dialog that lost; nothing is sent."""
@@ -382,7 +294,8 @@ class Session:
         self.timer.stop()
         self.state = SessionState.ENDED
 
-    def _end(self, cause: str) -> None:
+    def end(self, cause: str) -> None:
+        """It is over, and the user is told. Sends nothing."""
         self._settle_accepted()
         self.timer.stop()
         if self.state is not SessionState.ENDED:

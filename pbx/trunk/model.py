@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from directory.numbers import written
 from pbx.mediaproxy.cadence import Cadence
 from pbx.sipcore.uri import Uri
-from pbx.trunk.numbers import written
 from pbx.trunk.tones import tones
 
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")
 SUPERVISION = ("none", "key")
+_OURS = (
+    *("target", "inbound", "numbers", "country", "shows", "options", "supervision", "recording", "disconnect_tone"),
+)
+"""What the provider is told nothing of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,9 @@ class Trunk:
     two letters) is where they are dialled. `shows`: what a callee sees, the number of the `line` or of the `caller`.
     `options`: seconds from one OPTIONS to the next by which it is asked whether it answers, 0: never.
     `supervision`: with `key`, who is rung by it beside or instead of others must press 1 before the call is his, since
-    a gateway with an analog line (FXO) answers as soon as it seizes the line. `disconnect_tone`: what such a line
-    brings when the other party has gone, a country or `425/480,0/480` (`tones`); then the call ends.
+    a gateway with an analog line (FXO) answers as soon as it seizes the line. `recording`: with `always`, calls by it
+    are recorded, whoever of us talks. `disconnect_tone`: what an analog line brings when the other party has gone, a
+    country or `425/480,0/480` (`tones`); then the call ends.
     """
 
     name: str
@@ -46,12 +51,12 @@ class Trunk:
     shows: str = "line"
     options: int = 60
     supervision: str = "none"
+    recording: str = "none"
     disconnect_tone: str = ""
 
     def is_same_line(self, other: Trunk) -> bool:
         """Whether a registration of the one serves the other: nothing else that he is told differs."""
-        free = ("target", "inbound", "numbers", "country", "shows", "options", "supervision", "disconnect_tone")
-        return replace(self, **{name: getattr(other, name) for name in free}) == other
+        return replace(self, **{name: getattr(other, name) for name in _OURS}) == other
 
     def number(self, dialled: str) -> str:
         """A number as the provider wants it."""

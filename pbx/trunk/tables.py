@@ -46,13 +46,16 @@ MIGRATIONS = (
     ALTER TABLE trunk ADD COLUMN supervision TEXT NOT NULL DEFAULT 'none';
     """,
     """
+    ALTER TABLE trunk ADD COLUMN recording TEXT NOT NULL DEFAULT 'none';
+    """,
+    """
     ALTER TABLE trunk ADD COLUMN disconnect_tone TEXT NOT NULL DEFAULT '';
     """,
 )
 
 _COLUMNS = (
     "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
-    "numbers, country, shows, options, supervision, disconnect_tone"
+    "numbers, country, shows, options, supervision, recording, disconnect_tone"
 )
 
 
@@ -73,7 +76,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 19)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 20)})",
         (
             trunk.name,
             trunk.domain,
@@ -93,6 +96,7 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.shows,
             trunk.options,
             trunk.supervision,
+            trunk.recording,
             trunk.disconnect_tone,
         ),
     )

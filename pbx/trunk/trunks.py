@@ -16,6 +16,7 @@ from base.failures import Failure
 from base.log import get_logger
 from base.metrics import Metrics
 from base.storage.database import Database
+from directory.numbers import FORMS, countries
 from directory.secrets import Keyring
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
@@ -25,7 +26,6 @@ from pbx.trunk import tables
 from pbx.trunk.credentials import Login
 from pbx.trunk.line import Line
 from pbx.trunk.model import INBOUND, SHOWS, SUPERVISION, Trunk
-from pbx.trunk.numbers import FORMS, countries
 from pbx.trunk.ports import Stack
 from pbx.trunk.tones import tones
 
@@ -218,6 +218,8 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"callees see the number of the {' or the '.join(SHOWS)}, not {trunk.shows!r}")
     if trunk.supervision not in SUPERVISION:
         raise Failure("invalid", f"supervision is {' or '.join(SUPERVISION)}, not {trunk.supervision!r}")
+    if trunk.recording not in ("none", "always"):
+        raise Failure("invalid", f"recording is none or always, not {trunk.recording!r}")
     try:
         tones(trunk.disconnect_tone)
     except ValueError as error:

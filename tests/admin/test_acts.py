@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
 import pytest
 
-from admin.acts import Acts, Desk
+from admin.acts import Acts
 from admin.client import NotRunning, call
+from admin.desk import Desk
+from admin.entrance import Entrance
 from admin.ports import CallRow, Json, RegistrationRow
 from admin.rights import LOCAL, Actor, Right
 from admin.socket import ControlSocket
@@ -45,9 +47,12 @@ class Prompts:
         return Info(name, data)
 
     async def get(self, name: str, domain: str = "", language: str = "") -> bytes:
+        if (name, domain, language) not in self.files:
+            raise Failure("not-found", f"there is no prompt {name}")
         return self.files[name, domain, language]
 
     async def remove(self, name: str, domain: str = "", language: str = "") -> None:
+        await self.get(name, domain, language)
         del self.files[name, domain, language]
 
 
@@ -58,14 +63,17 @@ class House:
         self.removed: list[int] = []
         self.stopped = asyncio.Event()
 
-    async def calls(self, limit: int) -> list[CallRow]:
+    async def calls(self, limit: int, accounts: Collection[int] | None) -> list[CallRow]:
         live = CallRow("1", "connected", "2026-01-01T10:00:00", "alice", "202", "bob", codec="PCMU")
         ended = CallRow(
             "0", "ended", "2026-01-01T09:00:00", "bob", "200", program="pbx", outcome="answered", status=200
         )
         return [live, *[ended] * limit]
 
-    def registrations(self) -> list[RegistrationRow]:
+    async def log(self, account: int, limit: int) -> list[Mapping[str, Json]]:
+        return [{"at": "2026-01-01T09:00:00", "kind": "missed", "party": "bob@x", "name": "", "seconds": 0, "note": ""}]
+
+    def registrations(self, accounts: Collection[int] | None) -> list[RegistrationRow]:
         return [RegistrationRow("bob", "sip:bob@127.0.0.1:5062", "udp 127.0.0.1:5062", "phone/1", 300)]
 
     def status(self) -> Mapping[str, Json]:
@@ -107,6 +115,8 @@ async def test_accounts(stage: Stage) -> None:
         "domain": DOMAIN,
         "real_name": "Carol C",
         "aliases": ["203"],
+        "telnums": [],
+        "rights": [],
         "pin": True,
         "locked": False,
     }
@@ -239,7 +249,7 @@ async def test_the_socket(stage: Stage, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
     path = deep / "control.sock"
-    door = ControlSocket(path, stage.acts, Metrics())
+    door = ControlSocket(path, stage.acts, Entrance(stage.directory), Metrics())
     await door.start()
     try:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -258,7 +268,7 @@ async def test_the_socket(stage: Stage, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff\xfe", b"{}", b'{"act":1}'])
 async def test_bad_lines_are_answered(stage: Stage, tmp_path: Path, line: bytes) -> None:
-    door = ControlSocket(tmp_path / "s", stage.acts, Metrics())
+    door = ControlSocket(tmp_path / "s", stage.acts, Entrance(stage.directory), Metrics())
     await door.start()
     try:
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))

@@ -32,6 +32,7 @@ from mail.delivery import Delivery
 from mail.store import MailStore
 from pbx.mediaproxy.engine import Clip
 from pbx.programs import LegListener, LegMode, ProgramLeg, RequestData
+from pbx.records.log import LogEntry
 from tests.directory.fixtures import DOMAIN, demo_directory
 from tests.simulation.virtual import simulate
 
@@ -327,6 +328,7 @@ class Stage:
         self.metrics = Metrics()
         self.calls: list[StageLeg] = []
         self.called = asyncio.Event()
+        self.past: list[LogEntry] = []
         self._entropy = SeededEntropy(5)
         self.store = MailStore(databases, clock, self.metrics)
         self.delivery = Delivery(self.store, directory, clock, self._entropy, self.metrics)
@@ -343,6 +345,7 @@ class Stage:
             spool=Spool(folder / "spool", self._entropy, run_at_once),
             clips=Clips(folder / "clips", run_at_once),
             files=AccountFiles(folder / "files", run_at_once),
+            calls=self,
         )
         self.host = ApplicationHost(self.services)
 
@@ -350,6 +353,10 @@ class Stage:
         account = self.directory.find_account(DOMAIN, name)
         assert account is not None
         return account
+
+    async def log(self, account: int, limit: int) -> list[LogEntry]:
+        """`calls.CallLog`: what a play has put there."""
+        return [entry for entry in self.past if entry.account == account][:limit]
 
     def new_leg(self, account: Account, beside: ProgramLeg | None = None) -> ProgramLeg:
         return StageLeg(self, None, "", f"leg {len(self.calls) + 1}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from base.values.kinds import Value
+from pbx.records.log import Kind, LogEntry
 from tests.apps.stage import DOMAIN, Stage, perform
 
 
@@ -95,5 +96,76 @@ def test_a_telephone_changes_its_own_account_only() -> None:
         await alice.hears("notavailable")
         await alice.ended()
         assert setting(stage, "DoNotDisturb") == "NO"
+
+    perform(play)
+
+
+BOBS_PAST = (
+    ("placed", "*69@tandem.test", 30.0),
+    ("missed", "alice@tandem.test", 20.0),
+    ("placed", "203@tandem.test", 15.0),
+    ("answered", "+4930123@provider.test", 10.0),
+)
+
+
+def remember(stage: Stage, *calls: tuple[Kind, str, float]) -> None:
+    """Newest first."""
+    bob = stage.account("bob")
+    stage.past = [LogEntry(bob.id, f"c{at}", at, kind, party) for kind, party, at in calls]
+
+
+@pytest.mark.parametrize(("code", "uri"), [("69", "sip:alice@tandem.test"), ("870", "sip:203@tandem.test")])
+def test_calling_again_leads_there_at_once(code: str, uri: str) -> None:
+    async def play(stage: Stage) -> None:
+        remember(stage, *BOBS_PAST)
+        bob = stage.call("service", "bob", "bob", parameters=[code])
+        await bob.ended()
+        assert bob.heard == [f"= redirected to {uri}", "= over"]
+
+    perform(play)
+
+
+@pytest.mark.parametrize(
+    ("code", "past", "said"),
+    [
+        ("69", [], "nocall"),
+        ("870", [("missed", "alice@tandem.test", 1.0)], "nocall"),
+        ("69", [("missed", "", 2.0), ("missed", "alice@tandem.test", 1.0)], "numberhidden"),
+        ("32", [], "nocall"),
+        ("32", [("answered", "", 1.0)], "numberhidden"),
+    ],
+)
+def test_what_was_not_shown_is_not_called(code: str, past: list[tuple[Kind, str, float]], said: str) -> None:
+    async def play(stage: Stage) -> None:
+        remember(stage, *past)
+        bob = stage.call("service", "bob", "bob", parameters=[code])
+        await bob.hears(said)
+        await bob.ended()
+        assert setting(stage, "Blocked") == []
+
+    perform(play)
+
+
+@pytest.mark.parametrize(
+    ("party", "blocked"), [("+4930123@provider.test", "+4930123"), ("alice@tandem.test", "alice@tandem.test")]
+)
+def test_the_last_caller_is_blocked(party: str, blocked: str) -> None:
+    async def play(stage: Stage) -> None:
+        remember(stage, ("placed", "203@tandem.test", 2.0), ("missed", party, 1.0))
+        bob = stage.call("service", "bob", "bob", parameters=["32"])
+        await bob.hears("numberblocked")
+        await bob.ended()
+        assert setting(stage, "Blocked") == [blocked]
+
+    perform(play)
+
+
+def test_a_stranger_calls_nobody_again() -> None:
+    async def play(stage: Stage) -> None:
+        remember(stage, *BOBS_PAST)
+        eve = stage.call("service", "bob", parameters=["69"])
+        await eve.hears("enterpin")
+        assert "redirected" not in eve.transcript
+        eve.hang_up()
 
     perform(play)

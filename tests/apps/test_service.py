@@ -188,7 +188,7 @@ def test_the_greeting_is_recorded_heard_and_removed() -> None:
 
 def test_a_code_that_is_not_there_yet() -> None:
     async def play(stage: Stage) -> None:
-        bob = stage.call("service", "bob", "bob", parameters=["69"])
+        bob = stage.call("service", "bob", "bob", parameters=["66"])
         await bob.hears("enterpin")
         bob.press("2022#")
         await bob.hears("notavailable")

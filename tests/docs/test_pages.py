@@ -71,7 +71,7 @@ def _understand(command: Any, words: list[str], line: str, mention: bool = False
     if mention and not words:
         return
     commands = getattr(command, "commands", None)
-    if commands is not None and (rest := _rest(words)):
+    if commands is not None and (rest := _rest(command, words)):
         name, *arguments = rest
         assert name in commands, line
         inner = typer.main.get_command(_PASSED_ON[name]) if name in _PASSED_ON else commands[name]
@@ -86,9 +86,12 @@ def _understand(command: Any, words: list[str], line: str, mention: bool = False
             raise AssertionError(f"{line}: {error}") from error
 
 
-def _rest(words: list[str]) -> list[str]:
+def _rest(command: Any, words: list[str]) -> list[str]:
     """The words from the name of the subcommand on."""
-    return next((words[index:] for index, word in enumerate(words) if not word.startswith("-")), [])
+    valued = {name for each in command.params if not getattr(each, "is_flag", True) for name in each.opts}
+    while words and words[0].startswith("-"):
+        words = words[2 if words[0] in valued else 1 :]
+    return words
 
 
 def test_a_wrong_command_would_be_found() -> None:

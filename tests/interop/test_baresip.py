@@ -191,3 +191,34 @@ async def test_it_sends_on_and_is_sent_on(site: Everywhere, tone: Tone, tmp_path
     assert seconds_heard(tmp_path / "carol.wav", 440) > 0.8
     assert alice.seconds_heard(620) > 0.8
     assert "way=b2bua" not in site.log()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(("transport", "encryption"), [("udp", ""), ("tls", "srtp-mand")])
+async def test_it_hears_whoever_comes_on_the_same_port(
+    site: Everywhere, tone: Tone, tmp_path: Path, transport: str, encryption: str
+) -> None:
+    """Bob, ringing, and then Carol, eight times. It used to fall silent in some of them."""
+    bob = await site.phone("bob", await site.password("bob"))
+    carol = await site.phone("carol", await site.add("carol", "203"))
+    alice = Baresip("alice", tmp_path / "alice", tone(440))
+    heard = []
+    async with alice, bob, carol:
+        await alice.start(site, await site.password("alice"), transport=transport, encryption=encryption)
+        await carol.play(tone(620))
+        for _ in range(8):
+            before = alice.seconds_heard(620)
+            await alice.call("202")
+            first = await bob.wait_incoming()
+            await bob.answer(first)
+            await alice.connected()
+            await alice.listen(0.5)
+            await bob.transfer(f"sip:203@{DOMAIN}", first)
+            second = await carol.wait_incoming()
+            await carol.answer(second)
+            await carol.wait_state("confirmed", second)
+            await carol.listen(1.5, second)
+            await carol.hangup(second)
+            await alice.ended()
+            heard.append(alice.seconds_heard(620) - before)
+    assert min(heard) > 0.8, heard

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from admin.entrance import Entrance
 from admin.socket import ControlSocket
 from base import log
 from base.entropy import SeededEntropy
@@ -52,7 +53,7 @@ async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     workarounds = WorkaroundStore(await databases.main())
     await workarounds.start()
     stage = Stage(directory, workarounds)
-    door = ControlSocket(tmp_path / SOCKET_NAME, stage.acts, Metrics())
+    door = ControlSocket(tmp_path / SOCKET_NAME, stage.acts, Entrance(stage.directory), Metrics())
     await door.start()
     try:
         yield Terminal(stage, tmp_path)
@@ -89,6 +90,40 @@ async def test_accounts(terminal: Terminal) -> None:
     assert len(made["password"]) == 12
 
 
+async def test_rights_and_in_whose_name(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await terminal.type("account", "rights", "alice") == "alice@tandem.test: no rights\n"
+    shown = await terminal.type("account", "rights", "alice", "set", "useraccounts", "CanCreateTelnums")
+    assert shown == "alice@tandem.test: Domain, UserAccounts, CanCreateTelnums\n"
+    assert "did you mean UserAccounts?" in await terminal.type(
+        "account", "rights", "alice", "set", "UserAcounts", status=1
+    )
+    await terminal.type("domain", "add", "second.test")
+    assert "tandem.test  " in await terminal.type("--as", "201", "domain", "list")
+    assert "second.test" not in await terminal.type("--as", "201", "domain", "list")
+    refused = await terminal.type("--as", "alice", "router", "show", status=1)
+    assert "router.show needs the right Monitor; alice@tandem.test has Domain" in refused
+    await terminal.stage.directory.set_password(3, "pw")
+    for password, status in (("pw", 0), ("no", 1)):
+        monkeypatch.setenv("TANDEM_PASSWORD", password)
+        told = await terminal.type(
+            "--login", "alice", "account", "number", "bob", "--add", "+49 30 1234567", status=status
+        )
+        assert told.rstrip() in (
+            "bob@tandem.test: +49301234567",
+            "tandem: that name and password do not belong together",
+        )
+    assert "no account zoe" in await terminal.type("--as", "zoe", "account", "list", status=1)
+    assert "somebody else has +49301234567" in await terminal.type(
+        "account", "number", "alice", "--add", "+49301234567", status=1
+    )
+    assert "begins with +" in await terminal.type("account", "number", "alice", "--add", "030123", status=1)
+    assert (
+        await terminal.type("account", "number", "bob", "--remove", "+49301234567") == "bob@tandem.test: no numbers\n"
+    )
+    assert await terminal.type("account", "rights", "alice", "none") == "alice@tandem.test: no rights\n"
+    assert "no rights" in await terminal.type("account", "rights", "alice")
+
+
 async def test_domains_and_settings(terminal: Terminal) -> None:
     await terminal.type("domain", "add", "second.test")
     await terminal.type("account", "add", "erin", "--password", "x", "--domain", "second.test")
@@ -105,6 +140,15 @@ async def test_domains_and_settings(terminal: Terminal) -> None:
     rows = json.loads(await terminal.type("setting", "get", "bob", "VoicemailAfter", "--json"))
     assert rows[0]["value"] == 5
     assert "--default" in await terminal.type("setting", "set", "bob", "VoicemailAfter", status=1)
+    for owner, key, shown, source in (
+        ("bob", "VoicemailAfter", "5", "account"),
+        ("bob", "VoicemailLimit", "default(60)", "server"),
+        ("bob", "Operator", "default(bob)", "domain"),
+        ("@", "Operator", "default()", "default"),
+        ("@", "VoicemailLimit", "60", "server"),
+    ):
+        row = (await terminal.type("setting", "get", owner, key)).splitlines()[-1].split()
+        assert row[:3] == [key, shown, source]
     output = await terminal.type("route", "*98", "--from", "alice")
     assert "service{98}#alice@tandem.test" in output
 
@@ -329,6 +373,14 @@ async def test_importing_accounts(terminal: Terminal, tmp_path: Path) -> None:
     assert "line 2: carol is taken" in again
     assert "line 4: dave is taken" in again
     assert "0 of 2 accounts were made" in again
+    file.write_text("name,aliases,numbers\nemil,203,\nfred,,+49301234567\ngus,,+49301234567\n")
+    partly = await terminal.type("account", "import", str(file), "--passwords", str(made), status=1)
+    assert partly.strip().splitlines() == [
+        "tandem: line 2: 203 is taken in tandem.test",
+        "line 4: somebody else has +49301234567",
+        "1 of 3 accounts were made without fault",
+    ]
+    assert [line.partition(",")[0] for line in made.read_text().split()] == ["dave", "emil", "fred", "gus"]
 
 
 async def test_a_faulty_file_makes_nothing(terminal: Terminal, tmp_path: Path) -> None:

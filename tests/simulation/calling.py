@@ -56,6 +56,8 @@ class Placed(Leg):
         super().__init__(phone, phone.entropy.token(8))
         self.plan = plan
         self.status = 0
+        self.rung_at: float | None = None
+        """When it was told that it rings."""
         self.retry_after = 0.0
         """Seconds that a refusal names."""
         self.cancelled = False
@@ -112,6 +114,8 @@ class Placed(Leg):
         elif response.is_success:
             self._established(request, response)
         elif response.is_provisional:
+            if response.status > 100 and self.rung_at is None:
+                self.rung_at = self.phone.clock.now()
             self._acknowledge_early(response)
         elif self.status == 0:
             self.status, self.retry_after = response.status, float(response.number("Retry-After") or 0)

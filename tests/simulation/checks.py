@@ -13,11 +13,13 @@ from apps.recovery import SHORTEST
 from pbx.b2bua.leg import MEDIA_LOST
 from pbx.records.book import CUT, PULSE
 from pbx.records.record import CallRecord
+from tests.simulation import lamps
 from tests.simulation.calling import Placed
 from tests.simulation.clock import EPOCH
+from tests.simulation.misfortunes import AFTERMATH
 from tests.simulation.server import LATENCY
 from tests.simulation.studio import VirtualStream
-from tests.simulation.town import AFTERMATH, Town
+from tests.simulation.town import Town
 
 SPREAD = 45.0
 """Seconds that the two ends of a call may differ about its length on a bad network: an answer and a BYE repeated."""
@@ -58,7 +60,11 @@ def _check_rest(town: Town) -> list[str]:
         ("calls", len(exchange.calls)),
         ("proxied calls", len(exchange.proxied)),
         ("legs", exchange.legs),
+        ("subscriptions", lamps.count(house) if town.server.up else 0),
         ("call tasks", len(exchange._tasks)),
+        ("talks", len(exchange.talks)),
+        ("tapes", len(town.studio.tapes)),
+        ("recordings that go on", len(house.recordings._going)),
         ("calls counted of accounts", sum(exchange._calls_of.values())),
         ("streams", town.studio.loaded()),
         ("programs", len(house.host.running)),
@@ -81,7 +87,7 @@ def _check_records(town: Town, all_records: Sequence[CallRecord]) -> list[str]:
         by_call[record.call_id].append(record)
     for placed in town.placed:
         records = by_call.pop(placed.call_id, [])
-        if rough(town, placed) or placed.transferred:
+        if rough(town, placed) or placed.transferred or _stepped_aside(town, placed):
             # an INVITE that is repeated to a server which stood up again is a call of its own there
             most = max(1, len(town.watch.proved.get(placed.call_id, ()))) + placed.transferred
             if len(records) > most:
@@ -99,30 +105,39 @@ def _check_records(town: Town, all_records: Sequence[CallRecord]) -> list[str]:
     return found
 
 
+def _stepped_aside(town: Town, placed: Placed) -> bool:
+    """His telephone has sent another party to where he was asking: that one has the call and its record now (RFC 5589
+    §7.6)."""
+    sent = any(other.phone is placed.phone and other.referred is not None for other in town.placed)
+    return sent and placed.status == 487 and not placed.cancelled
+
+
 def _check_cut(town: Town, placed: Placed, records: list[CallRecord]) -> list[str]:
-    """A call that a kill of the server has cut has its record, too, and it ends about then."""
-    cut = next((when for when in town.kills if _talked_at(placed, when)), None)
+    """A call that a kill of the server has cut has its record, too, also when it only rang; it ends about then."""
+    rung = placed.answered_at if placed.rung_at is None else placed.rung_at
+    cut = next((when for when in town.misfortunes.kills if _on_at(placed, rung, when)), None)
     if cut is None:
         return []
     if not records:
-        return [f"no record of call {placed.call_id[:8]}, which was answered when the server was killed"]
+        return [f"no record of call {placed.call_id[:8]}, which was on when the server was killed"]
+    answered = _on_at(placed, placed.answered_at, cut)
     return [
         f"record of {placed.call_id[:8]}: {record.outcome}, cut at {record.ended - EPOCH:.1f}, not at {cut:.1f}"
         for record in records
-        if record.cause == CUT and (record.outcome != "answered" or not 0 <= cut - (record.ended - EPOCH) <= PULSE + 1)
+        if record.cause == CUT
+        and ((answered and record.outcome != "answered") or not 0 <= cut - (record.ended - EPOCH) <= PULSE + 1)
     ]
 
 
-def _talked_at(placed: Placed, when: float) -> bool:
-    """His answer was there, and had been for long enough to be written down."""
-    answered = placed.answered_at is not None and placed.answered_at < when - 4 * LATENCY
-    return answered and (placed.ended_at is None or placed.ended_at > when)
+def _on_at(placed: Placed, since: float | None, when: float) -> bool:
+    """That had come to pass, for long enough to be written down, and the call was not over."""
+    return since is not None and since < when - 4 * LATENCY and (placed.ended_at is None or placed.ended_at > when)
 
 
 def rough(town: Town, placed: Placed) -> bool:
     """Something befell the town while this call was on."""
     until = placed.began if placed.ended_at is None else placed.ended_at
-    return any(start <= until and placed.began <= end for start, end in town.rough)
+    return any(start <= until and placed.began <= end for start, end in town.misfortunes.rough)
 
 
 def _placed_by_program(town: Town, record: CallRecord) -> bool:

@@ -10,10 +10,13 @@ from typing import Literal
 from tests.simulation.answering import Manner
 from tests.simulation.calling import Plan, Transfer
 from tests.simulation.phones import DOMAIN, Kind
+from tests.simulation.subscribing import Wish
 
 PEOPLE = {"alice": "201", "bob": "202", "carol": "203", "dave": "204", "erin": "205", "frank": "206"}
 PROGRAMS = ("200", "600", "299", "*98", "conference")
 MOST_PHONES = 12
+WATCHING = 0.13
+"""Of so many towns telephones subscribe: more would cost more than a twentieth of the time of all."""
 
 What = Literal["crash", "stop", "restart", "worker", "partition", "rebinding", "leaving", "strays"]
 _ODDS: tuple[tuple[What, float], ...] = (
@@ -66,6 +69,17 @@ def draw_homes(rng: random.Random) -> list[Home]:
             )
             homes.append(Home(name, kind, rng.random() < 0.3))
     return homes[:MOST_PHONES]
+
+
+def draw_wishes(rng: random.Random, phones: int) -> list[tuple[int, Wish]]:
+    """In some towns a telephone or two watch: which ones, and what. A lamp is one's own."""
+    if rng.random() >= WATCHING:
+        return []
+    events = ("message-summary", "dialog", "dialog", "presence")
+    return [
+        (rng.randrange(phones), Wish(rng.choice(events), rng.choice(tuple(PEOPLE)), rng.choice((60, 240, 600))))
+        for _ in range(rng.randint(1, 3))
+    ]
 
 
 def draw_happenings(rng: random.Random) -> list[Happening]:

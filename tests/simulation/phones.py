@@ -22,6 +22,7 @@ from tests.simulation.calling import PROOFS, Placed, Plan
 from tests.simulation.leg import Leg, User
 from tests.simulation.line import Line, TcpLine, UdpLine
 from tests.simulation.network import SERVER, TownNetwork
+from tests.simulation.subscribing import Subscriber
 
 DOMAIN = "tandem.test"
 
@@ -66,6 +67,7 @@ class SimPhone:
         )  # fmt: skip
         self.manner: Callable[[Request], Manner] = lambda request: Manner()
         self.legs: list[Leg] = []
+        self.subscribers: list[Subscriber] = []
         self.faults: list[str] = []
         self.registered = False
         """Its last REGISTER was answered by a 200, and it means to stay."""
@@ -136,16 +138,22 @@ class SimPhone:
         self.leaving, self.registered = True, False
         self._stop_refreshing()
         self.register()
+        for subscriber in self.subscribers:
+            subscriber.leave()
 
     def return_(self) -> None:
         """It is switched on again."""
         self.leaving, self.left_at = False, float("inf")
         self.register()
+        for subscriber in self.subscribers:
+            subscriber.start()
 
     def fall_silent(self) -> None:
         """No more REGISTERs: the plug is pulled, though what comes is answered still."""
         self._stop_refreshing()
         self.registered, self._silent = False, True
+        for subscriber in self.subscribers:
+            subscriber.stop()
 
     def _register(self, expires: int) -> Request:
         request = self.make("REGISTER", f"sip:{DOMAIN}", f"<sip:{self.name}@{DOMAIN}>", self._register_id)
@@ -275,6 +283,10 @@ class SimPhone:
         if transaction.request.method == "PRACK":
             self._acknowledged_early(transaction)
             return
+        for subscriber in self.subscribers:
+            if subscriber.takes(transaction.request):
+                subscriber.notified(transaction)
+                return
         leg = self._leg(transaction.request)
         if leg is None or (leg.ended and transaction.request.method != "BYE"):
             transaction.reply(481)

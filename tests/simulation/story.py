@@ -15,6 +15,7 @@ from typing import Any
 from structlog.processors import format_exc_info
 from structlog.testing import capture_logs
 
+from tests.simulation import lamps
 from tests.simulation.checks import check
 from tests.simulation.server import founded
 from tests.simulation.town import Town
@@ -60,6 +61,8 @@ async def _play(seed: int, folder: Path, logs: list[Any], contents: Mapping[str,
         await town.live()
         records, messages = await town.records(), await town.messages()
         faults = check(town, records, messages)
+        if town.server.up and (stored := await lamps.count_stored(town.house)):
+            faults.append(f"{stored} stored subscriptions left")
         faults += [f"task left: {name}" for name in _tasks(town, town.server.standing)]
         outcomes = Counter(record.outcome + (f" {record.program}" if record.program else "") for record in records)
         if town.server.up:

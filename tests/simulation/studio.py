@@ -246,6 +246,10 @@ class VirtualTape:
         seconds = self._studio.clock.now() - self._began
         self._studio.clock.call_later(0.02, lambda: self._told(cause, seconds))
 
+    def cut(self) -> None:
+        """The server is killed: nobody is told."""
+        self._ended = True
+
 
 class VirtualStudio:
     """The engine. `believed` is told of each packet that a stream takes, and where it came from."""
@@ -311,6 +315,9 @@ class VirtualStudio:
         for stream in self.open_streams.values():
             stream.cut()
         self.open_streams.clear()
+        for tape in self.tapes:
+            tape.cut()
+        self.tapes.clear()
 
     def facing(self, port: int) -> VirtualStream | None:
         """The open stream that talks to a phone's RTP port (each phone call has its own)."""

@@ -11,9 +11,13 @@ from pbx.b2bua.call import Call
 from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.silence import SilenceWatch
 from pbx.mediaproxy.latch import Address, Latch
+from pbx.presence import tables as presence_tables
+from pbx.presence.subscription import Subscription
+from pbx.presence.table import Table
 from pbx.records.book import CallBook
 from pbx.registrar import tables
 from pbx.sipcore.session import Session
+from tests.simulation import draws
 from tests.simulation.story import run
 
 ENOUGH = 40
@@ -56,6 +60,26 @@ def _nothing(*arguments: Any, **named: Any) -> None: ...
 def test_a_broken_server_is_found_out(
     monkeypatch: pytest.MonkeyPatch, place: object, name: str, broken: object, words: str
 ) -> None:
+    _found_out(monkeypatch, place, name, broken, words)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "words"),
+    [
+        (Subscription, "news", "was told"),
+        (presence_tables, "save", "is not there"),
+        (Table, "drop", "subscriptions left"),
+    ],
+    ids=["news", "store", "end"],
+)
+def test_so_is_one_that_forgets_who_watches(
+    monkeypatch: pytest.MonkeyPatch, place: object, name: str, words: str
+) -> None:
+    monkeypatch.setattr(draws, "WATCHING", 1.0)
+    _found_out(monkeypatch, place, name, _nothing, words)
+
+
+def _found_out(monkeypatch: pytest.MonkeyPatch, place: object, name: str, broken: object, words: str) -> None:
     run(1)  # founds the town while all is well
     monkeypatch.setattr(place, name, broken)
     told = ""

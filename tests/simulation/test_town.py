@@ -21,6 +21,7 @@ STAY = {
     1009349: "a proxied call was answered while its caller was cut off: we hung up for him, and kept the call",
     1009875: "who had put a program on hold and vanished without a BYE was held for ever",
     1012070: "a proxied telephone refused our BYE, whose number the caller's PRACK had had",
+    5093: "who was asking when his telephone sent another party there was taken for the caller of that one's record",
     1000028: "our telephone hung up before the ACK (RFC 3261 §15), and the BYE overtook the 200",
 }
 """Seeds that have found a fault, whosever it was. They stay, though what a seed means moves with what is drawn."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from base.entropy import SeededEntropy
@@ -20,12 +21,15 @@ from tests.simulation import draws
 from tests.simulation.answering import Manner, Taken
 from tests.simulation.calling import Placed, Plan
 from tests.simulation.clock import VirtualClock
-from tests.simulation.draws import PEOPLE, PROGRAMS, Happening, chance
+from tests.simulation.draws import PEOPLE, PROGRAMS, chance
+from tests.simulation.lamps import Lamps
 from tests.simulation.leg import Leg
+from tests.simulation.misfortunes import AFTERMATH, Misfortunes
 from tests.simulation.network import STRANGER, TownNetwork, Weather
 from tests.simulation.phones import DOMAIN, SimPhone
 from tests.simulation.server import Server
 from tests.simulation.studio import VirtualStream, VirtualStudio
+from tests.simulation.subscribing import Subscriber
 from tests.simulation.watch import STRETCH, Watch
 
 QUIET = 700.0
@@ -33,8 +37,6 @@ QUIET = 700.0
 LOOK = 5.0
 """Seconds between two looks into the server; later, when little happens, `SELDOM`."""
 SELDOM = 60.0
-SILENCE = 90.0
-"""Seconds without a word after which people hang up, when something has befallen the town."""
 STUCK = 260.0
 """Seconds after which the server has noticed that a caller has gone: his BYE, or else 60-120 s of silence; on hold with
 voicemail he is recorded for 180 s, and asked three times what is to be done."""
@@ -42,8 +44,6 @@ LONGEST = 12_600.0
 """Seconds after which whoever is still in a call has been forgotten there by the server."""
 PATIENT = 14_400.0
 """Seconds that somebody who is called talks at most: over `LONGEST`, so as not to hide a BYE that never came."""
-AFTERMATH = 40.0
-"""Seconds after something has befallen the town in which calls are still shaped by it (64*T1 and a little)."""
 
 
 class Town:
@@ -58,13 +58,10 @@ class Town:
         self.studio = VirtualStudio(self.clock, self.network, self._believed)
         self.server = Server(seed, folder, self.clock, self.network, self.studio, contents)
         self.phones: list[SimPhone] = []
-        self.rough: list[tuple[float, float]] = []
-        """From when until when something befell the town."""
-        self.kills: list[float] = []
-        """When the server was killed."""
-        self.stopped = False
-        self.calls_placed = 0
         self._rng = chance(seed, "happenings")
+        self.lamps = Lamps(self)
+        self.misfortunes = Misfortunes(self, self._rng)
+        self.calls_placed = 0
         self._manners = chance(seed, "manners")
         self._forwards: dict[str, set[str]] = defaultdict(set)
         self._voices: dict[int, Leg] = {}
@@ -95,6 +92,7 @@ class Town:
     async def open(self) -> None:
         await self.server.start()
         rng, directory = chance(self.seed, "settings"), self.house.directory
+        recorded = chance(self.seed, "recorded")
         wanted = []
         for name in PEOPLE:
             account = directory.find_account(DOMAIN, name)
@@ -108,20 +106,30 @@ class Town:
                 value = rng.choice(choice)
                 if value != directory.setting(account.id, key):
                     wanted.append(directory.set_setting(account.id, key, value))
+            if recorded.random() < 0.3:
+                wanted.append(directory.set_setting(account.id, "RecordAlways", "YES"))
+                wanted.append(
+                    directory.set_setting(account.id, "RecordAnnounce", recorded.choice(("", "recordingbeep")))
+                )
         await asyncio.gather(*wanted)
         for number, home in enumerate(draws.draw_homes(chance(self.seed, "homes"))):
             self._add_phone(number, home)
+        for number, wish in draws.draw_wishes(chance(self.seed, "wishes"), len(self.phones)):
+            phone = self.phones[number]
+            watched = phone.name if wish.event == "message-summary" else wish.watched
+            phone.subscribers.append(Subscriber(phone, replace(wish, watched=watched)))
 
     def _add_phone(self, number: int, home: draws.Home) -> None:
         inner = f"192.168.{number}.2" if home.router else f"10.0.1.{number + 1}"
         if home.router:
-            self.network.add_router(inner, self._new_outer())
+            self.network.add_router(inner, self.new_outer())
         entropy = SeededEntropy(chance(self.seed, f"phone {number}").getrandbits(32))
         phone = SimPhone(self, home.name, inner, home.kind, self.network, self.clock, entropy)
         phone.manner = lambda request: self._manner(phone, request)
         self.phones.append(phone)
 
-    def _new_outer(self) -> str:
+    def new_outer(self) -> str:
+        """An address of the world for a router."""
         self._outer += 1
         return f"198.51.100.{self._outer}"
 
@@ -150,8 +158,9 @@ class Town:
         for phone in self.phones:
             phone.start()
         await self._settle_in()
+        self.lamps.light()
         looking = asyncio.get_running_loop().create_task(self._look_on(), name="look on")
-        befalling = asyncio.get_running_loop().create_task(self._befall(), name="befall")
+        befalling = asyncio.get_running_loop().create_task(self.misfortunes.befall(), name="befall")
         for plan, pause in draws.draw_plans(chance(self.seed, "plans")):
             self._place(plan)
             await asyncio.sleep(pause)
@@ -163,6 +172,7 @@ class Town:
                 while not leg.ended and self.clock.now() - leg.began < LONGEST:
                     await asyncio.sleep(1.0)
         await self._look()
+        await self.lamps.settle()
         for phone in self.phones:
             if self._rng.random() < 0.3 and phone.registered:
                 phone.leave()
@@ -190,116 +200,6 @@ class Town:
         if not phone.leaving:
             phone.call(plan)
 
-    # --- what befalls
-
-    async def _befall(self) -> None:
-        began = self.clock.now()
-        for happening in draws.draw_happenings(chance(self.seed, "befalls")):
-            await asyncio.sleep(max(0.0, began + happening.after - self.clock.now()))
-            await self._happen(happening)
-
-    async def _happen(self, happening: Happening) -> None:
-        start = self.clock.now()
-        match happening.what:
-            case "crash":
-                self._crash()
-                await self._back(happening.lasts / 4 + 1.0)
-            case "stop" | "restart":
-                await self._stop()
-                if happening.what == "stop":
-                    self.stopped = True
-                else:
-                    await self._back(happening.lasts / 4 + 1.0)
-            case "worker":
-                self.watch.note("the media worker dies")
-                self.studio.die()
-                return
-            case "partition":
-                await self._cut_off(happening.lasts)
-            case "rebinding":
-                await self._rebind(happening.lasts / 4)
-            case "leaving":
-                await self._leave_and_return(happening.lasts)
-            case "strays":
-                self._stray_packets()
-                return
-        for phone in self.phones:
-            for leg in phone.open_legs:
-                leg.miss(SILENCE)
-        self.rough.append((start - 1.0, self.clock.now() + AFTERMATH))
-
-    def _crash(self) -> None:
-        if not self.server.up:
-            return
-        self.watch.note("the server is killed")
-        self.server.kill()
-        self.kills.append(self.clock.now())
-        self.watch.server_gone(float("inf"))
-        self.watch.crashed()
-        self._lines_go_dead()
-
-    async def _stop(self) -> None:
-        if not self.server.up:
-            return
-        self.watch.note("the server is asked to stop")
-        began = self.clock.now()
-        await self.server.stop()
-        self.watch.note("the server has stopped")
-        self.watch.server_gone(self.clock.now() - began + 2.0)
-        self._lines_go_dead()
-
-    def _lines_go_dead(self) -> None:
-        """Sooner or later people notice that nobody is there."""
-        for phone in self.phones:
-            for leg in phone.open_legs:
-                leg.later(self._rng.uniform(3.0, 60.0), leg.give_up)
-
-    async def _back(self, after: float) -> None:
-        if self.server.up or self.stopped:
-            return
-        await asyncio.sleep(after)
-        self.watch.note("the server starts again")
-        await self.server.start()
-        self.watch.server_up = True
-        await asyncio.sleep(12.0)  # until the telephones with connections are back
-
-    async def _cut_off(self, seconds: float) -> None:
-        cut = self._rng.sample(self.phones, self._rng.randint(1, max(1, len(self.phones) // 2)))
-        self.watch.note(f"cut off: {', '.join(phone.home for phone in cut)}")
-        for phone in cut:
-            self.network.cut.add(phone.home)
-            self.network.sever(self.network.outer(phone.home))
-        await asyncio.sleep(seconds)
-        self.network.cut -= {phone.home for phone in cut}
-        self.watch.note("nobody is cut off any more")
-        await asyncio.sleep(12.0)
-
-    async def _rebind(self, notice: float) -> None:
-        hidden = [phone for phone in self.phones if self.network.outer(phone.home) != phone.home]
-        if not hidden:
-            return
-        phone = self._rng.choice(hidden)
-        outer = self.network.outer(phone.home) if self._rng.random() < 0.5 else self._new_outer()
-        self.watch.note(f"the router of {phone.home} forgets its mappings; its address is {outer}")
-        self.network.rebind(phone.home, outer)
-        await asyncio.sleep(notice)
-        phone.notice_rebinding()
-        await asyncio.sleep(2.0)
-
-    async def _leave_and_return(self, seconds: float) -> None:
-        phone = self._rng.choice(self.phones)
-        self.watch.note(f"{phone.home} unregisters")
-        phone.leave()
-        await asyncio.sleep(seconds)
-        self.watch.note(f"{phone.home} comes back")
-        phone.return_()
-
-    def _stray_packets(self) -> None:
-        """Single packets from a stranger to every open port: none of them may be believed."""
-        for stream in list(self.studio.open_streams.values()):
-            self.watch.note(f"a stranger sends a packet to {stream.local[0]}:{stream.local[1]}")
-            self.network.arrive(b"\x80\0\0\1\0\0\0\0\xff\xff\xff\xff", STRANGER, stream.local)
-
     # --- looking on
 
     async def _look_on(self) -> None:
@@ -312,6 +212,7 @@ class Town:
         if self.server.up:
             self._look_for_registrations()
             self._look_for_stuck_calls()
+            self.lamps.look()
 
     def _look_for_registrations(self) -> None:
         """Every registration that was acknowledged and has not run out is found."""
@@ -363,7 +264,7 @@ class Town:
         """A stream takes a packet: it must come from the home that signalling named."""
         home = self.network.home(source[0])
         if stream.settings is not None and home != stream.settings.remote[0]:
-            moved = any(start <= self.clock.now() <= end for start, end in self.rough) or source != STRANGER
+            moved = any(start <= self.clock.now() <= end for start, end in self.misfortunes.rough) or source != STRANGER
             if not moved or source == STRANGER:
                 self.watch.fault(f"the stream for {stream.settings.remote} believes {source}")
 

@@ -6,7 +6,7 @@ import pytest
 
 from admin.ports import FilePlace
 from base.failures import Failure
-from directory.model import AccountRoute, Address, GroupRoute, Ring, RingOrder
+from directory.model import AccountRoute, Address, GroupRoute, Right, Ring, RingOrder
 from pbx.trunk.model import Trunk
 from pbx.workarounds.kinds import Workaround
 from tests.admin.configuration.house import DOMAIN, Server, server
@@ -29,6 +29,8 @@ async def furnish(house: Server) -> None:
     await directory.create_domain("second.test")
     await directory.add_domain_alias("second.test", "alias.test")
     await directory.create_account("second.test", "eve", "eve-secret", extension="201")
+    await directory.telnums.set(alice, ["+4930123456", "+4940123456"])
+    await directory.rights.set(alice, frozenset({Right.USER_ACCOUNTS, Right.MONITOR}))
     await directory.create_group(DOMAIN, "sales", ["alice", "bob"])
     await directory.groups.set_ring(DOMAIN, "sales", Ring(RingOrder.HUNT, 20, "alice"))
     await directory.create_forwarder(DOMAIN, "out", "carol@else.example")
@@ -70,6 +72,25 @@ async def test_a_tree_makes_another_server_the_same() -> None:
         assert other.files.files == house.files.files
         # and what the other has only from memory is what it would read after a restart
         assert (await other.directory.rehearsal(other.database)).accounts() == other.directory.accounts()
+
+
+async def test_a_telephone_number_goes_from_one_account_to_another() -> None:
+    async with server() as house:
+        await furnish(house)
+        files = await house.configuration.export()
+        bob = ALICE.replace("alice", "bob")
+        moved = {**files, ALICE: files[ALICE].replace(b', "+4940123456"', b""), bob: files[bob].replace(
+            b"aliases", b'telnums = ["+4940123456"]\nrights = ["Monitor"]\naliases'
+        )}  # fmt: skip
+        plan = await house.configuration.apply(moved, removing=False)
+        assert "alice@tandem.test loses +4940123456" in plan.steps
+        assert "bob@tandem.test has the numbers +4940123456" in plan.steps
+        owner = house.directory.telnums.owner("+4940123456")
+        assert owner is not None
+        assert owner.name == "bob"
+        assert house.directory.rights.of(owner.id) == {Right.MONITOR}
+        with pytest.raises(Failure, match="there is no right Moniter; did you mean Monitor"):
+            await house.configuration.plan({**moved, bob: moved[bob].replace(b"Monitor", b"Moniter")})
 
 
 async def test_the_plan_tells_which_numbers_lead_elsewhere() -> None:

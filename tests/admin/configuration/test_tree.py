@@ -31,7 +31,7 @@ VALUE: st.SearchStrategy[Value] = st.one_of(
 )
 SETTINGS = st.dictionaries(st.text("abcXYZ09 .$-", min_size=1, max_size=12), VALUE, max_size=4)
 NAMES = st.lists(NAME, max_size=3, unique=True).map(tuple)
-ACCOUNT = st.builds(AccountState, TEXT, NAMES, SETTINGS, TEXT)
+ACCOUNT = st.builds(AccountState, TEXT, NAMES, SETTINGS, TEXT, NAMES, NAMES)
 RING = st.builds(Ring, st.sampled_from(RingOrder), st.integers(1, 600), TEXT).filter(lambda ring: ring != Ring())
 DOMAIN = st.builds(
     lambda of, rings: replace(of, rings={name: ring for name, ring in rings.items() if name in of.groups}),
@@ -46,7 +46,16 @@ DOMAIN = st.builds(
     ),
     st.dictionaries(st.sampled_from(["sales", "help"]), RING, max_size=2),
 )
-TRUNK = st.builds(Trunk, NAME, NAME, TEXT, registers=st.booleans(), expires=st.integers(60, 3600), target=TEXT)
+TRUNK = st.builds(
+    Trunk,
+    NAME,
+    NAME,
+    TEXT,
+    registers=st.booleans(),
+    expires=st.integers(60, 3600),
+    target=TEXT,
+    options=st.integers(0, 3600),
+)
 PLACE = st.builds(FilePlace, st.sampled_from(["", "main.test"]), st.sampled_from(["", "french"]), NAME)
 STATE = st.builds(
     State,

@@ -11,6 +11,7 @@ from base.clock import LoopClock
 from base.entropy import SeededEntropy
 from base.metrics import Metrics
 from directory.model import (
+    MONITOR,
     PARK,
     PICKUP,
     Account,
@@ -30,9 +31,10 @@ from pbx.b2bua.exchange import CallSettings, Exchange
 from pbx.b2bua.switchboard import Switchboard
 from pbx.mediaproxy.engine import Clip, MediaListener, StreamSettings, StreamStatistics
 from pbx.proxy.proxy import Proxy
+from pbx.records.log import LogEntry
 from pbx.records.record import CallRecord
 from pbx.registrar.bindings import Binding, Bindings
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Message, Request, Response, response_to
 from pbx.sipcore.parser import parse
@@ -235,6 +237,8 @@ class Town:
             return ForeignRoute(Address(local, domain))
         if local in PEOPLE:
             return AccountRoute(PEOPLE[local], services)
+        if local.startswith(("*33", "*34")):
+            return ProgramRoute(MONITOR, (local[1:3], f"{local[3:]}@{DOMAIN}"), ALICE)
         if local.startswith("**"):
             return ProgramRoute(PICKUP, (f"{local[2:]}@{DOMAIN}",), ALICE)
         if local == "*8":
@@ -251,11 +255,13 @@ class Town:
 class Book:
     def __init__(self) -> None:
         self.records: list[CallRecord] = []
+        self.log: list[LogEntry] = []
 
     def opened(self, record: CallRecord) -> None: ...
 
-    def write(self, record: CallRecord) -> None:
+    def write(self, record: CallRecord, log: Sequence[LogEntry] = ()) -> None:
         self.records.append(record)
+        self.log += log
 
 
 class Core:

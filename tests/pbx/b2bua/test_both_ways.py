@@ -290,6 +290,42 @@ async def test_no_hops_are_made_up(way: str) -> None:
 
 
 @BOTH
+async def test_a_call_is_shared_out_among_telephones(way: str) -> None:
+    """RFC 5393 §5.3.3: a proxy shares out 60 where nothing was said; a B2BUA passes on what it was told."""
+    for said, wanted in ((None, ["7", "6"] if way == "proxy" else [None, None]), ("9", ["1", "1"])):
+        async with House() as house:
+            alice = house.phone(ALICE)
+            phones = bobs(house, way, 2)
+            alice.call(f"sip:bob@{DOMAIN}", **({} if said is None else {"Max_Breadth": said}))
+            assert [(await phone.request("INVITE")).get("Max-Breadth") for phone in phones] == wanted
+
+
+@BOTH
+async def test_a_call_that_may_be_in_one_place_only_rings_at_one_telephone_and_then_elsewhere(way: str) -> None:
+    async with House() as house:
+        alice = house.phone(ALICE)
+        one, two = bobs(house, way, 2)
+        alice.call(f"sip:bob@{DOMAIN}", Max_Breadth="1")
+        one.answer(await one.request("INVITE"), 302, Contact=f"<sip:carol@{DOMAIN}>")
+        carol = house.phone(CAROL)
+        assert not two.inbox
+        invite = await carol.request("INVITE")
+        assert invite.get("Max-Breadth") == "1"
+        carol.answer(invite, 200, carol.sdp())
+        await alice.response(200)
+
+
+@BOTH
+async def test_a_call_without_any_breadth_goes_nowhere(way: str) -> None:
+    async with House() as house:
+        alice = house.phone(ALICE)
+        (bob,) = bobs(house, way)
+        alice.call(f"sip:bob@{DOMAIN}", Max_Breadth="0")
+        assert (await alice.response(440)).reason == "Max-Breadth Exceeded"
+        assert not bob.inbox
+
+
+@BOTH
 async def test_what_is_required_is_for_the_one_who_serves_it(way: str) -> None:
     """RFC 3261 §8.2.2.3, §16.3 step 5: a user agent refuses what it does not know, a proxy does not look."""
     async with House() as house:

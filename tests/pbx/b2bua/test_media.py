@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from pbx.sipcore.flow import Flow
 from pbx.sipcore.sdp import SessionDescription
 from pbx.sipcore.section_guard import MediaSecurity
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, PEOPLE, House, Phone, Stream
@@ -288,3 +289,30 @@ async def test_a_call_for_help_is_as_it_comes() -> None:
         invite = await far.request("INVITE")
         far.answer(invite, 486)
         await alice.response(486)
+
+
+@pytest.mark.parametrize(("number", "together"), [(97, True), (0, False)])
+async def test_a_picture_that_a_browser_offers_on_the_port_of_its_audio_only(
+    number: int, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9143 §6: at port 0. Where two share a payload number it cannot be on one port, and is refused (§7.3.3)."""
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        monkeypatch.setattr(Flow, "web", property(lambda flow: flow.remote == alice.local))
+        secret = "a=fingerprint:sha-256 " + ":".join(["CD"] * 32) + "\r\na=setup:actpass\r\n"
+        ice = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=rtcp-mux\r\n"
+        offer = (
+            "v=0\r\no=- 1 1 IN IP4 10.0.1.1\r\ns=-\r\nc=IN IP4 10.0.1.1\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
+            f"m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n{secret}{ice}"
+            f"m=video 0 UDP/TLS/RTP/SAVPF {number}\r\na=mid:1\r\na=bundle-only\r\na=rtpmap:{number} VP8/90000\r\n"
+        )
+        alice.call(f"sip:bob@{DOMAIN}", offer.encode())
+        invite = await bob.request("INVITE")
+        _, video = SessionDescription.parse(invite.body).media
+        assert bool(video.port) is together
+        picture = f"m=video {5002 if together else 0} RTP/AVP {number}\r\na=rtpmap:{number} VP8/90000\r\n"
+        bob.answer(invite, 200, bob.sdp() + picture.encode())
+        answer = SessionDescription.parse((await alice.response(200)).body)
+        audio, video = answer.media
+        assert answer.attributes("group") == ["BUNDLE 0 1" if together else "BUNDLE 0"]
+        assert video.port == (audio.port if together else 0)

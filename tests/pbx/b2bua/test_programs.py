@@ -13,7 +13,7 @@ from pbx.b2bua.exchange import CallSettings
 from pbx.b2bua.program_leg import ProgramLeg
 from pbx.programs import LegMode
 from pbx.programs import ProgramLeg as AnyProgramLeg
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.session_ports import SessionTimers
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, T1, House
 

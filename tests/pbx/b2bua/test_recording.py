@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from base.failures import Failure
-from directory.model import Account
+from directory.model import Account, CallRule, Redirect, Stage
 from pbx.mediaproxy.engine import Clip
 from pbx.recordings.tables import Recording
-from tests.pbx.b2bua.house import ALICE, BOB, CAROL, House, Phone, Tape
+from pbx.trunk.trunks import Trunks
+from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone, Tape
+from tests.pbx.b2bua.test_acceptance import MOBILE, gateway_of
 from tests.pbx.b2bua.test_calls import connected
 
 
@@ -44,7 +47,7 @@ async def house(*wanting: Account, announce: str = "") -> AsyncIterator[tuple[Ho
     async with House() as made:
         shelf = Shelf()
         made.exchange.recordings = shelf
-        made.exchange.sound = lambda name, account: Clip(Path(name), name) if name == "told" else None
+        made.exchange.sound = lambda name, account: None if name == "missing" else Clip(Path(name), name)
         for account in wanting:
             made.town.settings[account.id, "RecordAlways"] = "YES"
             made.town.settings[account.id, "RecordAnnounce"] = announce
@@ -144,3 +147,62 @@ async def test_a_call_that_is_recorded_is_not_proxied() -> None:
         alice, bob = made.phone(ALICE), made.phone(BOB)
         await connected(made, alice, bob)
         assert (await tape(made)).sides
+
+
+@pytest.mark.parametrize("recording", ["always", "none"])
+async def test_all_calls_by_a_trunk_are_recorded_when_it_says_so(recording: str) -> None:
+    """Bob's calls go to a mobile by the line of a provider."""
+    async with house() as (made, _):
+        gateway, databases = await gateway_of(made, "none")
+        trunks = made.exchange.trunks
+        assert isinstance(trunks, Trunks)
+        await trunks.put(replace(trunks.line("line").trunk, recording=recording), None)
+        made.exchange.sound = lambda name, account: Clip(Path(name), name)
+        made.town.settings[ALICE.id, "RecordAnnounce"] = "told"
+        made.town.rules[BOB.id] = [CallRule(Stage.AT_ONCE, Redirect((MOBILE,)))]
+        alice = made.phone(ALICE)
+        alice.call(f"sip:bob@{DOMAIN}")
+        invite = await gateway.request("INVITE")
+        gateway.answer(invite, 200, gateway.sdp(6000))
+        await alice.response(200)
+        alice.send("ACK")
+        await gateway.request("ACK")
+        if recording == "always":
+            assert (await tape(made)).sides[-1] == tuple(made.studio.streams)
+            assert [stream.played for stream in made.studio.streams] == [["told"], ["told"]]
+        else:
+            await asyncio.sleep(0.02)
+            assert not made.studio.tapes
+        databases.discard()
+
+
+SPEEX = b"a=rtpmap:97 speex/16000\r\n"
+
+
+@pytest.mark.parametrize("key", ["RecordAlways", "RecordByKey", "MonitoredBy", ""])
+async def test_who_may_be_heard_is_offered_only_what_we_understand(key: str) -> None:
+    async with house() as (made, _):
+        if key:
+            made.town.settings[BOB.id, key] = ["chiefs"] if key == "MonitoredBy" else "YES"
+        alice, bob = made.phone(ALICE), made.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="97 0 101") + SPEEX)
+        offer = (await bob.request("INVITE")).body
+        assert (b"speex" not in offer) == bool(key)
+        assert b"RTP/AVP 0 101" in offer or b"RTP/AVP 97 0 101" in offer
+
+
+async def test_two_who_have_nothing_that_we_understand_talk_unrecorded() -> None:
+    async with house(BOB) as (made, _):
+        alice, bob = made.phone(ALICE), made.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", alice.sdp(codecs="97 101") + SPEEX)
+        invite = await bob.request("INVITE")
+        bob.answer(invite, 200, bob.sdp(codecs="97 101") + SPEEX)
+        await alice.response(200)
+        alice.send("ACK")
+        await bob.request("ACK")
+        bob.takes(invite)
+        await hang_up(alice, bob)
+        assert [(event.what, event.about) for event in (await made.record()).events] == [
+            ("not recorded", "we do not understand the codec of the call")
+        ]
+        assert not made.studio.tapes

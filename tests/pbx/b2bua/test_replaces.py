@@ -10,7 +10,7 @@ import pytest
 
 from directory.model import Account
 from pbx.b2bua.exchange import CallSettings
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.message import Request
 from pbx.sipcore.session_ports import SessionTimers
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, T1, House, Phone

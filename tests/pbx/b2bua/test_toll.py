@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from directory.model import Account, Address, Caller, CallRule, ForeignRoute, Redirect, Resolution, Stage
 from pbx.toll.guard import TollGuard
 from pbx.transport.memory import MemoryNetwork
@@ -136,8 +138,11 @@ async def test_who_transfers_pays() -> None:
             await gone(guard)
 
 
-async def test_a_call_out_that_lasts_too_long_is_cut() -> None:
+@pytest.mark.parametrize("features", ["YES", "NO"])
+async def test_a_call_out_that_lasts_too_long_is_cut(features: str) -> None:
+    """A proxied one could not be: the way through us is taken."""
     async with House() as house:
+        house.town.settings[ALICE.id, "CallFeatures"] = features
         with ledger(house) as guard:
             guard.seconds = 0.2
             alice, far = house.phone(ALICE), gateway(house)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pbx.b2bua.exchange import CallSettings
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.session_ports import SessionTimers
 from tests.pbx.b2bua.house import ALICE, BOB, DOMAIN, T1, House, Phone
 from tests.pbx.b2bua.test_calls import connected

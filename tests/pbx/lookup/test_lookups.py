@@ -144,6 +144,8 @@ async def test_a_program_says_where_numbers_have_gone(tmp_path: Path) -> None:
             for number in ("+493", "+494", "+496"):
                 found = await ups.follow(away(number, "external"), caller)
                 assert found.routes == (), found.steps
+            found = await ups.follow(away("+491@external ", "external"), caller)
+            assert "is no number" in found.steps[0]
             helper._patience = 0.1
             found = await ups.follow(away("+495", "external"), caller)
             assert (found.routes, found.steps) == ((), ("the helper routing does not answer",))

@@ -128,10 +128,16 @@ def test_with_whom_is_told_only_if_allowed_and_to_oneself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "status"), [("domain", 200), ("server", 200), ("nobody", 403), ("", 403), ("201", 200), ("pbx", 403)]
+    ("setting", "status"),
+    [
+        *(("domain", 200), ("server", 200), ("nobody", 403), ("", 403), ("201", 200), ("pbx", 403)),
+        *(("chiefs", 200), ("others", 403)),
+    ],
 )
 def test_the_watched_say_who_may_watch(setting: str, status: int) -> None:
     async def scene(house: Exchange) -> None:
+        await house.directory.create_group("tandem.test", "chiefs", ["alice", "pbx"])
+        await house.directory.create_group("tandem.test", "others", ["pbx"])
         await house.directory.set_setting(house.account_id("bob"), "WatchedBy", setting)
         for event in ("dialog", "presence"):
             _, response = await subscribe(house.phone("alice"), event, "bob")

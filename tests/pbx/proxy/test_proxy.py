@@ -109,6 +109,25 @@ def test_provisional_answers_come_back_to_an_invite_only() -> None:
     simulate(play(scene))
 
 
+@pytest.mark.parametrize(("said", "passed"), [(None, "30"), ("3", "1"), ("1", None)])
+def test_what_is_forked_is_shared_out(said: str | None, passed: str | None) -> None:
+    """RFC 5393 §5.3.3: among all telephones alike, or the request is refused."""
+
+    async def scene(house: Exchange) -> None:
+        phones = await ringing(house, "bob", "bob")
+        sender = house.phone("alice")
+        message = sender.request("MESSAGE", f"sip:bob@{DOMAIN}")
+        if said is not None:
+            message.set("Max-Breadth", said)
+        sender.raw(sender.credentials(message, await sender.ask(message)).encode())
+        if passed is None:
+            assert (await sender.responses.get()).status == 440
+        else:
+            assert [(await phone.next_request()).get("Max-Breadth") for phone in phones] == [passed] * 2
+
+    simulate(play(scene))
+
+
 def test_nobody_there_is_480_and_nobody_at_all_404() -> None:
     async def scene(house: Exchange) -> None:
         await ringing(house)

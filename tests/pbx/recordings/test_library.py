@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections import namedtuple
 from collections.abc import AsyncIterator
@@ -112,6 +113,21 @@ async def test_one_that_never_had_sound_is_forgotten(shelf: Shelf) -> None:
         await library.ended(about.name, 0.0, "stopped")
         assert not path.exists()
         assert await library.rows(limit=9) == []
+
+
+async def test_the_end_waits_for_files_that_are_being_closed(shelf: Shelf) -> None:
+    async with shelf.open() as library:
+        about = shelf.about()
+        put(await library.begin(about, lambda _: None), 1.0)
+
+        async def close_file() -> None:
+            await asyncio.sleep(0.05)
+            await library.ended(about.name, 1.0, "stopped")
+
+        closing = asyncio.create_task(close_file())
+    assert closing.done()
+    async with shelf.open() as library:
+        assert [row.cause for row in await library.rows(limit=9)] == ["stopped"]
 
 
 async def test_a_full_disk_ends_those_that_go_on_and_refuses_new_ones(

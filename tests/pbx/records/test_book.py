@@ -40,8 +40,8 @@ async def test_records_are_flushed_at_close_and_read_again() -> None:
     assert [record.id for record in found] == ["id249", "id248", "id247"]
     assert found[0] == a_record(249)
     assert found[0].duration == 60.0
-    assert len(await again.recent(1000, account=2)) == 250
-    assert not await again.recent(1000, account=7)
+    assert len(await again.recent(1000, accounts=[2])) == 250
+    assert not await again.recent(1000, accounts=[7])
     await again.close()
     databases.discard()
 
@@ -88,6 +88,23 @@ async def test_a_call_cut_by_a_kill_is_closed_by_the_next_process() -> None:
     assert len(await third.recent()) == 2
     await third.close()
     assert not clock.pending
+    databases.discard()
+
+
+async def test_one_that_only_rang_is_closed_as_well() -> None:
+    databases = InlineDatabases()
+    database, clock = await databases.main(), ManualClock(wall=1000.0)
+    killed = CallBook(database, clock, Metrics())
+    await killed.start()
+    ringing = replace(a_record(1), answered=None, ended=1002.0, outcome="failed", status=0, ended_by="", cause="")
+    killed.opened(ringing)
+    await _rest()
+    databases.crash()
+    again = CallBook(database, clock, Metrics())
+    await again.start()
+    assert await again.recent() == [replace(ringing, ended_by="server", cause=CUT)]
+    await again.close()
+    await killed.close()
     databases.discard()
 
 

@@ -133,11 +133,11 @@ async def test_old_records_go_when_all_have_had_them(database: InlineDatabase) -
 async def test_pages_of_a_time(database: InlineDatabase) -> None:
     await booked(database, numbered(5))
     book = CallBook(database, ManualClock(), Metrics())
-    first, place = await book.between(CALL.started + 1, CALL.started + 4, account=3, after=0, limit=2)
-    second, end = await book.between(CALL.started + 1, CALL.started + 4, account=3, after=place, limit=2)
+    first, place = await book.between(CALL.started + 1, CALL.started + 4, accounts=[3], after=0, limit=2)
+    second, end = await book.between(CALL.started + 1, CALL.started + 4, accounts=[3], after=place, limit=2)
     assert [record.id for record in (*first, *second)] == ["c0001", "c0002", "c0003"]
-    assert await book.between(0, 2e9, account=99, after=0, limit=5) == ([], 0)
-    assert (await book.between(0, CALL.started + 4, account=None, after=end, limit=5))[0] == []
+    assert await book.between(0, 2e9, accounts=[99], after=0, limit=5) == ([], 0)
+    assert (await book.between(0, CALL.started + 4, accounts=None, after=end, limit=5))[0] == []
 
 
 async def test_a_folder_has_a_file_for_each_day(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from directory.model import (
 )
 from pbx.signal.answer import COMPLETED_ELSEWHERE, Answer, best
 from pbx.signal.branch import Branch, Device, Foreign, Program
-from pbx.signal.signal import Limits, Signal, SignalState
+from pbx.signal.port import Limits, SignalState
+from pbx.signal.signal import Signal
 
 ALICE = Account(1, "example.org", "alice")
 BOB = Account(2, "example.org", "bob")

@@ -54,3 +54,8 @@ def test_a_browser_and_a_telephone_understand_each_other_only_through_us(route: 
 def test_a_trunk_has_a_login_that_a_proxied_invite_could_not_use(features: bool) -> None:
     assert choose("INVITE", STRANGER, AWAY, features, trunk=True).kind is WayKind.B2BUA
     assert choose("INVITE", ALICE, AWAY, features, trunk=True).kind is WayKind.B2BUA
+
+
+def test_a_call_out_that_must_be_cut_goes_through_us() -> None:
+    assert choose("INVITE", ALICE, AWAY, False, limited=True).kind is WayKind.B2BUA
+    assert choose("INVITE", ALICE, AccountRoute(BOB), False, limited=True).kind is WayKind.PROXY

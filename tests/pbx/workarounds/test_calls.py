@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pbx.b2bua.exchange import CallSettings
-from pbx.signal.signal import Limits
+from pbx.signal.port import Limits
 from pbx.sipcore.session import SessionTimers
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Row, Workarounds

@@ -1,4 +1,4 @@
-"""Telephone numbers as a provider wants them, and as people dial them. Owns phonenumberslite.
+"""Telephone numbers as the world has them, as a provider wants them, and as people dial them. Owns phonenumberslite.
 
     dialled    as it is                      030 123456
     plus       E.164 with its plus sign      +4930123456

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbx.trunk.numbers import FORMS, spellings, written
+from directory.numbers import FORMS, spellings, written
 
 
 @pytest.mark.parametrize("dialled", ["030123456", "0049 30 123456", "+4930123456", "030/123-456"])
