@@ -12,9 +12,7 @@ from pbx.trunk.tones import tones
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")
 SUPERVISION = ("none", "key")
-_OURS = (
-    *("target", "inbound", "numbers", "country", "shows", "options", "supervision", "recording", "disconnect_tone"),
-)
+_OURS = ("target", "inbound", "numbers", "country", "shows", "options", "supervision", "recording", "disconnect_tone")
 """What the provider is told nothing of."""
 
 
