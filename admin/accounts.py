@@ -105,7 +105,8 @@ async def _alias(desk: Desk, arguments: Arguments) -> Json:
 
 
 async def _telnums(desk: Desk, arguments: Arguments) -> Json:
-    """Numbers to add and to remove; a number that is there is not added again."""
+    """Numbers to add and to remove; a number that is there is not added again. No business of a domain alone: whoever
+    has a number gets the calls of everybody here to it."""
     account = desk.account_to_change(arguments.text("name"), arguments.text("domain"))
     gone = {checked_telnum(number) for number in arguments.list("remove")}
     async with desk.changing:
@@ -184,7 +185,6 @@ ACTS = (
         Right.USERS,
         _telnums,
         (_NAME, _DOMAIN, Parameter("add", Type.LIST, required=False), Parameter("remove", Type.LIST, required=False)),
-        Right.CAN_CREATE_TELNUMS,
     ),
     Act(
         "account.calls",

@@ -100,6 +100,6 @@ class Desk:
     def whole_server(self, right: Right | None = None) -> None:
         """What is the server's needs a hand that goes so far, and that right. Raises Failure("denied")."""
         if self._home:
-            raise Failure("denied", f"that is for administrators of the server: name the domain {self._home}")
+            raise Failure("denied", f"that is for administrators of the server; yours is {self._home}")
         if right is not None and not self.actor.may(right):
             raise Failure("denied", f"that needs the right {right.value}")

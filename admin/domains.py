@@ -28,14 +28,14 @@ async def _list(desk: Desk, arguments: Arguments) -> Json:
 async def _add(desk: Desk, arguments: Arguments) -> Json:
     alias_of = arguments.text("alias_of")
     if alias_of:
-        await desk.directory.add_domain_alias(alias_of, arguments.text("name"))
+        await desk.directory.domain_book.add_alias(alias_of, arguments.text("name"))
         return {"name": names.checked_domain(arguments.text("name")), "alias_of": desk.domain(alias_of)}
-    return {"name": await desk.directory.create_domain(arguments.text("name"))}
+    return {"name": await desk.directory.domain_book.create(arguments.text("name"))}
 
 
 async def _remove(desk: Desk, arguments: Arguments) -> Json:
     name = names.plain_host(arguments.text("name"))
-    await desk.directory.remove_domain(name)
+    await desk.directory.domain_book.remove(name)
     return {"name": name}
 
 

@@ -40,4 +40,6 @@ class Entrance:
         right = self._directory.check_password(NOBODY if account is None else account.id, password)
         if account is None or not right:
             raise Failure("denied", "that name and password do not belong together")
+        if not self._directory.allows(account.id, "PWD"):
+            raise Failure("denied", f"administration with its password is switched off for {account.address}")
         return Actor.of(account, self._directory.rights.of(account.id))

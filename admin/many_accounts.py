@@ -35,7 +35,7 @@ async def _made(desk: Desk, row: dict[str, str]) -> Json:
         if aliases:
             desk.needs(Right.CAN_CREATE_ALIASES)
         if numbers:
-            desk.needs(Right.CAN_CREATE_TELNUMS)
+            desk.whole_server()
         given = ADD.arguments({key: value for key, value in row.items() if key not in _NAMES})
         await ADD.handler(desk, given)
         made = True

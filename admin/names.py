@@ -37,7 +37,7 @@ def _group_to_change(desk: Desk, arguments: Arguments) -> tuple[str, str]:
     """Members of the group of gateways call in under any name: that is no business of a domain alone."""
     domain, name = _where(desk, arguments)
     if name.strip().lower() == GATEWAYS.lower():
-        desk.needs(Right.LIMITS)
+        desk.whole_server()
     return domain, name
 
 

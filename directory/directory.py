@@ -11,18 +11,21 @@ from collections.abc import Callable, Iterable
 from base.failures import Failure
 from base.storage.database import Database
 from base.values.kinds import Value
-from directory import names, settings
+from directory import access, names, settings
+from directory.access import Mode
+from directory.domains import Domains
 from directory.groups import Groups, member_list
 from directory.image import Owner
 from directory.model import Account, AccountRoute, Address, Caller, CallRule, Resolution, Use
 from directory.network import Fixed, Network, NetworkSettings
+from directory.passwords import Passwords, check_password
 from directory.resolver import Resolver
 from directory.rights import Rights
 from directory.router.lint import Surroundings, Warning_, lint
 from directory.router.table import RouterTable, parse_table
 from directory.rules.book import RULES, RuleBook
 from directory.rules.occasion import Occasion
-from directory.secrets import Algorithm, DerivedCache, Keyring, derive_ha1, same
+from directory.secrets import Algorithm, Keyring
 from directory.store import Change, Store
 from directory.tables import Rows
 from directory.telnums import Telnums
@@ -32,7 +35,6 @@ __all__ = ["ROUTER", "Change", "Directory"]
 
 ROUTER = "RouterTable"
 """The setting that holds the Router's text; the doors for settings do not show it."""
-_PASSWORD_LIMIT = 256  # Limit: characters of a password.
 
 
 class Directory:
@@ -46,8 +48,8 @@ class Directory:
         self.rights = Rights(store)
         self.telnums = Telnums(store)
         self.values = Values(store)
-        self._hosts = {names.plain_host(host) for host in hosts}
-        self._derived = DerivedCache()
+        self.domain_book = Domains(store, hosts)
+        self.passwords = Passwords(store)
         self._resolver = Resolver(store.image, self.local_domain, self.domain_setting)
         self._load_router()
         self._rule_book = RuleBook(store.image)
@@ -72,15 +74,13 @@ class Directory:
         await store.load()
         directory = cls(store, hosts, fixed or Fixed())
         if main_domain:
-            await directory._set_main_domain(names.checked_domain(main_domain))
+            await directory.domain_book.set_main(names.checked_domain(main_domain))
         return directory
 
     @property
     def network(self) -> Network:
         """Client IPs, trusted peers and the like, as they are now."""
         return self.network_settings.current
-
-    # ---- domains -------------------------------------------------------------------------------------------------
 
     @property
     def main_domain(self) -> str:
@@ -89,78 +89,11 @@ class Directory:
 
     def domains(self) -> tuple[str, ...]:
         """All domains, the main one first."""
-        others = sorted(name for name in self._image.domain_ids if name != self.main_domain)
-        return (self.main_domain, *others) if self.main_domain else tuple(others)
+        return self.domain_book.all()
 
     def local_domain(self, host: str) -> str | None:
-        """The domain that `host` means: itself, its alias, or the main domain for our own addresses and `localhost`;
-        None when it is foreign."""
-        if host in self._image.domain_ids:
-            return host
-        plain = names.plain_host(host)
-        if plain in self._image.domain_ids:
-            return plain
-        if plain in self._image.domain_aliases:
-            return self._image.domain_aliases[plain]
-        if plain in self._hosts or names.is_loopback(plain):
-            return self._image.main_domain or None
-        return None
-
-    def add_host(self, host: str) -> None:
-        """One more name or address of this machine (an interface that came up, an advertised address)."""
-        self._hosts.add(names.plain_host(host))
-
-    def remove_host(self, host: str) -> None:
-        """This machine has that address no more."""
-        self._hosts.discard(names.plain_host(host))
-
-    async def create_domain(self, name: str) -> str:
-        """Add a domain; the first one becomes the main domain. Returns its name as kept."""
-        domain = names.checked_domain(name)
-        if domain in self._image.domain_ids or domain in self._image.domain_aliases:
-            raise Failure("exists", f"the domain {domain} is there already")
-        await self._store.add_domain(domain, main=not self._image.domain_ids)
-        return domain
-
-    async def add_domain_alias(self, domain: str, alias: str) -> None:
-        """One more name of a domain."""
-        owner, extra = self._domain(domain), names.checked_domain(alias)
-        if extra in self._image.domain_ids or extra in self._image.domain_aliases:
-            raise Failure("exists", f"the domain {extra} is there already")
-        await self._store.add_domain_alias(owner, extra)
-
-    def domain_aliases(self, domain: str) -> tuple[str, ...]:
-        """Other names of a domain, sorted."""
-        return tuple(sorted(alias for alias, owner in self._image.domain_aliases.items() if owner == domain))
-
-    async def remove_domain(self, name: str) -> None:
-        """Remove an empty domain, or only this name when it is an alias. Raises Failure("not-found" | "denied")."""
-        plain = names.plain_host(name)
-        if plain in self._image.domain_aliases:
-            await self._store.remove_domain_alias(plain)
-            return
-        domain = self._domain(name)
-        if domain == self.main_domain:
-            raise Failure("denied", "the main domain stays")
-        if any(of_domain == domain for of_domain, _ in self._image.names):
-            raise Failure("denied", f"{domain} still has accounts or groups: remove them first")
-        await self._store.remove_domain(domain)
-
-    async def _set_main_domain(self, name: str) -> None:
-        if name == self.main_domain:
-            return
-        if not self.main_domain:
-            await self.create_domain(name)
-            return
-        raise Failure(
-            "denied", f"the main domain of this data folder is {self.main_domain}: start without --domain, or with it"
-        )
-
-    def _domain(self, name: str) -> str:
-        domain = self.local_domain(name)
-        if domain is None:
-            raise Failure("not-found", f"there is no domain {name}")
-        return domain
+        """The domain that `host` means; None when it is foreign."""
+        return self.domain_book.local(host)
 
     # ---- accounts and names --------------------------------------------------------------------------------------
 
@@ -179,6 +112,10 @@ class Directory:
         route = self.resolve(Address(local, host.lower()), caller=stranger, services=False, use=Use.ACCESS).route
         return route.account if isinstance(route, AccountRoute) else None
 
+    def allows(self, account_id: int, mode: Mode) -> bool:
+        """Whether a service is switched on for an account (`AccessModes`)."""
+        return access.allows(self.setting(account_id, "AccessModes"), mode)
+
     def accounts(self, domain: str | None = None) -> tuple[Account, ...]:
         """All accounts, of one domain or of all, in the order of their names."""
         found = (item for item in self._image.objects.values() if isinstance(item, Account))
@@ -195,12 +132,19 @@ class Directory:
         self, domain: str, name: str, password: str, *, real_name: str = "", extension: str | None = None
     ) -> Account:
         """Add an account, with its extension as first alias. Raises Failure("exists" | "invalid" | "not-found")."""
-        owner, local = self._domain(domain), self._free(domain, name, "account name")
+        owner, local = self.domain_book.existing(domain), self._free(domain, name, "account name")
         alias = None if extension is None else self._free(domain, extension, "extension")
+        self._within_limit(owner)
         if alias == local:
             raise Failure("exists", f"{alias} would be the account's name and its extension")
-        _check_password(password)
+        check_password(password)
         return await self._store.add_account(owner, local, _real_name(real_name), password, alias)
+
+    def _within_limit(self, domain: str) -> None:
+        """Raises Failure("full")."""
+        limit = self.domain_setting(domain, "AccountsLimit")
+        if isinstance(limit, int) and 0 < limit <= self._image.accounts_in(domain):
+            raise Failure("full", f"{domain} may have {limit} accounts (AccountsLimit), and has them")
 
     async def set_real_name(self, account_id: int, real_name: str) -> None:
         await self._store.put_real_name(self._existing(account_id), _real_name(real_name))
@@ -208,7 +152,7 @@ class Directory:
     async def remove_account(self, account_id: int) -> None:
         """Remove an account and all its names; its id is never given again."""
         await self._store.remove_object(self._existing(account_id).id)
-        self._derived.forget()
+        self.passwords.forget()
 
     async def add_alias(self, account_id: int, alias: str) -> None:
         """One more name: a number is an extension. Raises Failure("exists" | "invalid" | "not-found")."""
@@ -222,25 +166,25 @@ class Directory:
         if local not in self.aliases(account_id):
             raise Failure("not-found", f"{account.address} has no alias {alias}")
         await self._store.remove_alias(account, local)
-        self._derived.forget()
+        self.passwords.forget()
 
     # ---- groups and forwarders -----------------------------------------------------------------------------------
 
     async def create_group(self, domain: str, name: str, members: Iterable[str]) -> None:
         """A name that reaches all its members. Raises Failure("exists" | "invalid" | "not-found" | "denied")."""
-        owner, local = self._domain(domain), self._free(domain, name, "group name")
+        owner, local = self.domain_book.existing(domain), self._free(domain, name, "group name")
         await self._store.add_target(owner, local, "group", member_list(members, owner))
 
     async def create_forwarder(self, domain: str, name: str, target: str) -> None:
         """A name that leads to another address or to `app{..}#account`."""
-        owner, local = self._domain(domain), self._free(domain, name, "forwarder name")
+        owner, local = self.domain_book.existing(domain), self._free(domain, name, "forwarder name")
         if names.parse_target(target, owner) is None:
             raise Failure("invalid", f"{target!r} is no address")
         await self._store.add_target(owner, local, "forwarder", target.strip())
 
     async def remove_name(self, domain: str, name: str) -> None:
         """Remove a group or a forwarder. Raises Failure("not-found")."""
-        found = self.groups.find(self._domain(domain), name)
+        found = self.groups.find(self.domain_book.existing(domain), name)
         if found is None or isinstance(found, Account):
             raise Failure("not-found", f"there is no group or forwarder {name} in {domain}")
         await self._store.remove_object(found.id)
@@ -253,7 +197,7 @@ class Directory:
 
     def _free(self, domain: str, name: str, what: str) -> str:
         """`name` as kept, when nobody has it and nobody may not have it."""
-        owner, local = self._domain(domain), names.checked_local(name, what)
+        owner, local = self.domain_book.existing(domain), names.checked_local(name, what)
         if (owner, local) in self._image.names:
             raise Failure("exists", f"{local} is taken in {owner}")
         if local in self._emergency(owner):
@@ -278,44 +222,31 @@ class Directory:
     # ---- secrets -------------------------------------------------------------------------------------------------
 
     def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
-        """RFC 7616 §3.4.2, for any login name and realm. Raises Failure("not-found") without account or password.
-        Of the account NOBODY it is worth nothing, and the work is the same."""
-        key = (account_id, username, realm, algorithm)
-        value = self._derived.get(key)
-        if value is None:
-            value = derive_ha1(username, realm, self._store.secret(account_id, "password"), algorithm)
-            self._derived.put(key, value)
-        return value
+        """RFC 7616 §3.4.2. Raises Failure("not-found") without account or password."""
+        return self.passwords.ha1(account_id, username, realm, algorithm)
 
     def secret(self, account_id: int, kind: str) -> str:
-        """In clear: `password` or `pin`, for an export that was asked for them. Raises Failure("not-found")."""
-        return self._store.secret(account_id, kind)
+        """In clear: `password` or `pin`. Raises Failure("not-found")."""
+        return self.passwords.secret(account_id, kind)
 
     def check_password(self, account_id: int, password: str) -> bool:
         """Compare in a time that tells nothing; of NOBODY, whatever comes out."""
-        return same(self._store.secret(account_id, "password"), password)
+        return self.passwords.check(account_id, password)
 
     async def set_password(self, account_id: int, password: str) -> None:
-        _check_password(password)
-        await self._put_secret(account_id, "password", password)
+        await self.passwords.set(self._existing(account_id), password)
 
     def has_pin(self, account_id: int) -> bool:
         """Whether the mailbox asks for digits when it is heard by phone."""
-        return (account_id, "pin") in self._image.secrets
+        return self.passwords.has_pin(account_id)
 
     def check_pin(self, account_id: int, digits: str) -> bool:
         """False when there is no PIN."""
-        return self.has_pin(account_id) and same(self._store.secret(account_id, "pin"), digits)
+        return self.passwords.check_pin(account_id, digits)
 
     async def set_pin(self, account_id: int, digits: str | None) -> None:
         """1 to 16 digits; None removes it. Raises Failure("invalid")."""
-        if digits is not None and not (digits.isascii() and digits.isdigit() and len(digits) <= 16):
-            raise Failure("invalid", "a PIN is 1 to 16 digits")
-        await self._put_secret(account_id, "pin", digits)
-
-    async def _put_secret(self, account_id: int, kind: str, text: str | None) -> None:
-        await self._store.put_secret(self._existing(account_id).id, kind, text)
-        self._derived.forget()
+        await self.passwords.set_pin(self._existing(account_id), digits)
 
     # ---- settings ------------------------------------------------------------------------------------------------
 
@@ -342,7 +273,7 @@ class Directory:
 
     def own_domain_settings(self, domain: str) -> dict[str, Value]:
         """What is set at the domain itself."""
-        return self.values.own(self.values.of_domain(self._domain(domain)))
+        return self.values.own(self.values.of_domain(self.domain_book.existing(domain)))
 
     def own_server_settings(self) -> dict[str, Value]:
         """What is set for the server: network settings, rules and the Router's text are among it."""
@@ -357,7 +288,7 @@ class Directory:
             await self.values.put(("account", account_id), key, value)
 
     async def set_domain_setting(self, domain: str, key: str, value: Value) -> None:
-        await self.values.put(self.values.of_domain(self._domain(domain)), key, value)
+        await self.values.put(self.values.of_domain(self.domain_book.existing(domain)), key, value)
 
     async def set_server_setting(self, key: str, value: Value) -> None:
         await self.values.put(SERVER, key, value)
@@ -382,7 +313,7 @@ class Directory:
     def _owner(self, account_id: int | None, domain: str | None) -> Owner:
         if account_id is not None:
             return ("account", self._existing(account_id).id)
-        return SERVER if domain is None else self.values.of_domain(self._domain(domain))
+        return SERVER if domain is None else self.values.of_domain(self.domain_book.existing(domain))
 
     def resolve(
         self,
@@ -438,13 +369,13 @@ class Directory:
         store = self._store.over(copy)
         await store.load()
         rehearsed = Directory(store, (), self.network_settings.fixed)
-        rehearsed._hosts = self._hosts
+        rehearsed.domain_book.share_hosts(self.domain_book)
         return rehearsed
 
     def adopt(self, rows: Rows, changes: Iterable[Change]) -> None:
         """The tables were written to by way of a rehearsal, which made these changes, and hold these rows."""
         self._store.adopt(rows, changes)
-        self._derived.forget()
+        self.passwords.forget()
         self._load_router()
 
     # ---- feed ----------------------------------------------------------------------------------------------------
@@ -456,8 +387,3 @@ class Directory:
 
 def _real_name(text: str) -> str:
     return " ".join(text.split())[:256]
-
-
-def _check_password(password: str) -> None:
-    if not password or len(password) > _PASSWORD_LIMIT or not password.isprintable():
-        raise Failure("invalid", f"a password is 1 to {_PASSWORD_LIMIT} printable characters")

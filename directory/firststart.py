@@ -42,7 +42,7 @@ async def prepare(directory: Directory, domain: str, entropy: Entropy) -> tuple[
     An interrupted first start is done again by the next one, with new passwords: nobody was told the old ones.
     """
     if not directory.main_domain:
-        await directory.create_domain(domain)
+        await directory.domain_book.create(domain)
     if directory.domain_setting(directory.main_domain, DONE) == "YES":
         return ()
     await _centre(directory, entropy)

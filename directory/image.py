@@ -39,6 +39,8 @@ class Forwarder:
     target: str
 
 
+_RIGHTS = {right.value: right for right in Right}
+
 Owner = tuple[str, int]  # ("account" | "domain" | "server", id)
 
 
@@ -74,7 +76,8 @@ class Image:
         for scope, owner, key, value in rows.settings:
             self.put_setting((scope, owner), key, parse_value(value))
         for account_id, right in rows.rights:
-            self.rights[account_id] = self.rights.get(account_id, frozenset()) | {Right(right)}
+            if right in _RIGHTS:  # one of another version gives nothing
+                self.rights[account_id] = self.rights.get(account_id, frozenset()) | {_RIGHTS[right]}
         for number, account_id in rows.telnums:
             self.put_telnums(account_id, (*self.telnums_of.get(account_id, ()), number))
 
@@ -95,6 +98,10 @@ class Image:
         self.domain_names.pop(domain_id)
         self.settings.pop(("domain", domain_id), None)
         self.domain_aliases = {alias: owner for alias, owner in self.domain_aliases.items() if owner != name}
+
+    def accounts_in(self, domain: str) -> int:
+        """How many there are: by their own names, of which each account has one."""
+        return sum(1 for found in self.objects.values() if isinstance(found, Account) and found.domain == domain)
 
     def put_name(self, domain: str, local: str, object_id: int, *, alias: bool) -> None:
         self.names[domain, local] = Name(object_id, alias)

@@ -55,9 +55,8 @@ class Right(enum.Enum):
     CAN_CREATE_ALIASES = "CanCreateAliases"
     CAN_CREATE_GROUPS = "CanCreateGroups"
     CAN_CREATE_FORWARDERS = "CanCreateForwarders"
-    CAN_CREATE_TELNUMS = "CanCreateTelnums"
     CAN_IMPERSONATE = "CanImpersonate"  # its programs act for every account of the domain
-    LIMITS = "Limits"  # Deviation: what accounts may cost and who may call in; CommuniGate grants each setting
+    LIMITS = "Limits"  # what accounts may cost, and who may call in. Deviation: CommuniGate grants each setting
 
 
 SERVER_RIGHTS = frozenset({Right.MASTER, Right.SETTINGS, Right.USERS, Right.MONITOR, Right.RECORDINGS})

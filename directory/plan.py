@@ -7,7 +7,7 @@ The order in which a local part of ours is looked at, and nothing else has a say
     3. names of the domain                             accounts, aliases, groups, forwarders; `app#account`
     4. telephone numbers of accounts, of all domains   `directory.telnums`: only a record of their own takes them before
     5. the parking lot and its places                  settings ParkLot and ParkSlots: 700, 701 or park+701
-    6. service codes                                   *NN  *nnn  *99nnn  *NNnumber  **nnn  *8
+    6. service codes                                   *NN  *nnn  *99nnn  *NNnumber  *33nnn  **nnn  *8
     7. functions of the PBX centre                     0  600  *43  echo  7nn
 
 Pure: a table of patterns. `resolver.py` asks who exists. Spec: pbx-apps §2, conventions §4.2.

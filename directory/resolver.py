@@ -11,6 +11,7 @@ from typing import assert_never
 
 from base.values.kinds import Value
 from directory import names, plan
+from directory.access import Mode, allows
 from directory.groups import ring_of
 from directory.image import Forwarder, Group, Image
 from directory.model import (
@@ -38,6 +39,7 @@ from directory.telnums import number_owner
 _HOPS = 10  # Limit: forwarders that point to forwarders.
 _OTHERS = 10  # Limit: ways that are tried after the first.
 CENTRE = "pbx"
+_MODES: dict[Use, Mode] = {Use.SIGNAL: "Signal", Use.MAIL: "Mail"}
 
 
 @dataclass(slots=True)
@@ -223,12 +225,21 @@ class Resolver:
                 assert_never(found)
 
     def _account(self, account: Account, walk: _Walk) -> Route:
+        mode = _MODES.get(walk.use)
+        if mode is not None and not self._is_on(account, mode):
+            walk.say(f"{mode} is switched off for {account.address}")
+            return UnknownRoute(Address(account.name, account.domain))
         if not walk.services:
             return AccountRoute(account, services=False)
         if walk.caller is not None and walk.caller.account == account and not self._diverts(account):
             walk.say("the caller's own number: the service application")
             return ProgramRoute("service", (), account)
         return AccountRoute(account)
+
+    def _is_on(self, account: Account, mode: Mode) -> bool:
+        own = self._image.settings.get(("account", account.id), {}).get("AccessModes")
+        value = self._setting(account.domain, "AccessModes") if own is None else own
+        return value is None or allows(value, mode)
 
     def _diverts(self, account: Account) -> bool:
         return bool(self._image.settings.get(("account", account.id), {}).get("DivertAlways"))

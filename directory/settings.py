@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from base.failures import Failure
 from base.values.kinds import Value
 from directory import numbers, pace, plan
+from directory.access import checked_modes
 from directory.rules import occasion
 
 
@@ -31,6 +32,7 @@ class Kind(enum.Enum):
     WHEN = "never, always, work hours, after hours, or a span such as 18:00-07:30"
     SLOTS = "numbers such as 701-720, a hundred at most"
     COUNTRY = "a country, two letters such as DE, or nothing"
+    MODES = "All, or some of Signal, Mail, IMAP, PWD"
     ZONE = "a time zone such as Europe/Berlin, or nothing for that of the machine"
 
 
@@ -43,7 +45,8 @@ class Setting:
     default: str | int | tuple[str, ...] | None
     meaning: str
     limit: bool = False
-    """What accounts may cost and who may call in: administrators of a domain need the right `Limits` to change it."""
+    """What accounts may cost, who may call in and who may hear them: administrators of a domain need the right `Limits`
+    to change it."""
 
 
 _TABLE = (
@@ -87,6 +90,16 @@ _TABLE = (
         "own number that callees outside see, such as +4930123456 (by trunks that show it)",
         limit=True,
     ),
+    Setting(
+        "AccessModes",
+        Kind.MODES,
+        ("All",),
+        "services that are switched on; without Signal it only calls for help",
+        limit=True,
+    ),
+    Setting(
+        "AccountsLimit", Kind.NUMBER, 0, "of the domain: accounts that may be made in it; 0: any number", limit=True
+    ),
     Setting("Country", Kind.COUNTRY, "", "where its people dial: numbers of accounts are found in national form too"),
     Setting("CallsLimit", Kind.NUMBER, 40, "calls that one account may place at once", limit=True),
     # what calls out of this server may cost an account (pbx/toll)
@@ -117,15 +130,24 @@ _TABLE = (
     Setting("ParkTell", Kind.FLAG, "YES", "a short call shows the place to who has sent a call to ParkLot"),
     Setting("ParkReturn", Kind.SECONDS, 45, "a parked call rings again at who has parked it; 0: never"),
     # recorded calls (pbx/b2bua/recording)
-    Setting("RecordAlways", Kind.FLAG, "NO", "all calls from and to it are recorded"),
-    Setting("RecordByKey", Kind.FLAG, "NO", "*1, or the record key of its telephone, records a call, and ends that"),
-    Setting("RecordAnnounce", Kind.TEXT, "callrecorded", "prompt that tells both of the recording; empty: none"),
+    Setting("RecordAlways", Kind.FLAG, "NO", "all calls from and to it are recorded", limit=True),
+    Setting(
+        "RecordByKey",
+        Kind.FLAG,
+        "NO",
+        "*1, or the record key of its telephone, records a call, and ends that",
+        limit=True,
+    ),
+    Setting(
+        "RecordAnnounce", Kind.TEXT, "callrecorded", "prompt that tells both of the recording; empty: none", limit=True
+    ),
     # who hears whom (pbx/b2bua/monitoring)
     Setting(
         "MonitoredBy",
         Kind.TARGETS,
         ("nobody",),
         "who may listen to its calls: domain, server, nobody, names",
+        limit=True,
     ),
     # who sees whom (pbx/presence)
     Setting("WatchedBy", Kind.TARGETS, ("domain",), "who may see presence and lines: domain, server, nobody, names"),
@@ -199,6 +221,9 @@ def _shaped(kind: Kind, value: Value) -> Value:
             return str(value) if plan.slots(str(value)) else None
         case Kind.TARGETS:
             return [*targets(value)] if isinstance(value, str | int | list) else None
+        case Kind.MODES:
+            modes = checked_modes(targets(value))
+            return None if modes is None else [*modes]
         case Kind.COUNTRY:
             country = str(value).strip().upper()
             return country if not country or country in numbers.countries() else None

@@ -32,6 +32,10 @@ class Telnums:
         """In the order in which they were given: the first is shown where one is."""
         return self._image.telnums_of.get(account_id, ())
 
+    def all(self) -> tuple[str, ...]:
+        """Those that some account has."""
+        return tuple(self._image.telnums)
+
     def owner(self, dialled: str, country: str = "") -> Account | None:
         """Whose number that is: with its plus, or as it is dialled in `country` (empty: nowhere)."""
         return number_owner(self._image, dialled, country)

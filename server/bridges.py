@@ -69,6 +69,17 @@ def passwords(directory: Directory, changed: Callable[[int], None]) -> Callable[
     return directory.subscribe(take_note)
 
 
+def services(directory: Directory, ended: Callable[[int], None]) -> Callable[[], None]:
+    """Tell of each account whose telephones were switched off at the account itself. Returns what ends it."""
+
+    def take_note(change: DirectoryChange) -> None:
+        account_id = change.account_id if change.what == "setting" and change.key == "AccessModes" else None
+        if account_id is not None and not directory.allows(account_id, "Signal"):
+            ended(account_id)
+
+    return directory.subscribe(take_note)
+
+
 def watchers(
     directory: Directory,
     review: Callable[[int | None], None],

@@ -147,13 +147,25 @@ def account_alias(
 
 @accounts.command("show")
 def account_show(
-    name: NameArgument, domain: DomainOption = None, data: DataOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    settings_too: Annotated[
+        bool, typer.Option("--settings", help="Its settings too, inherited ones as default(…).")
+    ] = False,
+    domain: DomainOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show one account. LOCKED tells whether its calls out of the server are locked.
 
-    Example: tandem account show alice
+    Example: tandem account show alice --settings
     """
-    show_pairs(row(ask(data, "account.show", name=name, domain=domain)), as_json=as_json)
+    there = dict(row(ask(data, "account.show", name=name, domain=domain)))
+    listing = rows(ask(data, "setting.get", account=name, domain=domain)) if settings_too else []
+    if as_json and settings_too:
+        there["settings"] = [dict(item) for item in listing]
+    show_pairs(there, as_json=as_json)
+    if settings_too and not as_json:
+        _show_settings(listing, name)
 
 
 @accounts.command("rights")
@@ -169,8 +181,8 @@ def account_rights(
     """Show what an account may administer, or set all of it.
 
     On the server (accounts of the main domain): Master, Settings, Users, Monitor, Recordings. In its own domain:
-    Domain, BasicSettings, UserAccounts, CanCreateAliases, CanCreateGroups, CanCreateForwarders, CanCreateTelnums,
-    Limits, CanImpersonate.
+    Domain, BasicSettings, UserAccounts, CanCreateAliases, CanCreateGroups, CanCreateForwarders, Limits,
+    CanImpersonate.
 
     Examples: tandem account rights alice set UserAccounts CanCreateAliases · tandem account rights alice none
     """
@@ -294,10 +306,10 @@ def setting_get(
     Examples: tandem setting get alice · tandem setting get alice VoicemailAfter · tandem setting get @ Operator
     """
     listing = rows(ask(data, "setting.get", key=key, **_owner(owner)))
-    if not as_json:
-        listing = [{**item, "value": _inherited(item, owner)} for item in listing]
-    columns = {"key": "SETTING", "value": "VALUE", "from": "FROM", "meaning": "MEANING"}
-    show_rows(listing, columns, as_json=as_json, empty="no settings")
+    if as_json:
+        show_json([dict(item) for item in listing])
+    else:
+        _show_settings(listing, owner)
 
 
 @settings.command("set")
@@ -316,6 +328,12 @@ def setting_set(
         fail("give a value, or --default")
     changed = row(ask(data, "setting.set", key=key, value=value, default=default, **_owner(owner)))
     say(f"{changed.get('key')} = {_plain(changed.get('value'))}")
+
+
+def _show_settings(listing: list[Row], owner: str) -> None:
+    columns = {"key": "SETTING", "value": "VALUE", "from": "FROM", "meaning": "MEANING"}
+    shown: list[Row] = [{**item, "value": _inherited(item, owner)} for item in listing]
+    show_rows(shown, columns, as_json=False, empty="no settings")
 
 
 def _inherited(setting: Row, owner: str) -> str:

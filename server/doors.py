@@ -67,11 +67,11 @@ class Doors:
             return
 
         def came(host: str) -> None:
-            house.directory.add_host(host)
+            house.directory.domain_book.add_host(host)
             house.stack.readdressed()
 
         def went(host: str) -> None:
-            house.directory.remove_host(host)
+            house.directory.domain_book.remove_host(host)
             house.stack.readdressed()
 
         watch = AddressWatch(came, went)
@@ -166,7 +166,8 @@ class Passwords:
         local, _, host = user.rpartition("@") if "@" in user else (user, "", self._directory.main_domain)
         account = self._directory.login(local, host)
         right = self._directory.check_password(NOBODY if account is None else account.id, password)
-        return account if right else None
+        allowed = right and account is not None and self._directory.allows(account.id, "IMAP")
+        return account if allowed else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,6 +322,7 @@ class House:
         self._closing.callback(feed.close)
         self._closing.callback(bridges.watchers(self.directory, self.events.review, self.events.gone))
         self._closing.callback(bridges.passwords(self.directory, self._logged_out))
+        self._closing.callback(bridges.services(self.directory, self._logged_out))
         policy = Policy(
             self.ground.clock,
             self.ground.entropy,

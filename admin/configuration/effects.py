@@ -21,50 +21,51 @@ _BREATH = 100
 async def effects(before: Directory, after: Directory, wall: float) -> list[str]:
     """Sentences. `wall`: seconds since 1970; rules are compared on a working day, in the evening, and on a Sunday."""
     found: list[str] = []
-    moments, touched = _moments(wall), _Touched(before, after)
+    moments, change = _moments(wall), _Change(before, after)
     for number, address in enumerate(_names(before, after)):
         if number % _BREATH == 0:
             await asyncio.sleep(0)
         if len(found) >= MOST:
             return [*found, "and more"]
-        if touched.lead(address) and (was := _leads(before, address)) != (will_be := _leads(after, address)):
+        if not change.touches(address):
+            continue
+        was, will_be = _leads(before, address), _leads(after, address)
+        if was != will_be:
             found.append(f"{address}: {_words(was)} → {_words(will_be)}")
-        if touched.rules(address):
-            found += _treated(before, after, address, moments)
+        found += _treated(before, after, address, moments)
     return found
 
 
-class _Touched:
-    """What a change may have touched at all: of ten thousand accounts most are as they were, and need no look."""
+class _Change:
+    """What it may have touched at all: of ten thousand accounts most are as they were, and need no look."""
 
     def __init__(self, before: Directory, after: Directory) -> None:
         self._before = before
         self._after = after
         same = before.own_server_settings() == after.own_server_settings()  # the Router is among them
-        same = same and all(before.domain_aliases(each) == after.domain_aliases(each) for each in after.domains())
+        same = same and all(
+            before.domain_book.aliases(each) == after.domain_book.aliases(each) for each in after.domains()
+        )
         self._same_domains = {
             domain
             for domain in {*before.domains()} & {*after.domains()}
             if same and before.own_domain_settings(domain) == after.own_domain_settings(domain)
         }
 
-    def lead(self, address: Address) -> bool:
-        """Not when the same account has the name, and nothing that comes before names is otherwise."""
+    def touches(self, address: Address) -> bool:
+        """Not when the same account has the name and its settings, and what comes before names is as it was."""
         was = self._before.find_account(address.domain, address.local)
-        is_now = self._after.find_account(address.domain, address.local)
-        return was is None or was != is_now or address.domain not in self._same_domains
-
-    def rules(self, address: Address) -> bool:
-        account = self._after.find_account(address.domain, address.local)
-        if account is None or self.lead(address):
+        if was is None or was != self._after.find_account(address.domain, address.local):
             return True
-        return self._before.own_settings(account.id) != self._after.own_settings(account.id)
+        same_account = self._before.own_settings(was.id) == self._after.own_settings(was.id)
+        return not same_account or address.domain not in self._same_domains
 
 
 def _names(before: Directory, after: Directory) -> list[Address]:
     names = {*before.names(), *after.names()}
     for directory in (before, after):
-        names |= {Address(number, directory.main_domain) for number in directory.emergency_numbers()}
+        numbers = (*directory.emergency_numbers(), *directory.telnums.all())
+        names |= {Address(number, directory.main_domain) for number in numbers}
     return sorted(names, key=lambda address: (address.domain, address.local))
 
 

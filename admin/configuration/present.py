@@ -48,7 +48,7 @@ def _free(settings: Mapping[str, Value]) -> Settings:
 def _domain(directory: Directory, domain: str) -> DomainState:
     own = directory.own_domain_settings(domain)
     return DomainState(
-        directory.domain_aliases(domain),
+        directory.domain_book.aliases(domain),
         _free(own),
         rules_text(own.get(RULES)),
         {account.name: _account(directory, account) for account in directory.accounts(domain)},

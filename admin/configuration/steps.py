@@ -14,6 +14,7 @@ from base.failures import Failure
 from base.values.kinds import Value
 from base.values.text import ValueTextError, format_value, parse_value
 from directory.directory import Directory
+from directory.domains import Domains
 from directory.model import Account, Ring
 from directory.rights import parse_rights
 from directory.settings import known
@@ -63,11 +64,15 @@ def steps(before: State, after: State, passwords: Passwords) -> Iterator[Step]:
         yield Step("change the Router", lambda rooms: rooms.directory.set_router(after.router), "router.txt")
     for domain in before.domains:
         if domain not in after.domains:
-            yield Step(f"remove the domain {domain}", _on_directory(Directory.remove_domain, domain))
+            yield Step(f"remove the domain {domain}", _on_domains(Domains.remove, domain))
 
 
 def _on_directory(method: Callable[..., Awaitable[object]], *arguments: object) -> Do:
     return lambda rooms: method(rooms.directory, *arguments)
+
+
+def _on_domains(method: Callable[..., Awaitable[object]], *arguments: object) -> Do:
+    return lambda rooms: method(rooms.directory.domain_book, *arguments)
 
 
 def _on_account(domain: str, name: str, act: Callable[[Directory, Account], Awaitable[object]]) -> Do:
@@ -90,14 +95,14 @@ def _new_domains(before: State, after: State) -> Iterator[Step]:
         path = f"domains/{domain}/domain.toml"
         old = before.domains.get(domain)
         if old is None:
-            yield Step(f"make the domain {domain}", _on_directory(Directory.create_domain, domain), path)
+            yield Step(f"make the domain {domain}", _on_domains(Domains.create, domain), path)
         for alias in old.aliases if old is not None else ():
             if alias not in new.aliases:
-                yield Step(f"{domain} is not {alias} any more", _on_directory(Directory.remove_domain, alias), path)
+                yield Step(f"{domain} is not {alias} any more", _on_domains(Domains.remove, alias), path)
     for domain, new in after.domains.items():
         for alias in new.aliases:
             if domain not in before.domains or alias not in before.domains[domain].aliases:
-                add = _on_directory(Directory.add_domain_alias, domain, alias)
+                add = _on_domains(Domains.add_alias, domain, alias)
                 yield Step(f"{domain} is {alias} as well", add, f"domains/{domain}/domain.toml")
     if before.main_domain != after.main_domain:
         yield Step(f"make {after.main_domain} the main domain", _stays(before.main_domain), "server.toml")

@@ -80,6 +80,8 @@ def impersonate(task: RunningTask, args: Arguments) -> Value:
     whoever gives the right one may become that account; without one the Task needs the right to."""
     email, pin = args.text(0), args[1]
     account = _find(task, email)
+    if account is not None and account.domain != task.home.domain:
+        return "DENIED"  # whatever PIN: domains do not meet
     if account is None and pin is not None:
         return "NO_SUCH_ACCOUNT"
     if account is None:

@@ -21,8 +21,8 @@ def may_be_heard(people: People, account: Account) -> bool:
 
 
 def let_hear(one: Leg, other: Leg) -> None:
-    """These two are about to talk."""
-    if any(_may_be_heard(leg) for leg in (one, other)):
+    """These two are about to talk; media of calls for help are as they come."""
+    if not (one.exempt or other.exempt) and any(_may_be_heard(leg) for leg in (one, other)):
         one.media.overheard = other.media.overheard = True
 
 

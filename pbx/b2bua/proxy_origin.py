@@ -98,20 +98,18 @@ class ProxyOrigin:
     def ring(self, call: Call, branch: Branch) -> BranchRunner:
         if isinstance(branch.target, Foreign) and leaves_by_trunk(call.exchange.trunks, branch.target.route):
             server = self._serve(call)
-            return (
-                RefusedBranch(call, branch, server)
-                if isinstance(server, int)
-                else PhoneBranch(call, branch, server.leg)
-            )
+            if isinstance(server, int):
+                return RefusedBranch(call, branch, server)
+            return PhoneBranch(call, branch, server.leg)
         runner = ProxyBranch(call, branch, self._transaction, self._forwarder)
         self._runners.append(runner)
         return runner
 
     def run_program(self, call: Call, branch: Branch, target: Program) -> BranchRunner:
         server = self._serve(call)
-        return (
-            RefusedBranch(call, branch, server) if isinstance(server, int) else server.run_program(call, branch, target)
-        )
+        if isinstance(server, int):
+            return RefusedBranch(call, branch, server)
+        return server.run_program(call, branch, target)
 
     def _serve(self, call: Call) -> SipOrigin | int:
         """From here on we are a user agent server beside the proxy; a status when we cannot be."""

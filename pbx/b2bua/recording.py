@@ -54,7 +54,7 @@ class CallRecorder:
     def changed(self) -> None:
         """The two are others, or one of them wants something else."""
         sides = self._talk.sides
-        wants = None if sides is None else next((leg for leg in sides if wants_recording(leg)), None)
+        wants = None if sides is None else _who_wants(sides)
         if sides is None or wants is None:
             self.over()
         elif self._tape is not None:
@@ -105,6 +105,8 @@ class CallRecorder:
 
     def _announcement(self, sides: tuple[Leg, Leg], wants: Leg) -> Clip | None:
         """What both are to hear first. Raises Failure when they cannot: who must be told is not recorded untold."""
+        if _for_help(sides):
+            return None
         account = next((leg.person.account for leg in (wants, *sides) if leg.person.account is not None), None)
         said = default(_ANNOUNCE) if account is None else self._exchange.people.setting(account.id, _ANNOUNCE)
         if not (name := str(said or "")):
@@ -132,7 +134,7 @@ class CallRecorder:
         finally:
             self._beginning = False
         sides = self._talk.sides
-        if sides is None or not any(wants_recording(leg) for leg in sides):  # it was a short call
+        if sides is None or _who_wants(sides) is None:  # it was a short call
             await library.ended(about.name, 0.0, "")
             return
         self._tape = self._exchange.media.tape(path, partial(self._ended, library, about))
@@ -166,10 +168,21 @@ class CallRecorder:
         self._talk.note(RECORDING_REFUSED, failure.public)
 
 
-def wants_recording(leg: Leg) -> bool:
-    """Whether a party wants its call recorded: as it has asked for, else by the rule of its trunk or account."""
-    if leg.wants_recording is not None:
-        return leg.wants_recording
+def _for_help(sides: tuple[Leg, Leg]) -> bool:
+    return any(leg.exempt for leg in sides)
+
+
+def _who_wants(sides: tuple[Leg, Leg]) -> Leg | None:
+    """The party that wants their call recorded: as it has asked for, else by the rule of its trunk or account. A call
+    for help is under no rule, and nothing delays it."""
+    by_rule = not _for_help(sides)
+    for leg in sides:
+        if leg.wants_recording or (leg.wants_recording is None and by_rule and _rule(leg)):
+            return leg
+    return None
+
+
+def _rule(leg: Leg) -> bool:
     if leg.line is not None and leg.line.trunk.recording == "always":
         return True
     account = leg.person.account

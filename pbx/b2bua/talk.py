@@ -4,9 +4,10 @@ Whoever joins the two, a bridge or a program, says so each time by `joined`, and
 types or asks of the server in the middle of the call comes here as well.
 
     *1                     recording on, or off again (conventions §4.2)
-    INFO, Record: on|off   the same. Interop: no standard; telephones of Snom, Yealink and Polycom have a key for it
+    INFO, Record: on|off   the same
 
-Not here: the relay, and whom a transfer brings in.
+Interop: that INFO is what telephones of Snom, Yealink and Polycom send when their record key is pressed; no standard
+has it. Not here: the relay, and whom a transfer brings in.
 """
 
 from __future__ import annotations

@@ -153,17 +153,20 @@ class Studio:
         for track in list(self._tracks.values()):
             try:
                 self._beat_track(track, now)
-            except Exception:  # one stream's fault must not cost the others their beat
-                self._counted["media.worker_faults"] += 1
-                traceback.print_exc()
-                self.remove(track.endpoint.number)
+            except Exception:
+                self._fault(track)
                 return
         if self._hearing:
             self._hearing.decode()
             self._listen_for_tones()
             self._keep(now)
-            for track in self._mixed:
-                self._send_mix(track)
+            self._send_mixes()
+
+    def _fault(self, track: Track) -> None:
+        """One stream's must not cost the others their beat."""
+        self._counted["media.worker_faults"] += 1
+        traceback.print_exc()
+        self.remove(track.endpoint.number)
 
     def _beat_track(self, track: Track, now: float) -> None:
         endpoint, track.at = track.endpoint, now
@@ -211,9 +214,15 @@ class Studio:
             elif len(tape.pieces) - (held := max(_doubtful(left), _doubtful(right))) >= PIECE:
                 self._tell(protocol.Taped(tape.number, tape.hand_over(held), ""))
 
+    def _send_mixes(self) -> None:
+        for track in list(self._mixed):
+            try:
+                if track.player is None:
+                    self._send_mix(track)
+            except Exception:
+                self._fault(track)
+
     def _send_mix(self, track: Track) -> None:
-        if track.player is not None:
-            return
         total = np.zeros(FRAME, dtype=np.int32)
         for source in track.sources:
             total += self._hearing.sound(source)

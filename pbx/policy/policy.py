@@ -30,6 +30,8 @@ from pbx.sipcore.server_transaction import ServerTransaction
 from pbx.sipcore.uri import Uri
 from pbx.workarounds.rows import Workarounds
 
+SWITCHED_OFF = Refusal(403, "Service switched off")
+
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
@@ -114,9 +116,18 @@ class Policy:
         proved = self._identify(transaction)
         if proved is not None:
             resolution = self._resolve(request, proved)
+            if not self._is_on(proved, resolution):
+                self._refuse(transaction, SWITCHED_OFF)
+                return
             if resolution.hidden:
                 request.set("Privacy", "id")  # RFC 3323 §4.2: as if his telephone had asked for it
             self._hand_on(transaction, proved, resolution)
+
+    def _is_on(self, caller: Caller, resolution: Resolution) -> bool:
+        """Whether his account may use telephones (`AccessModes`); for help it always may."""
+        payer, route = caller.payer, resolution.route
+        help_ = isinstance(route, ForeignRoute) and route.emergency
+        return payer is None or help_ or self._directory.allows(payer.id, "Signal")
 
     def _hand_on(self, transaction: ServerTransaction, caller: Caller, resolution: Resolution) -> None:
         route = resolution.route
@@ -227,6 +238,8 @@ class Policy:
             return
         proof = self._authenticator.prove(request, transaction.flow.remote[0])
         match proof:
+            case Account() if self._belongs(owner, proof) and not self._directory.allows(proof.id, "Signal"):
+                self._refuse(transaction, SWITCHED_OFF)
             case Account() if self._belongs(owner, proof):
                 self._watch.succeeded(transaction.flow)
                 self._rooms.registrations.register(transaction, proof)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from directory.access import Mode
 from directory.model import Account, AccountRoute, Address, Caller, Resolution, UnknownRoute
 from pbx.policy.relaying import People
 from pbx.sipcore.digest import Algorithm
@@ -83,6 +84,8 @@ class Directory(People, Protocol):
 
     def ha1(self, account_id: int, username: str, realm: str, algorithm: Algorithm) -> str:
         """H(username:realm:password) in lower-case hexadecimal."""
+
+    def allows(self, account_id: int, mode: Mode) -> bool: ...
 
     def resolve(
         self, address: Address, *, caller: Caller | None, services: bool = True, hides: bool = False

@@ -20,6 +20,8 @@ _REGISTER = {
     503: "the provider is overloaded or being serviced",
     504: "a server on the way to the provider did not answer",
 }
+IN_NEED = frozenset({408, 502, 503, 504})
+"""Answers to OPTIONS by which a server tells that it, or one behind it, cannot take calls now."""
 _NO_FAULT = "it is there; that it takes no OPTIONS so is no fault"
 WRONG_LOGIN = "the provider refuses user or password: check both (some have a login of its own for the line)"
 
@@ -35,8 +37,7 @@ def registering(response: Response) -> str:
 def asking(response: Response) -> str:
     """A final answer to OPTIONS."""
     said = f"{response.status} {response.reason}".strip()
-    in_need = response.status in (408, 502, 503, 504)
-    meaning = _REGISTER[response.status] if in_need else "" if response.is_success else _NO_FAULT
+    meaning = _REGISTER[response.status] if response.status in IN_NEED else "" if response.is_success else _NO_FAULT
     return f"{said}{f': {meaning}' if meaning else ''}"
 
 

@@ -22,7 +22,6 @@ from pbx.trunk.model import Trunk
 
 FIRST_WAIT = 15.0
 LONGEST_WAIT = 600.0
-_IN_NEED = frozenset({408, 502, 503, 504})
 
 
 class State(enum.Enum):
@@ -103,7 +102,7 @@ class Health:
         if not self._waiting:
             return
         self.steps.append(f"the provider answered {explain.asking(response)}")
-        if is_in_need(response):
+        if response.status in explain.IN_NEED:
             self._failed(explain.asking(response), response.number("Retry-After"))
             return
         self._waiting, self._failures, self._has_answered = False, 0, True
@@ -152,8 +151,3 @@ class Health:
     def _be(self, state: State, said: str) -> None:
         news, self.state, self.said = state is not self.state, state, said
         self._port.judged(state, said, news=news)
-
-
-def is_in_need(response: Response) -> bool:
-    """Whether the server tells that it, or one behind it, cannot take calls now."""
-    return response.status in _IN_NEED

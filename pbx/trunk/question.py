@@ -13,7 +13,8 @@ from base.failures import Failure
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
 from pbx.sipcore.transaction_ports import Cause
-from pbx.trunk.health import Health, is_in_need
+from pbx.trunk.explain import IN_NEED
+from pbx.trunk.health import Health
 from pbx.trunk.model import Trunk
 from pbx.trunk.ports import Stack
 
@@ -85,7 +86,7 @@ class Question:
     def on_response(self, response: Response) -> None:
         if not response.is_final or self._over:
             return
-        if is_in_need(response):  # RFC 3263 §4.3: another server may be better off
+        if response.status in IN_NEED:  # RFC 3263 §4.3: another server may be better off
             self._refused = response
             self.begin()
         else:

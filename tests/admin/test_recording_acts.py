@@ -18,6 +18,7 @@ from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from base.work import run_at_once
 from directory.directory import Directory
+from directory.settings import SETTINGS
 from pbx.mediaproxy.wav import header
 from pbx.recordings.library import Library, name_of
 from pbx.recordings.tables import Recording
@@ -100,3 +101,8 @@ async def test_a_server_without_a_library_says_so() -> None:
     async with demo_directory() as directory:
         with pytest.raises(Failure, match="records no calls"):
             await all_acts(desk(directory, None)).perform("recordings.list", {}, LOCAL)
+
+
+@pytest.mark.parametrize("key", ["RecordAlways", "RecordByKey", "RecordAnnounce", "MonitoredBy"])
+def test_who_is_heard_is_not_for_every_administrator_to_say(key: str) -> None:
+    assert SETTINGS[key].limit

@@ -10,6 +10,7 @@ import pytest
 
 from base.values.kinds import Value
 from base.values.text import parse_value
+from directory.model import Right
 from tests.apps.stage import DOMAIN, Stage, StageLeg, perform
 
 
@@ -106,6 +107,28 @@ def test_what_a_function_answers(expression: str, expected: str) -> None:
     async def play(stage: Stage) -> None:
         found = await status(stage, f"result = {expression};".replace("`", '"'))
         assert found == parse_value(expected)
+
+    perform(play)
+
+
+def test_nothing_of_another_domain_is_told_or_opened_by_a_pin() -> None:
+    async def play(stage: Stage) -> None:
+        await stage.directory.domain_book.create("other.test")
+        otto = await stage.directory.create_account("other.test", "otto", "x", extension="202")
+        await stage.directory.set_pin(otto.id, "4711")
+        await stage.directory.create_group("other.test", "team", ["otto"])
+        await stage.directory.create_forwarder(DOMAIN, "theirs", "team@other.test")
+        await stage.directory.rights.set(stage.account("bob"), frozenset({Right.CAN_IMPERSONATE}))
+        for expression, expected in (
+            ("Impersonate(`otto@other.test`, `4711`)", '"DENIED"'),
+            ("Impersonate(`otto@other.test`)", '"DENIED"'),
+            ("Impersonate(`alice`)", "#NULL#"),  # of its own domain, by its right
+            ("GetAccountPreferences(`Operator`, `otto@other.test`)", "#NULL#"),
+            ("ReadTelnums(`otto@other.test`)", "#NULL#"),
+            ("ReadGroupMembers(`theirs`)", "#NULL#"),
+        ):
+            found = await status(stage, f"result = {expression};".replace("`", '"'))
+            assert found == parse_value(expected), expression
 
     perform(play)
 

@@ -16,10 +16,13 @@ from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from base.storage.sqlite import SqliteDatabases
 from base.values.kinds import Value
+from directory import tables
+from directory.access import MODES
 from directory.directory import Change, Directory
 from directory.firststart import DEFAULT_DOMAIN, default_domain, prepare
-from directory.model import Account, CallRule, Fork, Redirect, Stage
+from directory.model import Account, AccountRoute, Address, CallRule, Fork, Redirect, Right, Stage, Use
 from directory.secrets import DerivedCache, Keyring, load_key
+from directory.settings import SETTINGS
 from tests.directory.fixtures import DOMAIN, demo_directory
 
 
@@ -52,10 +55,10 @@ async def test_what_means_the_main_domain(directory: Directory) -> None:
         assert directory.local_domain(host) == DOMAIN, host
     for host in ("example.org", "10.0.0.1", "", "tandem.test.evil.example", "%"):
         assert directory.local_domain(host) is None, host
-    directory.add_host("10.0.0.1")
+    directory.domain_book.add_host("10.0.0.1")
     assert directory.local_domain("10.0.0.1") == DOMAIN
-    await directory.create_domain("Second.Test")
-    await directory.add_domain_alias("second.test", "zweite.test")
+    await directory.domain_book.create("Second.Test")
+    await directory.domain_book.add_alias("second.test", "zweite.test")
     assert directory.local_domain("zweite.test") == "second.test"
     assert directory.domains() == (DOMAIN, "second.test")
 
@@ -267,8 +270,8 @@ async def test_a_second_start_finds_everything(tmp_path: Path) -> None:
     made = await prepare(first, "ignored.test", entropy)
     assert [(one.name, one.extension) for one in made] == [("postmaster", ""), ("alice", "201"), ("bob", "202")]
     assert made[1].password not in repr(made)
-    await first.create_domain("two.test")
-    await first.add_domain_alias("two.test", "zwei.test")
+    await first.domain_book.create("two.test")
+    await first.domain_book.add_alias("two.test", "zwei.test")
     await first.create_group("two.test", "all", ["alice@one.test"])
     await first.create_forwarder("two.test", "hop", "201@one.test")
     await first.set_setting(3, "VoicemailAfter", 11)
@@ -299,7 +302,7 @@ async def test_an_interrupted_first_start_is_done_again() -> None:
     databases, entropy = InlineDatabases(), SeededEntropy()
     database = await databases.main()
     first = await Directory.open(database, Keyring(bytes(32), entropy))
-    await first.create_domain("one.test")
+    await first.domain_book.create("one.test")
     await first.create_account("one.test", "alice", "nobody was told", extension="201")
     made = await prepare(first, "one.test", entropy)
     assert first.check_password(find(first, "alice", "one.test").id, made[1].password)
@@ -320,3 +323,78 @@ async def test_an_interrupted_first_start_is_done_again() -> None:
 )
 def test_the_default_domain(host: str, domain: str) -> None:
     assert default_domain(host) == domain
+
+
+async def test_a_domain_has_no_more_accounts_than_it_may(directory: Directory) -> None:
+    await directory.set_domain_setting(DOMAIN, "AccountsLimit", 5)
+    await directory.create_account(DOMAIN, "carol", "x")
+    with pytest.raises(Failure, match="may have 5 accounts"):
+        await directory.create_account(DOMAIN, "dave", "x")
+    await directory.domain_book.create("two.test")
+    await directory.create_account("two.test", "dave", "x")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("all, imap", ["All"]), ("imap,SIGNAL", ["Signal", "IMAP"]), ("", []), ("pop", None)]
+)
+async def test_services_are_named_from_a_table(directory: Directory, given: str, kept: list[str] | None) -> None:
+    alice = directory.find_account(DOMAIN, "alice")
+    assert alice is not None
+    if kept is None:
+        with pytest.raises(Failure, match="must be All, or some of Signal, Mail, IMAP, PWD"):
+            await directory.set_setting(alice.id, "AccessModes", given)
+        return
+    await directory.set_setting(alice.id, "AccessModes", given)
+    assert directory.setting(alice.id, "AccessModes") == kept
+    assert [mode for mode in MODES if directory.allows(alice.id, mode)] == ([*MODES] if kept == ["All"] else kept)
+    mail = directory.resolve(Address("alice", DOMAIN), caller=None, use=Use.MAIL)
+    assert isinstance(mail.route, AccountRoute) == ("All" in kept)
+    await directory.set_setting(alice.id, "AccessModes", None)
+    await directory.set_domain_setting(DOMAIN, "AccessModes", "Mail")
+    assert not directory.allows(alice.id, "Signal")
+
+
+@pytest.mark.parametrize("key", [key for key in SETTINGS if key != "PIN"])
+async def test_every_setting_is_inherited_from_the_domain_the_server_and_the_table(
+    directory: Directory, key: str
+) -> None:
+    """From the account outward: where it is set, that level is told and counts."""
+    alice = directory.find_account(DOMAIN, "alice")
+    assert alice is not None
+    await directory.set_setting(alice.id, "DivertAlways", None)
+    sample = directory.setting(alice.id, key)
+    assert directory.found_setting(key, account_id=alice.id).level == "default"
+    await directory.set_server_setting(key, sample)
+    assert directory.found_setting(key, account_id=alice.id).level == "server"
+    await directory.set_domain_setting(DOMAIN, key, sample)
+    found = directory.found_setting(key, account_id=alice.id)
+    assert (found.level, found.value) == ("domain", sample), "a default may be set as it is shown"
+    await directory.set_setting(alice.id, key, sample)
+    assert directory.found_setting(key, account_id=alice.id).level == "account"
+    for level in ("domain", "server", "default"):
+        await (
+            directory.set_setting(alice.id, key, None) if level == "domain"
+            else directory.set_domain_setting(DOMAIN, key, None) if level == "server"
+            else directory.set_server_setting(key, None)
+        )  # fmt: skip
+        assert directory.found_setting(key, account_id=alice.id).level == level
+
+
+async def test_an_older_database_makes_its_postmaster_the_master() -> None:
+    databases, keyring = InlineDatabases(), Keyring(bytes(32), SeededEntropy(1))
+    try:
+        database = await databases.main()
+        await database.migrate(tables.COMPONENT, tables.MIGRATIONS[:1])
+        for row in (
+            "domain VALUES (1, 'one.test', 1), (2, 'two.test', 0)",
+            "object (id, kind, domain_id) VALUES (1, 'account', 1), (2, 'account', 2), (3, 'account', 1)",
+            "name VALUES (1, 'postmaster', 0, 1), (2, 'postmaster', 0, 2), (1, 'bob', 0, 3)",
+        ):
+            await database.write(lambda connection, row=row: connection.execute(f"INSERT INTO {row}"))
+        directory = await Directory.open(database, keyring)
+        assert directory.rights.of(1) == {Right.MASTER}
+        assert directory.rights.of(2) == directory.rights.of(3) == frozenset()
+        await database.write(lambda connection: connection.execute("INSERT INTO account_right VALUES (3, 'Newer')"))
+        assert (await Directory.open(database, keyring)).rights.of(3) == frozenset()
+    finally:
+        databases.discard()

@@ -36,7 +36,7 @@ async def _town() -> tuple[Directory, InlineDatabases]:
     databases = InlineDatabases()
     directory = await Directory.open(await databases.main(), Keyring(bytes(32), SeededEntropy(1)))
     for domain in (MAIN, OURS, THEIRS):
-        await directory.create_domain(domain)
+        await directory.domain_book.create(domain)
         one = await directory.create_account(domain, "anna", "x", extension="201")
         await directory.create_account(domain, "otto", "x", extension="202")
         await directory.create_group(domain, "team", ["anna", "202"])

@@ -149,7 +149,7 @@ class Exchange:
             lambda request, flow: Workaround.SOURCE_PORT in done.for_(request.get("User-Agent") or "", flow.remote[0])
         )
         self.stack.on_flow_ended(self.registrar.flow_ended)
-        self.directory.add_host(self.address[0])
+        self.directory.domain_book.add_host(self.address[0])
         await self.registrar.start()
         await self.events.start()
         await self.stack.start()

@@ -92,8 +92,8 @@ async def test_accounts(terminal: Terminal) -> None:
 
 async def test_rights_and_in_whose_name(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await terminal.type("account", "rights", "alice") == "alice@tandem.test: no rights\n"
-    shown = await terminal.type("account", "rights", "alice", "set", "useraccounts", "CanCreateTelnums")
-    assert shown == "alice@tandem.test: Domain, UserAccounts, CanCreateTelnums\n"
+    shown = await terminal.type("account", "rights", "alice", "set", "useraccounts", "CanCreateAliases")
+    assert shown == "alice@tandem.test: Domain, UserAccounts, CanCreateAliases\n"
     assert "did you mean UserAccounts?" in await terminal.type(
         "account", "rights", "alice", "set", "UserAcounts", status=1
     )
@@ -105,13 +105,14 @@ async def test_rights_and_in_whose_name(terminal: Terminal, monkeypatch: pytest.
     await terminal.stage.directory.set_password(3, "pw")
     for password, status in (("pw", 0), ("no", 1)):
         monkeypatch.setenv("TANDEM_PASSWORD", password)
-        told = await terminal.type(
-            "--login", "alice", "account", "number", "bob", "--add", "+49 30 1234567", status=status
-        )
+        told = await terminal.type("--login", "alice", "account", "alias", "bob", "add", "222", status=status)
         assert told.rstrip() in (
-            "bob@tandem.test: +49301234567",
+            "bob@tandem.test: 202, 222",
             "tandem: that name and password do not belong together",
         )
+    assert (
+        await terminal.type("account", "number", "bob", "--add", "+49 30 1234567") == "bob@tandem.test: +49301234567\n"
+    )
     assert "no account zoe" in await terminal.type("--as", "zoe", "account", "list", status=1)
     assert "somebody else has +49301234567" in await terminal.type(
         "account", "number", "alice", "--add", "+49301234567", status=1
@@ -149,6 +150,9 @@ async def test_domains_and_settings(terminal: Terminal) -> None:
     ):
         row = (await terminal.type("setting", "get", owner, key)).splitlines()[-1].split()
         assert row[:3] == [key, shown, source]
+    whole = await terminal.type("account", "show", "bob", "--settings")
+    assert "default(60)" in whole
+    assert json.loads(await terminal.type("account", "show", "bob", "--settings", "--json"))["settings"]
     output = await terminal.type("route", "*98", "--from", "alice")
     assert "service{98}#alice@tandem.test" in output
 

@@ -26,8 +26,8 @@ async def furnish(house: Server) -> None:
     await directory.set_setting(alice.id, "DivertTo", ["bob", "carol@else.example"])
     await directory.set_setting(alice.id, "OwnOfAProgram", [["nested", 1], "x"])
     await directory.set_rules([[100005, "Evening", [], [["Redirect to", "bob"]]]], account_id=alice.id)
-    await directory.create_domain("second.test")
-    await directory.add_domain_alias("second.test", "alias.test")
+    await directory.domain_book.create("second.test")
+    await directory.domain_book.add_alias("second.test", "alias.test")
     await directory.create_account("second.test", "eve", "eve-secret", extension="201")
     await directory.telnums.set(alice, ["+4930123456", "+4940123456"])
     await directory.rights.set(alice, frozenset({Right.USER_ACCOUNTS, Right.MONITOR}))
@@ -85,6 +85,9 @@ async def test_a_telephone_number_goes_from_one_account_to_another() -> None:
         plan = await house.configuration.apply(moved, removing=False)
         assert "alice@tandem.test loses +4940123456" in plan.steps
         assert "bob@tandem.test has the numbers +4940123456" in plan.steps
+        assert plan.effects == [
+            "+4940123456@tandem.test: account alice@tandem.test → account bob@tandem.test",
+        ]
         owner = house.directory.telnums.owner("+4940123456")
         assert owner is not None
         assert owner.name == "bob"
@@ -114,6 +117,16 @@ async def test_the_plan_tells_which_calls_are_treated_otherwise() -> None:
         plan = await house.configuration.plan(files)
         told = next(effect for effect in plan.effects if effect.startswith(f"calls to alice@{DOMAIN}"))
         assert "in the evening: at once: send the call to bob (was after 30 s" in told
+
+
+async def test_the_plan_tells_what_is_switched_off() -> None:
+    async with server() as house:
+        files = await house.configuration.export()
+        files[ALICE] += b'[settings]\nAccessModes = ["Mail"]\n'
+        plan = await house.configuration.plan(files)
+        assert f"alice@{DOMAIN}: account alice@{DOMAIN} → nobody" in plan.effects
+        assert f"201@{DOMAIN}: account alice@{DOMAIN} → nobody" in plan.effects
+        assert not any(effect.startswith("bob@") for effect in plan.effects)
 
 
 async def test_every_fault_is_told_with_its_place_and_nothing_changes() -> None:

@@ -18,6 +18,7 @@ from pbx.trunk.trunks import Trunks
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House, Phone, Tape
 from tests.pbx.b2bua.test_acceptance import MOBILE, gateway_of
 from tests.pbx.b2bua.test_calls import connected
+from tests.pbx.b2bua.test_toll import emergency, gateway
 
 
 class Shelf:
@@ -206,3 +207,22 @@ async def test_two_who_have_nothing_that_we_understand_talk_unrecorded() -> None
             ("not recorded", "we do not understand the codec of the call")
         ]
         assert not made.studio.tapes
+
+
+async def test_a_call_for_help_is_recorded_by_key_only_and_never_announced() -> None:
+    async with house(ALICE, announce="told") as (made, _):
+        made.town.settings[ALICE.id, "RecordByKey"] = "YES"
+        made.town.resolve = emergency  # type: ignore[method-assign]
+        alice, help_ = made.phone(ALICE), gateway(made)
+        alice.call(f"sip:112@{DOMAIN}")
+        invite = await help_.request("INVITE")
+        help_.answer(invite, 200, help_.sdp(6000))
+        await alice.response(200)
+        alice.send("ACK")
+        await help_.request("ACK")
+        await asyncio.sleep(0.02)
+        assert not made.studio.tapes
+        alice.send("INFO", Record="on")
+        await alice.response(200, "INFO")
+        await tape(made)
+        assert not any(stream.played for stream in made.studio.streams if stream.played != ["recordingbeep"])

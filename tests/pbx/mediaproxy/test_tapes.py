@@ -257,6 +257,23 @@ def test_three_who_hear_each_other(stage: Stage) -> None:
     assert share(parties[0].heard()[1000:], 8000, 1000) > 0.98, "the relay goes on"
 
 
+def test_a_listener_that_cannot_be_sent_to_costs_the_others_nothing(stage: Stage) -> None:
+    alice, bob, carol, dave = (stage.party(0, hertz) for hertz in (440, 1000, 1400, 1600))
+
+    def broken(_: bytes | memoryview) -> tuple[int, int]:
+        raise RuntimeError("broken")
+
+    for listener in (carol, dave):
+        stage.studio.mix(listener.track, (alice.track, bob.track))
+    stage.studio.tape(7, alice.track, bob.track)
+    carol.track.endpoint.wire.send = broken  # type: ignore[method-assign]
+    stage.run(1.0, [alice, bob])
+    stage.studio.end_tape(7, "stopped")
+    left, _, _ = stage.tape()
+    assert share(left[2000:], 8000, 440) > 0.98
+    assert share(dave.heard()[2000:], 8000, 1000) > 0.4
+
+
 async def test_a_worker_writes_stereo_files_that_are_whole_at_any_moment(tmp_path: Path) -> None:
     """One is ended, one is lost with the worker, and one cannot be written."""
     async with engine() as media:
