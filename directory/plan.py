@@ -61,10 +61,10 @@ PLAN = (
     _entry(
         r"\*(?!43)(\d\d)", Function.SERVICE_CODE, "*NN: the service application, function NN (*97, *98: the mailbox)"
     ),
-    _entry(r"\*(870)", Function.SERVICE_CODE, "*870: the service application, function 870 (dials again)"),
-    _entry(r"\*67(\+?\d{2,})", Function.HIDDEN, "*67number: the number, without showing one's own"),
     _entry(r"\*(\d{3,})", Function.VOICEMAIL_OF, "*nnn: leave a message for extension nnn"),
     _entry(r"\*99(\d{2,})", Function.VOICEMAIL_OF, "*99nnn: leave a message for extension nnn"),
+    _entry(r"\*(870)", Function.SERVICE_CODE, "*870: the service application, function 870 (dials again)"),
+    _entry(r"\*67(\+?\d{2,})", Function.HIDDEN, "*67number: the number, without showing one's own"),
     _entry(
         r"\*(21|30|31|52|72|90)\*?(\+?\d{2,})#?",
         Function.SERVICE_NUMBER,

@@ -5,8 +5,8 @@ the place that the INVITE goes to. Who may see it is `diversion`'s business.
 
 Deviation: what was tried before is named by the account that it rang for, not by its contact (RFC 7044 §10.3): where
 somebody's telephones are is nobody's business.
-Missing: History-Info in the responses of proxied calls, and what callees say in theirs (RFC 7044 §9.3, §9.4), as both
-tell the caller nothing that he can act on.
+Missing: what callees and later servers say in their responses, where a call has a dialog on each side (RFC 7044 §9.3),
+as there it ends at us, and where it goes behind a callee is his business.
 """
 
 from __future__ import annotations

@@ -159,9 +159,20 @@ class ProxyBranch:
             copy.remove_first("Via")
             if self._anchor is not None:
                 self._anchor.response(copy, to_caller=True)
+            self._tell_caller(copy)
             if copy.is_success and len(self.answers) < _TAGS:
                 self.answers.setdefault(copy.to_tag)
             self._transaction.respond(copy)
+
+    def _tell_caller(self, response: Response) -> None:
+        """Where his call has been (RFC 7044 §9.4), unless it was told further on, or whoever answers hides himself."""
+        call, caller = self._call, self._call.origin.caller
+        wanted = "histinfo" in self._transaction.request.tokens("Supported") and response.status > 100
+        if not wanted or response.has("History-Info") or response.has("Privacy"):
+            return
+        if caller.account is not None or caller.trusted:
+            for name, value in diversion.for_caller(call.branches, call.record.dialled, call.origin.earlier):
+                response.add(name, value)
 
     def _tell(self, answer: Answer) -> None:
         self._call.signal.answer(self._branch, answer)

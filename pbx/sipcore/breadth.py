@@ -36,7 +36,8 @@ class Shares(Generic[Branch]):
         if whole is None:
             return True
         left = whole - sum(self._shares.get(each, 0) for each in under_way)
-        self._shares[branch] = max(1, left // _PART)
+        if left > 0:
+            self._shares[branch] = max(1, left // _PART)
         return left > 0
 
     def headers(self, branch: Branch) -> tuple[tuple[str, str], ...]:

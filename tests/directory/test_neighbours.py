@@ -131,6 +131,27 @@ def test_without_a_centre_the_echo_and_the_lot_are_there_for_the_own_people(dire
     assert isinstance(directory.resolve(Address("0", OURS), caller=caller(directory)).route, UnknownRoute)
 
 
+def test_67_and_870_are_codes_unless_an_extension_begins_so(directory: Directory) -> None:
+    anna, otto = account(directory, "anna", MAIN), account(directory, "otto", MAIN)
+    who = Caller(f"sip:{anna.address}", account=anna)
+    for code, number, route in (
+        ("*67202", "67202", AccountRoute(otto)),
+        ("*870", "870", ProgramRoute("service", ("870",), anna)),
+    ):
+        before = directory.resolve(Address(code, MAIN), caller=who, hides=True)
+        assert (before.route, before.hidden) == (route, code == "*67202")
+        asyncio.run(directory.add_alias(otto.id, number))
+        after = directory.resolve(Address(code, MAIN), caller=who, hides=True)
+        assert (after.route, after.hidden) == (ProgramRoute("voicemail", (), otto), False)
+
+
+def test_where_nobody_can_hide_the_caller_the_code_leads_nowhere(directory: Directory) -> None:
+    anna = account(directory, "anna")
+    for found in (directory.resolve_target("*67202", anna), directory.resolve(Address("*67202", OURS), caller=None)):
+        assert isinstance(found.route, UnknownRoute)
+        assert found.steps[-1] == "only who dials it is hidden by it"
+
+
 # ---- telephone numbers
 
 

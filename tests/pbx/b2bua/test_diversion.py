@@ -90,10 +90,13 @@ async def history(house: House, caller: Phone, *, status: int) -> Response:
     return await caller.response(status)
 
 
+@pytest.mark.parametrize("features", ["YES", "NO"])
 @pytest.mark.parametrize(("status", "why"), [(200, ""), (486, "?Reason=SIP%3Bcause%3D486")])
-async def test_the_caller_hears_where_his_call_went(status: int, why: str) -> None:
-    """RFC 7044 §9.4: by account, not by contact."""
+async def test_the_caller_hears_where_his_call_went(status: int, why: str, features: str) -> None:
+    """RFC 7044 §9.4: by account, not by contact; on both ways."""
     async with House() as house:
+        for account in (BOB, CAROL):
+            house.town.settings[account.id, "CallFeatures"] = features
         response = await history(house, house.phone(ALICE), status=status)
         assert response.get_all("History-Info") == [
             f"<sip:bob@{DOMAIN}?Reason=SIP%3Bcause%3D486>;index=1",
@@ -103,8 +106,20 @@ async def test_the_caller_hears_where_his_call_went(status: int, why: str) -> No
         ]
 
 
-async def test_a_stranger_hears_nothing_of_it() -> None:
+@pytest.mark.parametrize("said", [{"Privacy": "id"}, {"History_Info": "<sip:carol@elsewhere.test>;index=1"}])
+async def test_in_a_proxied_call_the_callee_has_the_last_word(said: dict[str, str]) -> None:
     async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = "NO"
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        alice.call(f"sip:bob@{DOMAIN}", Supported="histinfo")
+        bob.answer(await bob.request("INVITE"), 200, bob.sdp(), **said)
+        assert (await alice.response(200)).get("History-Info") == said.get("History_Info")
+
+
+@pytest.mark.parametrize("features", ["YES", "NO"])
+async def test_a_stranger_hears_nothing_of_it(features: str) -> None:
+    async with House() as house:
+        house.town.settings[BOB.id, "CallFeatures"] = features
         stranger = house.phone(Account(9, "elsewhere.test", "x"), registered=False)
         assert not (await history(house, stranger, status=200)).has("History-Info")
 
