@@ -38,6 +38,7 @@ def _shown(row: TrunkRow) -> dict[str, Json]:
         "shows": trunk.shows,
         "supervision": trunk.supervision,
         "recording": trunk.recording,
+        "disconnect_tone": trunk.disconnect_tone,
         "options": trunk.options,
         "state": row.condition,
         "said": row.said,
@@ -75,6 +76,7 @@ async def _changed(store: Trunks, arguments: Arguments) -> Json:
         arguments.number("options", base.options),
         _chosen(arguments, "supervision", base.supervision).lower(),
         _chosen(arguments, "recording", base.recording).lower(),
+        _chosen(arguments, "disconnect_tone", base.disconnect_tone).lower(),
     )
     if not trunk.domain:
         raise Failure("invalid", "a new trunk needs the provider's domain")
@@ -114,7 +116,7 @@ ACTS = (
                 Parameter(key, required=False)
                 for key in (
                     *("domain", "user", "login", "proxy", "transport", "register", "target", "inbound"),
-                    *("numbers", "country", "shows", "supervision", "recording"),
+                    *("numbers", "country", "shows", "supervision", "recording", "disconnect_tone"),
                 )
             ),
             Parameter("password", required=False, secret=True),

@@ -64,6 +64,12 @@ SupervisionOption = Annotated[
     str | None,
     typer.Option("--supervision", help="key: who is rung beside others must press 1 (analog lines); or none."),
 ]
+ToneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--disconnect-tone", metavar="TONE", help="What an analog line plays at the end: us, de …, or 425/480,0/480."
+    ),
+]
 
 RecordingOption = Annotated[
     str | None, typer.Option("--recording", help="always: calls by it are recorded; none: as accounts want it.")
@@ -120,6 +126,7 @@ def trunk_add(
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
     recording: RecordingOption = None,
+    disconnect_tone: ToneOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -130,7 +137,7 @@ def trunk_add(
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
     more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    more = {**more, "supervision": supervision, "recording": recording}
+    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
@@ -154,6 +161,7 @@ def trunk_change(
     options: OptionsOption = None,
     supervision: SupervisionOption = None,
     recording: RecordingOption = None,
+    disconnect_tone: ToneOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -164,7 +172,7 @@ def trunk_change(
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
     more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    more = {**more, "supervision": supervision, "recording": recording}
+    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
     given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 

@@ -130,6 +130,8 @@ class Call:
         """What each branch says of how often it may be forked again."""
         self.offered: set[int] = set()
         """Accounts whom it was for: whose rules or telephones were asked."""
+        self.wanted = False
+        """Who is called has asked for it: it rings even where nobody wants to be disturbed."""
         self.too_open = False
         """Telephones were passed over because they did not register by TLS."""
         self._broken_off: tuple[str, str] | None = None
@@ -155,7 +157,7 @@ class Call:
 
     def devices(self, account: Account) -> Sequence[str]:
         self.offered.add(account.id)
-        if self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
+        if not self.wanted and self.exchange.people.setting(account.id, "DoNotDisturb") == "YES":
             return ()  # a group's call does not ask its rules
         return [binding.contact for binding in self._fit(self.exchange.phones.ringable(account.id))]
 

@@ -17,6 +17,7 @@ from pbx.b2bua.leg_media import LegMedia
 from pbx.b2bua.refer_news import ReferNews, is_about_refer
 from pbx.b2bua.reoffer import Reoffer
 from pbx.b2bua.trunk_line import TrunkLine
+from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.engine import MediaStream, StreamStatistics
 from pbx.records.record import Side
 from pbx.sipcore.bundle import opened
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 MEDIA_LOST = "media lost"
 """The cause when the media worker died."""
+DISCONNECT_TONE = "disconnect tone"
+"""The cause when the line has brought one."""
 
 
 class LegOwner(Protocol):
@@ -127,6 +130,11 @@ class Leg:
     def workarounds(self) -> frozenset[Workaround]:
         """What is done for the device, as far as it is known which it is."""
         return self.exchange.workarounds.for_(self.user_agent, self.flow.remote[0])
+
+    @property
+    def disconnect_tones(self) -> tuple[Cadence, ...]:
+        """What the line behind the peer brings when its party has gone."""
+        return () if self.line is None else self.line.trunk.disconnect_tones
 
     def find_session(self, remote_tag: str) -> Session | None:
         """The dialog with that tag of the peer."""
@@ -304,6 +312,12 @@ class Leg:
         self.owner.leg_recorded(self, record, cause, seconds)
 
     def media_silent(self, seconds: float) -> None: ...
+
+    def media_hung_up(self) -> None:
+        """An analog line does not say that its party has gone: it plays a tone."""
+        if not self.ended:
+            self.hang_up()
+            self.owner.leg_ended(self, DISCONNECT_TONE)
 
     def media_lost(self) -> None:
         """Decision 11: the calls of a dead worker end cleanly."""

@@ -15,6 +15,7 @@ from pbx.b2bua.exchange import Exchange
 from pbx.b2bua.guards import Guards
 from pbx.b2bua.settled import stream_settings
 from pbx.b2bua.translations import TRANSLATED, favourite, translations, understood
+from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.engine import (
     Carriage,
     MediaListener,
@@ -54,6 +55,9 @@ class Party(MediaListener, Protocol):
 
     @property
     def workarounds(self) -> frozenset[Workaround]: ...
+
+    @property
+    def disconnect_tones(self) -> tuple[Cadence, ...]: ...
 
 
 class LegMedia:
@@ -375,6 +379,7 @@ class LegMedia:
                     send=agreed.send,
                     receive=agreed.receive,
                     guess=self._guess(agreed.remote),
+                    disconnect_tones=self._party.disconnect_tones,
                 )
             )
 

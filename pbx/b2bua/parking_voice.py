@@ -72,7 +72,7 @@ class Notice(Deaf):
         self._leg.attach(self)
         self._digits = Digits(exchange, account, self._leg, place, self._leg.disconnect)
         shown = f'"Parked at {place}" <sip:{place}@{domain}>'
-        self._leg.start_call(f"sip:{account.address};services=no", {"From": shown, "Expires": str(_RINGS)})
+        self._leg.start_call(f"sip:{account.address};services=no", {"From": shown, "Expires": str(_RINGS)}, wanted=True)
 
     def stop(self) -> None:
         """Nobody is parked there any more."""

@@ -120,8 +120,11 @@ class _Placed:
         self._call.signal.cancel()
 
 
-def place(exchange: Exchange, leg: ProgramLeg, uri: str, parameters: Mapping[str, str]) -> _Placed | str:
-    """Start the call; a text tells why it could not be started. Outcomes come later, as events."""
+def place(
+    exchange: Exchange, leg: ProgramLeg, uri: str, parameters: Mapping[str, str], *, wanted: bool = False
+) -> _Placed | str:
+    """Start the call; a text tells why it could not be started. Outcomes come later, as events. `wanted`: who is called
+    has asked for it."""
     target = uri.strip()
     if target.lower().startswith("sip:"):
         target = f"<{target}>"
@@ -129,6 +132,7 @@ def place(exchange: Exchange, leg: ProgramLeg, uri: str, parameters: Mapping[str
         route = exchange.people.resolve_target(target, leg.account).route
         origin = ProgramOrigin(leg, _caller(leg, parameters), uri)
         call = new_call(exchange, origin, parameters.get("Call-ID") or exchange.entropy.token(16), uri)
+        call.wanted = wanted
     except Failure as failure:
         return failure.public
     exchange.clock.call_later(0.0, lambda: call.begin(route, _expires(parameters)))

@@ -181,14 +181,14 @@ class ProgramLeg(LegAudio):
 
     # --- a call that goes out
 
-    def start_call(self, uri: str, parameters: Mapping[str, str]) -> str | None:
+    def start_call(self, uri: str, parameters: Mapping[str, str], *, wanted: bool = False) -> str | None:
         from pbx.b2bua.program_call import place
 
         if self._mode is not LegMode.DISCONNECTED or self._placed is not None:
             return "leg is in use"
         if not self._may_lead_to(uri):
             return "403 Forbidden"
-        placed = place(self._exchange, self, uri, parameters)
+        placed = place(self._exchange, self, uri, parameters, wanted=wanted)
         if isinstance(placed, str):
             return placed
         self._placed = placed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.engine import Carriage, DtlsPeer, IceKeys, SrtpKeys, StreamSettings
 from pbx.sipcore.section_guard import Protection
 
@@ -20,6 +21,7 @@ def stream_settings(
     guess: tuple[str, int] | None = None,
     active: bool = False,
     carrier: int = 0,
+    disconnect_tones: tuple[Cadence, ...] = (),
 ) -> StreamSettings:
     """Of one section; all but its protection as `StreamSettings` has it."""
     srtp, dtls, ice = protection.srtp, protection.dtls, protection.ice
@@ -40,4 +42,5 @@ def stream_settings(
         None if ice is None else IceKeys(*ice),
         active,
         carrier,
+        disconnect_tones,
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from directory.model import ForeignRoute, Route
+from pbx.mediaproxy.cadence import Cadence
 from pbx.sipcore.proving import Prover
 from pbx.sipcore.uri import Uri
 
@@ -38,6 +39,10 @@ class Identity(Protocol):
     @property
     def recording(self) -> str:
         """`always`: calls by it are recorded."""
+
+    @property
+    def disconnect_tones(self) -> tuple[Cadence, ...]:
+        """What its line brings when the other party has gone."""
 
     def number(self, dialled: str) -> str:
         """A number as the provider wants it."""

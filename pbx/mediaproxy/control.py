@@ -269,6 +269,8 @@ class MediaControl:
                 stream.sound(event.record, event.samples, event.cause)
             case protocol.Silent():
                 stream.listener.media_silent(event.seconds)
+            case protocol.HungUp():
+                stream.listener.media_hung_up()
             case protocol.Closed():
                 stream.gone(_statistics(event.figures))
             case _:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pbx.mediaproxy.cadence import Cadence
+
 Carriage = Literal["audio", "rtp", "raw"]
 """`audio`: RTP that we may understand, play into and record. `rtp`: RTP passed on unread (video). `raw`: datagrams
 passed on unread (T.38)."""
@@ -59,7 +61,8 @@ class StreamSettings:
     RTP port (RFC 5761). With `srtp` or `dtls` nothing leaves or enters unencrypted; with `ice` only who knows its
     password is the peer. Over TCP we connect to the peer when `active`, else it connects to us (RFC 4145).
     `carrier` is the stream on whose port, and with whose keys, the packets of this one come and go (0: on its own);
-    they are told by `payload_types` (RFC 9143 §9).
+    they are told by `payload_types` (RFC 9143 §9). `disconnect_tones` are what an analog line brings when the party
+    behind it has hung up; they are listened for as long as the stream is there, and cut from recordings.
     """
 
     remote: tuple[str, int]
@@ -78,6 +81,7 @@ class StreamSettings:
     ice: IceKeys | None = None
     active: bool = False
     carrier: int = 0
+    disconnect_tones: tuple[Cadence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +118,14 @@ class MediaListener(Protocol):
         """The player of that number has come to its end by itself."""
 
     def media_recorded(self, record: int, cause: str, seconds: float) -> None:
-        """The recording is closed on disk. `cause`: `stopped`, `limit`, `silence`, `failed` (disk full), `lost`."""
+        """The recording is closed on disk. `cause`: `stopped`, `limit`, `silence`, `failed` (disk full), `lost`,
+        `hung up` (`media_hung_up` follows)."""
 
     def media_silent(self, seconds: float) -> None:
         """Nothing has come in for so long, though the peer should be sending."""
+
+    def media_hung_up(self) -> None:
+        """The line has brought one of its disconnect tones; told once."""
 
     def media_lost(self) -> None:
         """The worker that held the stream has died; the stream is gone."""

@@ -202,6 +202,12 @@ class Silent(_Value, frozen=True):
     seconds: float
 
 
+class HungUp(_Value, frozen=True):
+    """The line has brought one of its disconnect tones."""
+
+    stream: int
+
+
 class Statistics(_Value, frozen=True):
     """Once a second: the figures of the streams that carried something since."""
 
@@ -229,7 +235,7 @@ class Pong(_Value, frozen=True):
     number: int
 
 
-StreamEvent = Opened | Refused | Digit | Playing | Played | Sound | Silent | Closed
+StreamEvent = Opened | Refused | Digit | Playing | Played | Sound | Silent | HungUp | Closed
 Event = Ready | StreamEvent | Taped | Statistics | Beats | Pong
 
 

@@ -46,8 +46,13 @@ class Recorder:
             return "silence"
         return "limit" if self.beats_left <= 0 else ""
 
-    def hand_over(self) -> bytes:
-        return _emptied(self.pieces)
+    def cut(self, beats: int) -> None:
+        """The last ones are not to be heard."""
+        del self.pieces[max(0, len(self.pieces) - beats) :]
+
+    def hand_over(self, held: int = 0) -> bytes:
+        """What there is, but for the last beats that are held back."""
+        return _taken(self.pieces, held)
 
 
 class Tape(Generic[T]):
@@ -73,11 +78,19 @@ class Tape(Generic[T]):
         self._beats += 1
         return "limit" if self._beats >= _LONGEST_TAPE else ""
 
-    def hand_over(self) -> bytes:
-        return _emptied(self.pieces)
+    def mute(self, side: int, beats: int) -> None:
+        """The last ones of that side, 0 or 1, are not to be heard."""
+        for at in range(max(0, len(self.pieces) - beats), len(self.pieces)):
+            frame = np.frombuffer(self.pieces[at], dtype=np.int16).reshape(-1, 2).copy()
+            frame[:, side] = 0
+            self.pieces[at] = frame.tobytes()
+
+    def hand_over(self, held: int = 0) -> bytes:
+        return _taken(self.pieces, held)
 
 
-def _emptied(pieces: list[bytes]) -> bytes:
-    whole = b"".join(pieces)
-    pieces.clear()
+def _taken(pieces: list[bytes], held: int) -> bytes:
+    ready = max(0, len(pieces) - held)
+    whole = b"".join(pieces[:ready])
+    del pieces[:ready]
     return whole

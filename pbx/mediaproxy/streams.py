@@ -94,6 +94,7 @@ class Streams:
                 track.endpoint.join_bundle(None if carrier is None else carrier.endpoint)
                 track.endpoint.configure(command.settings)
                 track.configure()
+                self.studio.watch(track, command.settings.disconnect_tones)
             case protocol.Connect():
                 self._connect(track, command.other)
             case protocol.Disconnect():

@@ -13,10 +13,12 @@ from collections.abc import Callable
 import numpy as np
 
 from pbx.mediaproxy import g711, protocol
+from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.g711 import Law
 from pbx.mediaproxy.hearing import Hearing
 from pbx.mediaproxy.jitter import FRAME
 from pbx.mediaproxy.recorder import BEAT, LONGEST, PIECE, Recorder, Tape
+from pbx.mediaproxy.tone_watch import ToneWatch
 from pbx.mediaproxy.track import Track
 
 Tell = Callable[[protocol.Event], None]
@@ -33,6 +35,7 @@ class Studio:
         self._recording: list[Track] = []
         self._tapes: dict[int, Tape[Track]] = {}
         self._mixed: list[Track] = []
+        self._watched: list[Track] = []
 
     def add(self, track: Track) -> None:
         self._tracks[track.endpoint.number] = track
@@ -42,6 +45,7 @@ class Studio:
         if track is None:
             return
         self.end_record(track, "stopped")
+        self.watch(track, ())
         self.mix(track, ())
         for each in list(self._mixed):
             if track in each.sources:
@@ -88,6 +92,45 @@ class Studio:
         self.tape(number, None, None)
         self._tell(protocol.Taped(number, self._tapes.pop(number).hand_over(), cause))
 
+    # --- lines that know no hanging up
+
+    def watch(self, track: Track, tones: tuple[Cadence, ...]) -> None:
+        """Listen for these from here on; none: no more."""
+        if tones == track.tones:
+            return
+        self._unwatch(track)
+        track.tones = tones
+        if tones:
+            track.watch = ToneWatch(tones)
+            self._watched.append(track)
+            self._hearing.open(track)
+
+    def _unwatch(self, track: Track) -> None:
+        if track.watch is not None:
+            track.watch = None
+            self._watched.remove(track)
+            self._hearing.shut(track)
+
+    def _listen_for_tones(self) -> None:
+        for track in list(self._watched):
+            watch, heard = track.watch, track.heard
+            if watch is None or heard is None:
+                continue
+            if watch.hear(heard.last if heard.arrived else None, self._hearing.level(track)):
+                self._hung_up(track, watch.suspected)
+
+    def _hung_up(self, track: Track, beats: int) -> None:
+        """The tone is taken out of what is kept of it, and the call can end."""
+        for tape in self._tapes.values():
+            for side in (0, 1):
+                if tape.sides[side] is track:
+                    tape.mute(side, beats)
+        if track.recorder is not None:
+            track.recorder.cut(beats)
+            self.end_record(track, "hung up")
+        self._unwatch(track)
+        self._tell(protocol.HungUp(track.endpoint.number))
+
     # --- mixes
 
     def mix(self, track: Track, sources: tuple[Track, ...]) -> None:
@@ -115,6 +158,7 @@ class Studio:
                 return
         if self._hearing:
             self._hearing.decode()
+            self._listen_for_tones()
             self._keep(now)
             self._send_mixes()
 
@@ -159,15 +203,16 @@ class Studio:
             cause = recorder.take(hearing.sound(track), hearing.level(track))
             if cause:
                 self.end_record(track, cause)
-            elif len(recorder.pieces) >= PIECE:
-                self._tell(protocol.Sound(track.endpoint.number, recorder.number, recorder.hand_over(), ""))
+            elif len(recorder.pieces) - track.doubtful >= PIECE:
+                sound = recorder.hand_over(track.doubtful)
+                self._tell(protocol.Sound(track.endpoint.number, recorder.number, sound, ""))
         for tape in list(self._tapes.values()):
             left, right = tape.sides
             cause = tape.take(hearing.sound(left), hearing.sound(right), now)
             if cause:
                 self.end_tape(tape.number, cause)
-            elif len(tape.pieces) >= PIECE:
-                self._tell(protocol.Taped(tape.number, tape.hand_over(), ""))
+            elif len(tape.pieces) - (held := max(_doubtful(left), _doubtful(right))) >= PIECE:
+                self._tell(protocol.Taped(tape.number, tape.hand_over(held), ""))
 
     def _send_mixes(self) -> None:
         for track in list(self._mixed):
@@ -183,3 +228,7 @@ class Studio:
             total += self._hearing.sound(source)
         sound = np.clip(total, -32768, 32767).astype(np.int16)
         track.say(g711.encode(sound, track.endpoint.law_sent or Law.ULAW))
+
+
+def _doubtful(side: Track | None) -> int:
+    return 0 if side is None else side.doubtful

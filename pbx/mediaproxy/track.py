@@ -6,6 +6,7 @@ Not here: the beat (`studio`), what comes in (`ear`). RFC 3550, RFC 3551, RFC 47
 from __future__ import annotations
 
 from pbx.mediaproxy import rtcp, rtp
+from pbx.mediaproxy.cadence import Cadence
 from pbx.mediaproxy.continuity import Numbers
 from pbx.mediaproxy.digits import DigitSender
 from pbx.mediaproxy.endpoint import Endpoint
@@ -14,6 +15,7 @@ from pbx.mediaproxy.hearing import Heard
 from pbx.mediaproxy.jitter import FRAME
 from pbx.mediaproxy.player import Player
 from pbx.mediaproxy.recorder import Recorder
+from pbx.mediaproxy.tone_watch import ToneWatch
 
 
 class Track:
@@ -27,6 +29,8 @@ class Track:
         self.keys = DigitSender()
         self.player: Player | None = None
         self.recorder: Recorder | None = None
+        self.tones: tuple[Cadence, ...] = ()
+        self.watch: ToneWatch | None = None  # for these; None once one has been heard
         self.heard: Heard | None = None
         self.sources: tuple[Track, ...] = ()  # whose sum is sent to it
         self.echo = False
@@ -39,6 +43,11 @@ class Track:
         settings = self.endpoint.settings
         if settings is not None:
             self.framer.set_ptime(settings.ptime)
+
+    @property
+    def doubtful(self) -> int:
+        """How many of the last beats may be a disconnect tone: nobody is to hear them before that is known."""
+        return 0 if self.watch is None else self.watch.suspected
 
     def listen(self) -> None:
         """Let sound into the jitter buffer as long as somebody wants it."""

@@ -100,6 +100,8 @@ class _Side:
 
     def media_silent(self, seconds: float) -> None: ...
 
+    def media_hung_up(self) -> None: ...
+
     def media_lost(self) -> None:
         self._anchor.lost = True
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from directory.numbers import written
+from pbx.mediaproxy.cadence import Cadence
 from pbx.sipcore.uri import Uri
+from pbx.trunk.tones import tones
 
 INBOUND = ("auto", "contact", "address")
 SHOWS = ("line", "caller")
 SUPERVISION = ("none", "key")
+_OURS = ("target", "inbound", "numbers", "country", "shows", "options", "supervision", "recording", "disconnect_tone")
+"""What the provider is told nothing of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Trunk:
     `options`: seconds from one OPTIONS to the next by which it is asked whether it answers, 0: never.
     `supervision`: with `key`, who is rung by it beside or instead of others must press 1 before the call is his, since
     a gateway with an analog line (FXO) answers as soon as it seizes the line. `recording`: with `always`, calls by it
-    are recorded, whoever of us talks.
+    are recorded, whoever of us talks. `disconnect_tone`: what an analog line brings when the other party has gone, a
+    country or `425/480,0/480` (`tones`); then the call ends.
     """
 
     name: str
@@ -45,15 +50,19 @@ class Trunk:
     options: int = 60
     supervision: str = "none"
     recording: str = "none"
+    disconnect_tone: str = ""
 
     def is_same_line(self, other: Trunk) -> bool:
         """Whether a registration of the one serves the other: nothing else that he is told differs."""
-        free = ("target", "inbound", "numbers", "country", "shows", "options", "supervision", "recording")
-        return replace(self, **{name: getattr(other, name) for name in free}) == other
+        return replace(self, **{name: getattr(other, name) for name in _OURS}) == other
 
     def number(self, dialled: str) -> str:
         """A number as the provider wants it."""
         return written(dialled, self.numbers, self.country)
+
+    @property
+    def disconnect_tones(self) -> tuple[Cadence, ...]:
+        return tones(self.disconnect_tone)
 
     @property
     def identity(self) -> Uri:

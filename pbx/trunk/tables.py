@@ -48,11 +48,14 @@ MIGRATIONS = (
     """
     ALTER TABLE trunk ADD COLUMN recording TEXT NOT NULL DEFAULT 'none';
     """,
+    """
+    ALTER TABLE trunk ADD COLUMN disconnect_tone TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 _COLUMNS = (
     "name, domain, user, login, sealed, proxy, transport, registers, expires, target, contact, inbound, named, "
-    "numbers, country, shows, options, supervision, recording"
+    "numbers, country, shows, options, supervision, recording, disconnect_tone"
 )
 
 
@@ -73,7 +76,7 @@ def load(connection: sqlite3.Connection) -> list[Row]:
 def save(connection: sqlite3.Connection, row: Row) -> None:
     trunk = row.trunk
     connection.execute(
-        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 19)})",
+        f"INSERT OR REPLACE INTO trunk ({_COLUMNS}) VALUES ({', '.join('?' * 20)})",
         (
             trunk.name,
             trunk.domain,
@@ -94,6 +97,7 @@ def save(connection: sqlite3.Connection, row: Row) -> None:
             trunk.options,
             trunk.supervision,
             trunk.recording,
+            trunk.disconnect_tone,
         ),
     )
 

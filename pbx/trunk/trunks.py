@@ -27,6 +27,7 @@ from pbx.trunk.credentials import Login
 from pbx.trunk.line import Line
 from pbx.trunk.model import INBOUND, SHOWS, SUPERVISION, Trunk
 from pbx.trunk.ports import Stack
+from pbx.trunk.tones import tones
 
 _log = get_logger("pbx.trunk")
 
@@ -219,6 +220,10 @@ def _check(trunk: Trunk) -> None:
         raise Failure("invalid", f"supervision is {' or '.join(SUPERVISION)}, not {trunk.supervision!r}")
     if trunk.recording not in ("none", "always"):
         raise Failure("invalid", f"recording is none or always, not {trunk.recording!r}")
+    try:
+        tones(trunk.disconnect_tone)
+    except ValueError as error:
+        raise Failure("invalid", f"the disconnect tone: {error}") from error
     if not 60 <= trunk.expires <= 86_400:
         raise Failure("invalid", "expires is 60 to 86400 seconds")
     if trunk.options and not 10 <= trunk.options <= 3600:

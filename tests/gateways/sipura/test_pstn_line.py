@@ -12,7 +12,7 @@ from tests.gateways.sipura.conftest import Office
 from tests.gateways.sipura.spa import PACKET, Spa
 from tests.phone import TestPhone
 from tests.scenes.site import DOMAIN
-from tests.tones import seconds_heard, seconds_of_sound
+from tests.tones import make_tone, seconds_heard, seconds_of_sound
 
 pytestmark = pytest.mark.scene
 
@@ -25,6 +25,9 @@ N:S:<+(10+d)@*> = +*@192.168.1.2
 N:S:<(10+d)@{DOMAIN}> = *@192.168.1.2
 """
 """The lines of the guide. The first that fits decides, so that of ten digits and more stands last."""
+
+AMERICAN = ("--disconnect-tone", "us")
+BUSY = (480.0, 620.0)
 
 
 async def test_calls_of_the_guide_in_and_out(office: Office, tone: Callable[[float], Path], tmp_path: Path) -> None:
@@ -67,7 +70,7 @@ async def test_a_number_rung_beside_others_takes_the_call_by_a_key_only(
 ) -> None:
     """The adapter answers at once. Alice takes the first call at her telephone, the second on the line."""
     await routed(office, tmp_path)
-    await office.site.tandem("trunk", "add", "line", "192.168.1.2", "--no-register", "--supervision", "key")
+    await office.site.tandem("trunk", "add", "line", "192.168.1.2", "--no-register", *AMERICAN, "--supervision", "key")
     await office.site.tandem("rule", "add", "alice", "Mobile", "--do", "Fork to 95551234567")
     bob = await office.site.phone_at("bob", office.desk)
     async with await office.alice() as alice, bob, await office.spa() as spa:
@@ -95,8 +98,31 @@ async def test_a_number_rung_beside_others_takes_the_call_by_a_key_only(
         await bob.wait_state("confirmed", second)
         await alice.wait_state("disconnected", ringing)
         await heard_by_both(bob, second, spa, tmp_path)
-        await bob.hangup(second)
+        await spa.far_end_hangs_up(tmp_path, *BUSY)
         await spa.wait_state("disconnected", line)
+        await bob.wait_state("disconnected", second)
+    causes = [record["cause"] for record in await office.site.calls(2)]
+    assert "disconnect tone" in causes
+
+
+@pytest.mark.proof
+async def test_a_message_left_over_the_line_ends_by_the_busy_tone_and_has_none_of_it(
+    office: Office, tone: Callable[[float], Path], tmp_path: Path
+) -> None:
+    site = office.site
+    await site.tandem("trunk", "add", "line", "192.168.1.2", "--no-register", *AMERICAN)
+    await site.tandem("setting", "set", "pbx", "DivertAlways", "alice")
+    await site.tandem("prompts", "put", "mailgreeting.wav", str(make_tone(tmp_path / "greeting.wav", 900, seconds=0.3)))
+    async with await office.spa() as spa:
+        call = await spa.rings()
+        await spa.wait_state("confirmed", call)
+        await spa.play(tone(LINE))
+        await spa.listen(4.0, call)
+        await spa.far_end_hangs_up(tmp_path, *BUSY)
+        await spa.wait_state("disconnected", call)
+    await site.save_message("alice", await site.password("alice"), tmp_path / "message.wav")
+    assert seconds_heard(tmp_path / "message.wav", LINE) > 2.0
+    assert seconds_heard(tmp_path / "message.wav", BUSY[0], least=0.2) == 0
 
 
 async def routed(office: Office, folder: Path) -> None:

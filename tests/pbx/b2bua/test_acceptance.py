@@ -51,7 +51,7 @@ class Scene:
         await self.desk.request("ACK")
 
 
-async def gateway_of(house: House, supervision: str = "key") -> tuple[Phone, InlineDatabases]:
+async def gateway_of(house: House, supervision: str = "key", tone: str = "us") -> tuple[Phone, InlineDatabases]:
     house.exchange.sound = lambda name, account: Clip(Path(name), name)
     gateway = house.phone(Account(0, "10.9.9.9", "line"), registered=False)
     databases = InlineDatabases()
@@ -60,7 +60,8 @@ async def gateway_of(house: House, supervision: str = "key") -> tuple[Phone, Inl
         house.exchange.clock, entropy, house.metrics, house.stack, await databases.main(), Keyring(b"k" * 32, entropy)
     )
     await trunks.start()
-    await trunks.put(Trunk("line", gateway.local[0], registers=False, supervision=supervision), "")
+    trunk = Trunk("line", gateway.local[0], registers=False, supervision=supervision, disconnect_tone=tone)
+    await trunks.put(trunk, "")
     house.exchange.trunks = trunks
     return gateway, databases
 
@@ -137,6 +138,15 @@ async def test_the_far_end_hangs_up_before_a_key() -> None:
         await play.seized()
         play.gateway.send("BYE")
         await play.gateway.response(200, "BYE")
+        await play.rings_on()
+
+
+async def test_the_line_is_busy_or_was_hung_up_before_a_key() -> None:
+    """All that it says of that is a tone."""
+    async with scene() as play:
+        stream = await play.seized()
+        stream.listener.media_hung_up()
+        play.gateway.answer(await play.gateway.request("BYE"), 200)
         await play.rings_on()
 
 

@@ -17,9 +17,14 @@ from tests.pbx.b2bua.test_transfers import named, told
 
 async def parked(house: House, where: str, status: int = 200) -> tuple[Phone, Phone]:
     """Alice has called Bob, who sends her to the lot. With 200 she hears music there."""
-    house.exchange.sound = lambda name, account: Clip(Path(name), name)
     alice, bob = house.phone(ALICE), house.phone(BOB)
     await connected(house, alice, bob)
+    await sent_to_lot(house, alice, bob, where, status)
+    return alice, bob
+
+
+async def sent_to_lot(house: House, alice: Phone, bob: Phone, where: str, status: int = 200) -> None:
+    house.exchange.sound = lambda name, account: Clip(Path(name), name)
     bob.send("REFER", Refer_To=f"<sip:{where}@{DOMAIN}>")
     await bob.response(202, "REFER")
     if status == 200:
@@ -30,7 +35,6 @@ async def parked(house: House, where: str, status: int = 200) -> tuple[Phone, Ph
         bob.answer(await bob.request("BYE"), 200)
         await until(lambda: house.studio.streams[0].playing == "holdmusic")
         assert lamp(house, "701") or lamp(house, "702")
-    return alice, bob
 
 
 def lamp(house: House, place: str) -> list[str]:
@@ -85,10 +89,15 @@ async def test_the_lot_gives_the_first_free_place_until_it_is_full() -> None:
         bob.answer(await bob.request("INFO"), 200)
 
 
-async def test_who_has_sent_a_call_to_the_lot_is_shown_the_place() -> None:
+@pytest.mark.parametrize("disturb", ["NO", "YES"])
+async def test_who_has_sent_a_call_to_the_lot_is_shown_the_place(disturb: str) -> None:
+    """Also who does not want to be disturbed by others."""
     async with House() as house:
         await parked(house, "701")
-        alice, bob = await parked(house, "700")
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        await connected(house, alice, bob)
+        house.town.settings[BOB.id, "DoNotDisturb"] = disturb
+        await sent_to_lot(house, alice, bob, "700")
         invite = await bob.request("INVITE")
         assert str(invite.from_).startswith(f'"Parked at 702" <sip:702@{DOMAIN}>')
         bob.answer(invite, 180)

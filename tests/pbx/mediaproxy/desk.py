@@ -46,6 +46,9 @@ class Ear:
     def media_silent(self, seconds: float) -> None:
         self._note("silent", seconds)
 
+    def media_hung_up(self) -> None:
+        self._note("hung up")
+
     def media_lost(self) -> None:
         self._note("lost")
 

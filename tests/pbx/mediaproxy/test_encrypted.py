@@ -106,6 +106,7 @@ class _Party(Ear):
 
     flow = Flow("wss", (ADDRESS, 443), (ADDRESS, 5555), 1)
     workarounds: frozenset[Workaround] = frozenset()
+    disconnect_tones = ()
 
 
 def leg(media: MediaControl) -> LegMedia:

@@ -8,6 +8,7 @@ import pytest
 
 from base.clock import ManualClock
 from base.entropy import SeededEntropy
+from base.failures import Failure
 from base.metrics import Metrics
 from base.storage.inline import InlineDatabases
 from directory.secrets import Keyring
@@ -134,4 +135,22 @@ async def test_nobody_else_is_shown_the_secret_contact(databases: InlineDatabase
         request = invite("sip:4930123@192.0.2.1")
         concealed(directory, line, request)
         assert request.uri == "sip:4930123@192.0.2.1"
+    databases.discard()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("supervision", "maybe", "supervision is none or key, not 'maybe'"),
+        ("disconnect_tone", "xx", "the disconnect tone: no tones are known of 'xx'"),
+        ("disconnect_tone", "425/480", "the disconnect tone: '425/480' is no tone: write it like 425/480,0/480"),
+    ],
+)
+async def test_what_an_analog_line_cannot_be(databases: InlineDatabases, key: str, value: str, told: str) -> None:
+    database = await databases.main()
+    trunks = Trunks(ManualClock(), SeededEntropy(1), Metrics(), Stack(), database, Keyring(b"k" * 32, SeededEntropy(2)))
+    line = await a_line(trunks)
+    with pytest.raises(Failure, match=told):
+        await trunks.put(replace(line.trunk, **{key: value}), None)  # type: ignore[arg-type]
+    assert trunks.line("home").trunk == line.trunk, "what was there stays"
     databases.discard()
