@@ -7,7 +7,6 @@ a suggestion. TOML 1.0.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -15,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
+from base import config_values as read
+from base.config_values import Network
 
 _T = TypeVar("_T")
 
@@ -155,73 +154,10 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
 
 
-class _Wrong(Exception):
-    """A value that is not what the key wants."""
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise _Wrong("must be text in quotes")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _Wrong("must be true or false")
-    return value
-
-
-def _within(low: int, high: int) -> Callable[[object], int]:
-    def number(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _Wrong(f"must be a whole number from {low} to {high}")
-        return value
-
-    return number
-
-
-def _within_or(words: Mapping[object, object], low: int, high: int, wanted: str) -> Callable[[object], object]:
-    """A number, or one of the words, which stand for values."""
-
-    def value(given: object) -> object:
-        if isinstance(given, str | int) and not isinstance(given, bool) and given in words:
-            return words[given]
-        try:
-            return _within(low, high)(given)
-        except _Wrong:
-            raise _Wrong(f"must be {wanted}") from None
-
-    return value
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
-
-
-def _address(value: object) -> str:
-    try:
-        return str(ipaddress.ip_address(_text(value).strip("[]")))
-    except ValueError:
-        raise _Wrong(f"{value!r} is no numeric address") from None
-
-
-def _optional_address(value: object) -> str:
-    return "" if value == "" else _address(value)
-
-
-def _name_server(value: object) -> tuple[str, int] | None:
-    """Of DNS: an address, port 53 unless one is named."""
-    text = _text(value).strip()
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(\d{1,5}))?", text)
-    if text and match is None:
-        raise _Wrong(f'{text!r} is no address of a server; write "192.0.2.53", or "192.0.2.53:5353" with its port')
-    return None if match is None else (_address(match[1]), _within(1, 65535)(int(match[2] or 53)))
-
-
 def _listen(value: object) -> tuple[Listen, ...]:
-    found = [listen for item in _list(value) for listen in _one_listen(_text(item))]
+    found = [listen for item in read.items(value) for listen in _one_listen(read.text(item))]
     if not found:
-        raise _Wrong("must name at least one address")
+        raise read.Wrong("must name at least one address")
     return tuple(found)
 
 
@@ -231,111 +167,57 @@ _LISTEN = re.compile(r"(?:(udp|tcp|tls|ws|wss):)?(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+)
 def _one_listen(text: str) -> list[Listen]:
     match = _LISTEN.fullmatch(text.strip())
     if match is None:
-        raise _Wrong(
+        raise read.Wrong(
             f'{text!r} is no address; write "udp:192.0.2.1:5060" (or tcp, tls, ws, wss), '
             'or "192.0.2.1:5060" for UDP and TCP'
         )
-    transport, host = match[1], _address(match[2])
+    transport, host = match[1], read.address(match[2])
     kinds = [transport] if transport else ["udp", "tcp"]
-    port = _within(0, 65535)
+    port = read.within(0, 65535)
     return [Listen(kind, host, port(int(match[3] or PORTS[kind]))) for kind in kinds]
 
 
-def _networks(value: object) -> tuple[Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(_text(item), strict=False) for item in _list(value))
-    except ValueError as error:
-        raise _Wrong(str(error)) from None
-
-
-def _addresses(value: object) -> tuple[str, ...]:
-    found = tuple(_address(item) for item in _list(value))
-    if len({":" in each for each in found}) != len(found):
-        raise _Wrong("takes one IPv4 and one IPv6 address")
-    return found
-
-
-_ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d{1,5})?|\*|null", re.IGNORECASE)
-
-
-def _origins(value: object) -> tuple[str, ...]:
-    found = tuple(_text(item) for item in _list(value))
-    for text in found:
-        if _ORIGIN.fullmatch(text) is None:
-            raise _Wrong(f'{text!r} is no origin of a web page; write "https://phone.example.org", or "*" for all')
-    return found
-
-
-def _one_of(*words: str) -> Callable[[object], str]:
-    def word(value: object) -> str:
-        text = value.lower() if isinstance(value, str) else ""
-        if text not in words:
-            raise _Wrong(f"must be {', '.join(words[:-1])} or {words[-1]}")
-        return text
-
-    return word
-
-
-def _url(value: object) -> str:
-    text = _text(value)
-    if text and not re.match(r"https?://[^/\s]+", text):
-        raise _Wrong(f"{text!r} is no address of a web server")
-    return text
-
-
-def _port_range(value: object) -> tuple[int, int]:
-    ends = _list(value)
-    if isinstance(value, str) and "-" in value:
-        ends = [int(part) if part.strip().isdigit() else part for part in value.split("-", 1)]
-    if len(ends) != 2:
-        raise _Wrong('must be a range such as "61000-64999"')
-    low, high = (_within(1024, 65535)(end) for end in ends)
-    if high - low < 3:
-        raise _Wrong("must hold at least four ports")
-    return low, high
-
-
-_port_or_off = _within_or({"off": None}, 0, 65535, 'a port, or "off"')
+_port_or_off = read.within_or({"off": None}, 0, 65535, 'a port, or "off"')
 
 _KEYS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
     "sip": {
         "listen": _listen,
-        "advertised": _optional_address,
-        "trusted": _networks,
-        "qualify": _within_or({"off": 0, 0: 0}, 10, 3600, '"off" or seconds from 10 to 3600'),
-        "admission": _within_or(
+        "advertised": read.optional_address,
+        "trusted": read.networks,
+        "qualify": read.within_or({"off": 0, 0: 0}, 10, 3600, '"off" or seconds from 10 to 3600'),
+        "admission": read.within_or(
             {"auto": "auto", "off": "off"}, 1, 100_000, '"auto", "off" or new requests a second from 1 to 100000'
         ),
-        "tls_verify": _flag,
-        "tls_authorities": _text,
-        "origins": _origins,
+        "tls_verify": read.flag,
+        "tls_authorities": read.text,
+        "origins": read.origins,
     },
     "media": {
-        "ports": _port_range,
-        "address": _address,
-        "advertised": _optional_address,
-        "security": _one_of("off", "optional", "required"),
+        "ports": read.port_range,
+        "address": read.address,
+        "advertised": read.optional_address,
+        "security": read.one_of("off", "optional", "required"),
     },
     "nat": {
-        "lan": _networks,
-        "nated": _networks,
-        "public": _addresses,
-        "keepalive": _one_of("off", "empty", "crlf"),
-        "interval": _within(1, 3600),
-        "media": _one_of("needed", "always"),
+        "lan": read.networks,
+        "nated": read.networks,
+        "public": read.addresses,
+        "keepalive": read.one_of("off", "empty", "crlf"),
+        "interval": read.within(1, 3600),
+        "media": read.one_of("needed", "always"),
     },
-    "imap": {"address": _address, "port": _within(0, 65535), "tls_port": _within(0, 65535)},
-    "provisioning": {"address": _address, "http": _port_or_off, "https": _port_or_off, "tftp": _port_or_off},
+    "imap": {"address": read.address, "port": read.within(0, 65535), "tls_port": read.within(0, 65535)},
+    "provisioning": {"address": read.address, "http": _port_or_off, "https": _port_or_off, "tftp": _port_or_off},
     "records": {
-        "folder": _text,
-        "format": _one_of("csv", "json"),
-        "helper": _text,
-        "url": _url,
-        "days": _within(0, 36_500),
+        "folder": read.text,
+        "format": read.one_of("csv", "json"),
+        "helper": read.text,
+        "url": read.url,
+        "days": read.within(0, 36_500),
     },
-    "recordings": {"folder": _text, "free": _within(0, 100_000_000), "days": _within(0, 36_500)},
-    "router": {"helper": _text, "enum_server": _name_server},
-    "log": {"level": _one_of("debug", "info", "warning", "error"), "json": _flag},
+    "recordings": {"folder": read.text, "free": read.within(0, 100_000_000), "days": read.within(0, 36_500)},
+    "router": {"helper": read.text, "enum_server": read.name_server},
+    "log": {"level": read.one_of("debug", "info", "warning", "error"), "json": read.flag},
 }
 
 
@@ -364,7 +246,7 @@ def parse(text: str, name: str = "configuration") -> Config:
             convert = _known(key, keys, where, "key", section)
             try:
                 sections[section][key] = convert(value)
-            except _Wrong as wrong:
+            except read.Wrong as wrong:
                 raise ConfigError(f"{where}: [{section}] {key} {wrong}") from None
     return Config(
         SipConfig(**sections["sip"]),  # type: ignore[arg-type]  # each converter returns its field's type

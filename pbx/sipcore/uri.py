@@ -28,7 +28,7 @@ _SIP = re.compile(
     r"((?:;[^;?\s<>\"@]*)*)"
     r"(?:\?([^\s<>\"@]*))?"
 )
-_OPAQUE = re.compile(r"[\x21-\x7e]+")
+_OPAQUE = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x7e]+")  # RFC 3986 §2: none of " < >
 _QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PARAM = re.compile(
@@ -169,7 +169,7 @@ def _read_uri(text: str) -> Uri:
 
 
 def _read_foreign(scheme: str, colon: str, rest: str) -> Uri:
-    if not colon or not _SCHEME.fullmatch(scheme) or not _OPAQUE.fullmatch(rest) or "<" in rest or ">" in rest:
+    if not colon or not _SCHEME.fullmatch(scheme) or not _OPAQUE.fullmatch(rest):
         raise SipSyntaxError("Malformed address")
     if scheme != "tel":
         return Uri(scheme, rest)

@@ -62,7 +62,7 @@ class Trunks:
         self._awake = False
         self._metrics = metrics
         self._complained: set[str] = set()
-        self._learning: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         metrics.gauge("pbx.trunks.down", lambda: sum(not line.sound for line in self._lines.values()))
 
     async def start(self) -> None:
@@ -184,10 +184,15 @@ class Trunks:
         """The provider names our contact: over UDP what does not is taken for forged (`Trunk.inbound`)."""
         if not line.named:
             line.named = True
-            name, contact = line.trunk.name, line.contact_user
-            self._learning = asyncio.get_running_loop().create_task(
-                self._database.write(lambda connection: tables.has_named(connection, name, contact))
-            )
+            task = asyncio.get_running_loop().create_task(self._remember(line.trunk.name, line.contact_user))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _remember(self, name: str, contact: str) -> None:
+        try:
+            await self._database.write(lambda connection: tables.has_named(connection, name, contact))
+        except Failure as failure:  # then it is learned anew after a restart
+            _log.warning("it is not kept that a provider names our contact", trunk=name, cause=str(failure))
 
     def _use(self, row: tables.Row) -> None:
         password = self._keyring.open(row.sealed, _purpose(row.trunk.name))

@@ -142,7 +142,7 @@ async def echoed(house: House, phone: Phone) -> None:
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(3):
         while not true():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("offers", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 import pytest
@@ -70,6 +71,7 @@ async def test_only_the_provider_s_server_is_the_provider(databases: InlineDatab
     assert trunks.sending(invite(f"sip:201@{DOMAIN}"), SERVER) is line
     assert trunks.sending(invite(f"sip:201@{DOMAIN}"), BEHIND_IT) is None
     assert trunks.sending(invite(f"sip:{line.contact_user}@192.0.2.1"), BEHIND_IT) is line
+    await asyncio.gather(*trunks._tasks)
     databases.discard()
 
 
@@ -100,8 +102,7 @@ async def test_a_provider_that_has_named_our_contact_must_name_it(
     assert (trunks.sending(plain, server) is line) == before
     assert trunks.sending(named, BEHIND_IT) is line
     assert (trunks.sending(plain, server) is line) == after
-    assert trunks._learning is not None
-    await trunks._learning
+    await asyncio.gather(*trunks._tasks)
     again, line = await started()
     assert (again.sending(plain, server) is line) == after
     await again.put(replace(line.trunk, domain="other.example"), None)
