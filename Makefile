@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= var
 # Set PYTEST_ARGS to run a part: make test PYTEST_ARGS='tests/directory -x'
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## list the commands

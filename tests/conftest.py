@@ -20,6 +20,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 _PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
 
+_UNITS = "unit and machine tests"
 _KINDS = {
     "scenes": "scenes with real telephones and mail clients",
     "interop": "scenes with programs of others",
@@ -31,7 +32,7 @@ _KINDS = {
 
 def _kind(nodeid: str) -> str:
     parts = nodeid.split("/")
-    return _KINDS.get(parts[1], "unit and machine tests") if len(parts) > 1 else "unit and machine tests"
+    return _KINDS.get(parts[1], _UNITS) if len(parts) > 1 else _UNITS
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,7 +45,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Proofs run only when asked for by `-m proof`."""
+    """Proofs run only when asked for by `-m proof`. What takes longest, whole scenes, begins first."""
+    items.sort(key=lambda item: _kind(item.nodeid) == _UNITS)
     if "proof" in (config.getoption("-m") or ""):
         return
     chosen = [item for item in items if "proof" not in item.keywords]

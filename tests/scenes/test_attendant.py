@@ -23,7 +23,7 @@ async def reach(alice: TestPhone, number: str = "200") -> int:
     return call
 
 
-@pytest.mark.parametrize("method", ["rfc4733", "info"])
+@pytest.mark.parametrize("method", ["rfc4733", pytest.param("info", marks=pytest.mark.proof)])
 async def test_an_extension_typed_at_once_is_connected(site: Site, tone: Tone, tmp_path: Path, method: str) -> None:
     alice = await site.phone("alice", await site.password("alice"))
     bob = await site.phone("bob", await site.password("bob"))
@@ -142,7 +142,7 @@ async def test_the_conference_says_that_none_is_open(site: Site, tmp_path: Path)
     assert seconds_of_sound(tmp_path / "heard.wav") > 1
 
 
-@pytest.mark.parametrize("setting", ["menu", "voicemail"])
+@pytest.mark.parametrize("setting", [pytest.param("menu", marks=pytest.mark.proof), "voicemail"])
 async def test_an_extension_that_does_not_answer_leads_back_or_to_voicemail(site: Site, setting: str) -> None:
     await site.tandem("setting", "set", "pbx", "ReceptNoAnswer", setting)
     alice = await site.phone("alice", await site.password("alice"))

@@ -296,7 +296,7 @@ async def settled(site: Site, seconds: float = 15) -> None:
     assert not status.get("pbx.transport.faults")
 
 
-@pytest.mark.parametrize("transport", ["u1", "t1", "tn"])
+@pytest.mark.parametrize("transport", ["u1", *(pytest.param(each, marks=pytest.mark.proof) for each in ("t1", "tn"))])
 async def test_a_hundred_calls_to_a_registered_callee(site: Site, sipp: Sipp, transport: str) -> None:
     """Callers over one UDP socket, one TCP connection, and a TCP connection for each call."""
     alice, bob = await site.password("alice"), await site.password("bob")

@@ -190,6 +190,7 @@ async def test_the_caller_may_listen_and_record_again(site: Site, tone: Tone, tm
     assert seconds_heard(tmp_path / "alice.wav", 440) > 1.0
 
 
+@pytest.mark.proof
 async def test_a_cancelled_recording_is_not_sent(site: Site, tone: Tone) -> None:
     password = await site.password("bob")
     alice = await site.phone("alice", await site.password("alice"))

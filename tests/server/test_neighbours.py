@@ -160,7 +160,7 @@ def test_a_circle_that_forks_does_not_grow_without_end(way: str) -> None:
             for name in ("adam", "eve"):
                 await diverting(world.houses[here], name, f"adam@{there},eve@{there}", way)
         world.invite("sip:eve@one.test")
-        assert await world.final() in (403, 482)
+        assert await world.final() in (403, 440, 482)  # RFC 5393 §5: too broad
         assert world.invites().total() <= 100  # calls out at once of an account (`pbx.toll`)
 
     play(scene)

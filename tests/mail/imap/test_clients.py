@@ -209,7 +209,7 @@ SyncState *
     await sync()
     inbox = mailbox.Maildir(tmp_path / "mail" / "INBOX", create=False)
     assert len(inbox) == 20
-    key, message = next(iter(inbox.items()))
+    key, message = next(each for each in inbox.items() if each[1]["Message-ID"].startswith("<0@"))
     assert message.get_flags() == "F"
     message.add_flag("S")
     inbox[key] = message

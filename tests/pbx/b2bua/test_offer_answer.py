@@ -144,7 +144,7 @@ def legs() -> tuple[LegMedia, LegMedia]:
     stack = SimpleNamespace(advertised_host=lambda _flow: SERVER[0], surroundings=Surroundings())
     exchange = SimpleNamespace(media=Studio(), entropy=SeededEntropy(4), stack=stack, metrics=Metrics())
     parties = (
-        SimpleNamespace(flow=Flow("udp", SERVER, (host, 5060)), workarounds=frozenset())
+        SimpleNamespace(flow=Flow("udp", SERVER, (host, 5060)), workarounds=frozenset(), disconnect_tones=())
         for host in ("198.51.100.7", "203.0.113.9")
     )
     near, far = (
