@@ -66,6 +66,7 @@ class PeerRequests:
 
     def _invite(self, transaction: ServerTransaction) -> None:
         session = self._session
+        session.implies_ack(transaction.request)
         if session.changes.open or (session.state is SessionState.EARLY and session.dialog.is_caller):
             session.answer(transaction, 491)  # RFC 3261 §14.2: glare
         elif self.pending or session.unacknowledged:

@@ -175,6 +175,13 @@ class Session:
             self.offers.withdraw()
             self.user.session_acknowledged(self, request)
 
+    def implies_ack(self, request: Request) -> None:
+        """Who sends another INVITE has had our 2xx (RFC 3261 §14.1): an ACK that has nothing to say may be lost."""
+        if self.unacknowledged and self.state is SessionState.CONFIRMED and self.offers.turn is not Turn.OURS:
+            self._settle_accepted()
+            self.offers.withdraw()
+            self.user.session_acknowledged(self, request)
+
     def learn(self, message: Request | Response) -> None:
         """What the peer allows."""
         if message.has("Allow"):

@@ -39,6 +39,7 @@ async def test_four_and_six_hear_each_other(
     assert f"way={'b2bua' if features == 'YES' else 'proxy'}" in site.log()
 
 
+@pytest.mark.proof
 async def test_six_reaches_the_programs(site: Everywhere, tone: Tone, tmp_path: Path) -> None:
     """The echo; a caller of the attendant who types an extension; voicemail, and its lamp over IPv6."""
     bob = await site.phone("bob", await site.password("bob"))

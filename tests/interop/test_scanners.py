@@ -60,6 +60,7 @@ async def test_forced_to_go_on_they_see_the_same_of_everybody(site: Everywhere, 
     assert len(set(said)) == 1, outputs
 
 
+@pytest.mark.proof
 async def test_svcrack_guesses_a_careless_password_and_no_other(site: Everywhere, tmp_path: Path) -> None:
     """Who guesses at once is let in, as a person who mistypes is; who goes through a list is shut out halfway."""
     password = await site.password("alice")

@@ -84,6 +84,7 @@ async def test_silence_is_met_with_patience_and_a_polite_end(site: Site, tmp_pat
     assert seconds_of_sound(tmp_path / "heard.wav") > 3
 
 
+@pytest.mark.proof
 async def test_an_invalid_entry_is_told_and_the_menu_goes_on(site: Site) -> None:
     alice = await site.phone("alice", await site.password("alice"))
     bob = await site.phone("bob", await site.password("bob"))

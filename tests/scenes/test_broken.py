@@ -143,6 +143,7 @@ async def leave_after_beep(alice: TestPhone) -> None:
     await alice.wait_state("disconnected", call)
 
 
+@pytest.mark.proof
 async def test_a_mail_store_that_takes_nothing_keeps_the_recording(site: Site, tone: Tone) -> None:
     """Somebody else holds bob's mailbox locked: delivery fails whole; after the next start the message is there."""
     password = await site.password("bob")

@@ -169,6 +169,7 @@ async def test_heard_by_phone_is_seen_by_mail(site: Site, tone: Tone, tmp_path: 
     assert await asyncio.to_thread(seen) == b"1"
 
 
+@pytest.mark.proof
 async def test_the_caller_may_listen_and_record_again(site: Site, tone: Tone, tmp_path: Path) -> None:
     password = await site.password("bob")
     alice = await site.phone("alice", await site.password("alice"))

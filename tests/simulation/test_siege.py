@@ -20,7 +20,7 @@ def _hold(siege: Siege) -> None:
     assert not faults, "\n".join([str(siege), *faults])
 
 
-@settings(max_examples=60, suppress_health_check=SLOW)
+@settings(max_examples=40, suppress_health_check=SLOW)
 @given(SIEGES)
 @example(Siege((CALL, Step("alice", "INFO", within=True), Step("bob", "UPDATE", within=True))))
 @example(Siege((CALL, Step("bob", "REFER", within=True)), (Reply((183, 180, 200)),), proxied=True))

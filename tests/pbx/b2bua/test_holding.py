@@ -109,3 +109,19 @@ async def test_both_may_hold_at_once_and_each_ends_its_own(way: str) -> None:
         for stream in (near, far):
             assert stream.settings is not None
             assert (stream.settings.send, stream.settings.receive) == (True, True)
+
+
+async def test_who_asks_again_has_had_the_answer_though_its_ack_is_lost() -> None:
+    """pjsip does not try again when it is told to wait, and stays on hold."""
+    async with House() as house:
+        alice, bob = house.phone(ALICE), house.phone(BOB)
+        await connected(house, alice, bob)
+        alice.send("INVITE", alice.sdp(direction="sendonly"))
+        bob.answer(await bob.request("INVITE"), 200, bob.sdp(direction="recvonly"))
+        await alice.response(200)
+        await bob.request("ACK")
+        alice.send("INVITE", alice.sdp())
+        bob.answer(await bob.request("INVITE"), 200, bob.sdp())
+        await alice.response(200)
+        alice.send("ACK")
+        await bob.request("ACK")
