@@ -131,20 +131,16 @@ class Directory:
     async def create_account(
         self, domain: str, name: str, password: str, *, real_name: str = "", extension: str | None = None
     ) -> Account:
-        """Add an account, with its extension as first alias. Raises Failure("exists" | "invalid" | "not-found")."""
+        """Add an account, with its extension as first alias. Raises Failure("exists" | "invalid" | "not-found" |
+        "full")."""
         owner, local = self.domain_book.existing(domain), self._free(domain, name, "account name")
         alias = None if extension is None else self._free(domain, extension, "extension")
-        self._within_limit(owner)
         if alias == local:
             raise Failure("exists", f"{alias} would be the account's name and its extension")
         check_password(password)
-        return await self._store.add_account(owner, local, _real_name(real_name), password, alias)
-
-    def _within_limit(self, domain: str) -> None:
-        """Raises Failure("full")."""
-        limit = self.domain_setting(domain, "AccountsLimit")
-        if isinstance(limit, int) and 0 < limit <= self._image.accounts_in(domain):
-            raise Failure("full", f"{domain} may have {limit} accounts (AccountsLimit), and has them")
+        limit = self.domain_setting(owner, "AccountsLimit")
+        most = limit if isinstance(limit, int) else 0
+        return await self._store.add_account(owner, local, _real_name(real_name), password, alias, most=most)
 
     async def set_real_name(self, account_id: int, real_name: str) -> None:
         await self._store.put_real_name(self._existing(account_id), _real_name(real_name))

@@ -99,10 +99,6 @@ class Image:
         self.settings.pop(("domain", domain_id), None)
         self.domain_aliases = {alias: owner for alias, owner in self.domain_aliases.items() if owner != name}
 
-    def accounts_in(self, domain: str) -> int:
-        """How many there are: by their own names, of which each account has one."""
-        return sum(1 for found in self.objects.values() if isinstance(found, Account) and found.domain == domain)
-
     def put_name(self, domain: str, local: str, object_id: int, *, alias: bool) -> None:
         self.names[domain, local] = Name(object_id, alias)
         self.names_of.setdefault(object_id, []).append(local)

@@ -100,11 +100,17 @@ class Store:
 
     # ---- accounts, names, groups, forwarders ---------------------------------------------------------------------
 
-    async def add_account(self, domain: str, local: str, real_name: str, password: str, alias: str | None) -> Account:
-        """An account with its password and its first alias: all of it or nothing."""
+    async def add_account(
+        self, domain: str, local: str, real_name: str, password: str, alias: str | None, *, most: int = 0
+    ) -> Account:
+        """An account with its password and its first alias: all of it or nothing. `most`: accounts that the domain may
+        have, counted here, since others are made while this one waits; 0: any number. Raises Failure("exists" |
+        "full")."""
         domain_id = self.image.domain_ids[domain]
 
         def work(connection: sqlite3.Connection) -> tuple[int, bytes]:
+            if 0 < most <= tables.accounts_in(connection, domain_id):
+                raise Failure("full", f"{domain} may have {most} accounts (AccountsLimit), and has them")
             account_id = tables.add_object(connection, "account", domain_id, real_name)
             tables.add_name(connection, domain_id, local, account_id, alias=False)
             if alias is not None:

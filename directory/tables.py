@@ -128,6 +128,12 @@ def add_object(connection: sqlite3.Connection, kind: str, domain: int, real_name
     return _id(cursor)
 
 
+def accounts_in(connection: sqlite3.Connection, domain: int) -> int:
+    """How many there are."""
+    query = "SELECT count(*) FROM object WHERE domain_id = ? AND kind = 'account'"
+    return int(connection.execute(query, (domain,)).fetchone()[0])
+
+
 def put_target(connection: sqlite3.Connection, object_id: int, target: str) -> None:
     connection.execute("UPDATE object SET target = ? WHERE id = ?", (target, object_id))
 

@@ -334,6 +334,16 @@ async def test_a_domain_has_no_more_accounts_than_it_may(directory: Directory) -
     await directory.create_account("two.test", "dave", "x")
 
 
+async def test_no_more_either_when_many_are_made_at_once(directory: Directory) -> None:
+    await directory.set_domain_setting(DOMAIN, "AccountsLimit", 6)
+    made = await asyncio.gather(
+        *(directory.create_account(DOMAIN, f"new{number}", "x") for number in range(9)), return_exceptions=True
+    )
+    refused = [one for one in made if isinstance(one, Failure)]
+    assert [one.code for one in refused] == ["full"] * 7
+    assert len(directory.accounts(DOMAIN)) == 6
+
+
 @pytest.mark.parametrize(
     ("given", "kept"), [("all, imap", ["All"]), ("imap,SIGNAL", ["Signal", "IMAP"]), ("", []), ("pop", None)]
 )
