@@ -9,6 +9,7 @@ from base.entropy import SeededEntropy
 from base.storage.inline import InlineDatabases
 from directory.directory import Directory
 from directory.firststart import prepare
+from directory.model import Account
 from directory.secrets import Keyring
 
 DOMAIN = "tandem.test"
@@ -31,3 +32,10 @@ async def demo_directory(domain: str = DOMAIN, seed: int = 1) -> AsyncIterator[D
         yield directory
     finally:
         databases.discard()
+
+
+def find(directory: Directory, name: str, domain: str = DOMAIN) -> Account:
+    """Who must be there."""
+    account = directory.find_account(domain, name)
+    assert account is not None
+    return account
