@@ -58,12 +58,13 @@ async def _add(desk: Desk, arguments: Arguments) -> Json:
     domain = desk.domain(of or arguments.text("domain"))
     pin = arguments.optional("pin")
     _check_pin(pin)
+    extension = arguments.optional("extension")
     account = await desk.directory.create_account(
         domain,
-        name,
+        desk.name_to_give(domain, name),
         arguments.text("password"),
         real_name=arguments.text("real_name"),
-        extension=arguments.optional("extension"),
+        extension=None if extension is None else desk.name_to_give(domain, extension),
     )
     if pin:
         await desk.directory.set_pin(account.id, pin)
@@ -100,7 +101,7 @@ async def _alias(desk: Desk, arguments: Arguments) -> Json:
     if arguments.flag("remove"):
         await desk.directory.remove_alias(account.id, arguments.text("alias"))
     else:
-        await desk.directory.add_alias(account.id, arguments.text("alias"))
+        await desk.directory.add_alias(account.id, desk.name_to_give(account.domain, arguments.text("alias")))
     return _shown(desk, account)
 
 

@@ -17,6 +17,7 @@ from base.failures import Failure
 from directory.directory import Directory
 from directory.model import Account, Right
 from pbx.lookup.lookups import LookUps
+from pbx.policy.relaying import GATEWAYS
 from pbx.recordings.library import Library
 from pbx.trunk.trunks import Trunks
 from pbx.workarounds.server import WorkaroundStore
@@ -77,12 +78,21 @@ class Desk:
         return found
 
     def account_to_change(self, name: str, domain: str = "") -> Account:
-        """The same, when the actor has all rights that it has: a password opens them. Raises Failure("denied" |
-        "not-found")."""
+        """The same, when the actor has all rights that it has, and it is no gateway of others: a password opens them.
+        Raises Failure("denied" | "not-found")."""
         found = self.account(name, domain)
         if not self.actor.outranks(self.directory.rights.of(found.id)):
             raise Failure("denied", f"{found.address} has rights that {self.actor.name} has not")
+        if found != self.actor.account and self.directory.groups.is_member(GATEWAYS, found):
+            self.whole_server()
         return found
+
+    def name_to_give(self, domain: str, name: str) -> str:
+        """A name that an account is to get: one that the group of gateways has makes it a gateway, which calls in under
+        any name. Raises Failure("denied")."""
+        if self.directory.groups.lists(GATEWAYS, domain, name):
+            self.whole_server()
+        return name
 
     def sees(self, account: Account | None) -> bool:
         """Whether what belongs to it is in the actor's reach."""

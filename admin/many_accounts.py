@@ -47,7 +47,7 @@ async def _made(desk: Desk, row: dict[str, str]) -> Json:
 
 async def _named(desk: Desk, account: Account, aliases: list[str], numbers: list[str]) -> None:
     for alias in aliases:
-        await desk.directory.add_alias(account.id, alias)
+        await desk.directory.add_alias(account.id, desk.name_to_give(account.domain, alias))
     if numbers:
         await desk.directory.telnums.set(account, numbers)
 

@@ -62,6 +62,13 @@ class Groups:
         members = (names.parse_target(member, account.domain) for member in found.members)
         return any(member and self.find(member.domain, member.local) == account for member in members)
 
+    def lists(self, group: str, domain: str, name: str) -> bool:
+        """Whether the group of that name in the domain has that name of the domain as a member, whoever bears it."""
+        found = self.find(domain, group)
+        members = found.members if isinstance(found, Group) else ()
+        wanted = names.parse_target(name.strip().lower(), domain)
+        return wanted in (names.parse_target(member.lower(), domain) for member in members)
+
     async def set_members(self, domain: str, name: str, members: Iterable[str]) -> None:
         """Raises Failure("not-found" | "invalid")."""
         await self._store.put_members(self.group(domain, name), member_list(members, domain))

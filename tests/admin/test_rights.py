@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from admin.entrance import Entrance
 from admin.ports import Json
-from admin.rights import Actor
+from admin.rights import LOCAL, Actor
 from admin.table import ALL
 from admin.wire import Who
 from base.failures import Failure
@@ -136,6 +138,31 @@ async def test_limits_and_gateways_want_the_right_for_them() -> None:
         ]
         await there.directory.rights.set(_account(there, "ada"), DOMAIN_RIGHTS)
         await there.acts.perform("setting.set", {"domain": OURS, "key": "CallOutLimit", "value": "9"}, there.actor())
+
+
+async def test_an_administrator_of_a_domain_becomes_no_gateway() -> None:
+    """Members of that group call in under any name, those of other domains too."""
+    async with world() as there:
+        gate = await there.directory.create_account(OURS, "gate1", "x")
+        await there.directory.create_group(OURS, "ExternalGateways", ["gate1", f"gate2@{OURS}"])
+        await there.directory.rights.set(_account(there, "ada"), DOMAIN_RIGHTS)
+        at_gate: dict[str, dict[str, Json]] = json.loads(json.dumps(AT_CARL).replace(CARL, gate.address))
+        for name, given in (
+            *at_gate.items(),
+            ("account.add", {"name": "gate2", "password": "x"}),
+            ("account.add", {"name": "arno", "password": "x", "extension": "Gate2"}),
+            ("account.alias", {"name": "alma", "alias": "gate2"}),
+        ):
+            with pytest.raises(Failure, match="for administrators of the server"):
+                await there.acts.perform(name, given, there.actor())
+        rows = [{"name": "gate2", "password": "x"}, {"name": "arno", "password": "x", "aliases": "gate2"}]
+        told = await there.acts.perform("account.import", {"rows": rows}, there.actor())
+        assert told == [
+            {"made": made, "fault": f"that is for administrators of the server; yours is {OURS}"}
+            for made in (False, True)
+        ]
+        await there.acts.perform("account.password", at_gate["account.password"], there.actor(gate.address))
+        await there.acts.perform("account.alias", {"name": f"gate1@{OURS}", "alias": "gate2"}, LOCAL)
 
 
 def _account(there: World, name: str) -> Account:
