@@ -41,11 +41,12 @@ async def _families(desk: Desk, arguments: Arguments) -> Json:
 
 async def _add(desk: Desk, arguments: Arguments) -> Json:
     account = desk.account_to_change(arguments.text("account"), arguments.text("domain"))
-    if desk.phones is not None and arguments.text("mac") and desk.phones.owner(arguments.text("mac")) is not None:
+    phones, mac = _phones(desk), arguments.text("mac")
+    if mac and phones.owner(mac) is not None:
         _of_mac(desk, arguments)
-    link = await _phones(desk).add(
+    link = await phones.add(
         account,
-        arguments.text("mac"),
+        mac,
         arguments.text("family"),
         arguments.text("host") or account.domain,
         by_mac=not arguments.flag("token_only"),

@@ -139,10 +139,7 @@ def account_alias(
             made = row(ask(data, "account.alias", name=name, alias=alias, remove=remove, domain=domain))
         case _:
             raise typer.BadParameter("give one alias, after add or remove")
-    if as_json:
-        show_json(made.get("aliases"))
-        return
-    say(f"{made.get('name')}@{made.get('domain')}: {_plain(made.get('aliases')) or 'no aliases'}")
+    _show_part(made, "aliases", "no aliases", as_json=as_json)
 
 
 @accounts.command("show")
@@ -195,10 +192,7 @@ def account_rights(
             there = row(ask(data, "account.rights", name=name, domain=domain, rights=list(rights)))
         case _:
             raise typer.BadParameter("give the rights after set, or none")
-    if as_json:
-        show_json(there.get("rights"))
-        return
-    say(f"{there.get('name')}@{there.get('domain')}: {_plain(there.get('rights')) or 'no rights'}")
+    _show_part(there, "rights", "no rights", as_json=as_json)
 
 
 @accounts.command("number")
@@ -214,13 +208,12 @@ def account_number(
 
     Example: tandem account number alice --add '+49 30 123456'
     """
-    given: dict[str, Json] = {"add": list(add or []), "remove": list(remove or [])}
-    act = "account.telnums" if add or remove else "account.show"
-    there = row(ask(data, act, name=name, domain=domain, **(given if add or remove else {})))
-    if as_json:
-        show_json(there.get("telnums"))
-        return
-    say(f"{there.get('name')}@{there.get('domain')}: {_plain(there.get('telnums')) or 'no numbers'}")
+    if add or remove:
+        given: dict[str, Json] = {"add": list(add or []), "remove": list(remove or [])}
+        there = row(ask(data, "account.telnums", name=name, domain=domain, **given))
+    else:
+        there = row(ask(data, "account.show", name=name, domain=domain))
+    _show_part(there, "telnums", "no numbers", as_json=as_json)
 
 
 @accounts.command("calls")
@@ -240,6 +233,14 @@ def account_calls(
     columns = {"at": "TIME", "kind": "CALL", "party": "WITH", "name": "NAME", "seconds": "SECONDS", "note": "NOTE"}
     shown = [item for item in listing if not missed or item.get("kind") == "missed"]
     show_rows(shown, columns, as_json=as_json, empty="no calls")
+
+
+def _show_part(account: Row, key: str, empty: str, *, as_json: bool) -> None:
+    """One list of those that an account has."""
+    if as_json:
+        show_json(account.get(key))
+    else:
+        say(f"{account.get('name')}@{account.get('domain')}: {_plain(account.get(key)) or empty}")
 
 
 @accounts.command("unlock")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from admin.ports import Json
 from server.command_output import (
     DataOption,
     JsonOption,
@@ -70,7 +71,6 @@ ToneOption = Annotated[
         "--disconnect-tone", metavar="TONE", help="What an analog line plays at the end: us, de …, or 425/480,0/480."
     ),
 ]
-
 RecordingOption = Annotated[
     str | None, typer.Option("--recording", help="always: calls by it are recorded; none: as accounts want it.")
 ]
@@ -136,9 +136,11 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
+    given = _given(
+        password, register, user=user, login=login, proxy=proxy, transport=transport, expires=expires, target=target,
+        inbound=inbound, numbers=numbers, country=country, shows=shows, options=options, supervision=supervision,
+        recording=recording, disconnect_tone=disconnect_tone,
+    )  # fmt: skip
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -171,9 +173,11 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
+    given = _given(
+        password, register, user=user, login=login, proxy=proxy, transport=transport, expires=expires, target=target,
+        inbound=inbound, numbers=numbers, country=country, shows=shows, options=options, supervision=supervision,
+        recording=recording, disconnect_tone=disconnect_tone,
+    )  # fmt: skip
     _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
 
 
@@ -206,30 +210,11 @@ def trunk_test(name: NameArgument, data: DataOption = None, as_json: JsonOption 
         say(f"{name} is up")
 
 
-def _given(
-    user: str | None,
-    password: str | None,
-    login: str | None,
-    proxy: str | None,
-    transport: str | None,
-    register: bool | None,
-    expires: int | None,
-    target: str | None,
-    inbound: str | None,
-) -> dict[str, str | int | None]:
+def _given(password: str | None, register: bool | None, **others: Json) -> dict[str, Json]:
+    """Options as the act wants them."""
     if password == "-":
-        password = typer.prompt("Password", hide_input=True)
-    return {
-        "user": user,
-        "password": password,
-        "login": login,
-        "proxy": proxy,
-        "transport": transport,
-        "register": None if register is None else "yes" if register else "no",
-        "expires": expires,
-        "target": target,
-        "inbound": inbound,
-    }
+        password = str(typer.prompt("Password", hide_input=True))
+    return {**others, "password": password, "register": None if register is None else "yes" if register else "no"}
 
 
 def _told(made: Row, *, as_json: bool) -> None:
