@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -71,7 +70,7 @@ async def test_equal_extensions_of_two_companies_never_meet(site: Site, tone: To
         await anna.watch(f"sip:202@{DOMAIN}")
         await anna.watch(f"sip:202@{OTHER}")
         await anna.wait("presence", where=lambda e: e["subscription"] == "ACTIVE" and bool(e["online"]))
-        await asyncio.sleep(0.2)
+        await anna.wait("presence", where=lambda e: DOMAIN in e["who"] and e["subscription"] == "TERMINATED")
         seen = {e["who"] for e in anna.events if e["event"] == "presence" and e["online"]}
         assert all(OTHER in uri for uri in seen), seen
 
