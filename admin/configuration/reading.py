@@ -16,7 +16,7 @@ from admin.configuration import tree
 from admin.configuration.state import AccountState, DomainState, Secrets, Settings, State
 from admin.ports import FilePlace
 from base.failures import Failure
-from base.values.kinds import Value
+from base.values.kinds import NUMBER_MAX, NUMBER_MIN, Value
 from base.values.text import ValueTextError, parse_value
 from directory.model import Ring, RingOrder
 from pbx.trunk.model import Trunk
@@ -181,6 +181,9 @@ class _Reading:
             line = int(place[1]) if place and place[1] else text.count("\n") + 1
             self.fault(path, line, _PLACE.sub("", str(error)))
             return
+        except ValueError:  # of int(): thousands of digits
+            self.fault(path, 0, "has a number that does not fit into 64 bits")
+            return
         table = _Table(self, path, text, values)
         read_table(table)
         table.end()
@@ -278,6 +281,8 @@ def _value(value: object) -> Value:
     match value:
         case bool():
             return "YES" if value else "NO"
+        case int() if not NUMBER_MIN <= value <= NUMBER_MAX:
+            raise ValueError("does not fit into 64 bits")
         case str() | int():
             return value
         case list() if all(isinstance(item, str) for item in value):

@@ -94,6 +94,8 @@ def test_octets_of_any_kind_are_read_or_refused(files: dict[str, bytes]) -> None
         ("server.toml", b'main_domain = "a.test"\n\n[setings]\n', "setings is not known here; did you mean settings?"),
         ("server.toml", b'main_domain = "a.test\n', "server.toml:1: "),
         ("server.toml", b'main_domain = "a.test"\n[settings]\nX = 1.5\n', "server.toml:3: [settings] X must be a text"),
+        ("server.toml", b"[settings]\nX = 0x1" + 16 * b"0", "server.toml:2: [settings] X does not fit into 64 bits"),
+        ("server.toml", b"x = " + 5000 * b"1", "server.toml: has a number that does not fit into 64 bits"),
         ("router.text", b"", "router.text: is no file of a configuration; did you mean router.txt?"),
         ("trunks/x.toml", b'domain = "c.test"\nexpires = "60"\n', "trunks/x.toml:2: expires must be a number"),
         ("domains/a.test/accounts/alcie.rules.txt", b"()", "there is no domains/a.test/accounts/alcie.toml beside it"),
