@@ -17,6 +17,7 @@ from admin.ports import Json
 from admin.rights import Actor
 from base.failures import Failure
 from base.log import get_logger
+from base.values.kinds import NUMBER_MAX
 from directory.model import Right
 
 _log = get_logger("admin")
@@ -121,7 +122,7 @@ def _fits(type_: Type, value: Json) -> bool:
         case Type.FLAG:
             return isinstance(value, bool)
         case Type.NUMBER:
-            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+            return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= NUMBER_MAX
         case Type.LIST:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         case Type.TEXTS:

@@ -76,7 +76,8 @@ def parse_answer(line: bytes) -> Json:
 
 
 def _line(data: Json) -> bytes:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape") + b"\n"
+    """In ASCII: text may hold surrogates, which are nothing in UTF-8."""
+    return json.dumps(data, separators=(",", ":")).encode() + b"\n"
 
 
 def _object(line: bytes) -> dict[str, Json]:

@@ -266,7 +266,13 @@ async def test_the_socket(stage: Stage, tmp_path: Path) -> None:
         await asyncio.to_thread(call, path, "domain.list", {})
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff\xfe", b"{}", b'{"act":1}'])
+STRANGE = (
+    b'{"act":"domain.list","arguments":{"\\ud800":1}}',  # no character of UTF-8
+    b'{"act":"calls","arguments":{"limit":18446744073709551616}}',  # no number of SQLite
+)
+
+
+@pytest.mark.parametrize("line", [b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff\xfe", b"{}", b'{"act":1}', *STRANGE])
 async def test_bad_lines_are_answered(stage: Stage, tmp_path: Path, line: bytes) -> None:
     door = ControlSocket(tmp_path / "s", stage.acts, Entrance(stage.directory), Metrics())
     await door.start()
