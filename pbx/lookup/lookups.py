@@ -156,5 +156,7 @@ class LookUps:
 
 
 def _as_urgent(found: Route, asked: ForeignRoute) -> Route:
-    """A call for help stays one."""
-    return replace(found, emergency=asked.emergency) if isinstance(found, ForeignRoute) else found
+    """A call for help stays one, whichever way it goes; nothing else becomes one."""
+    if not isinstance(found, ForeignRoute):
+        return found
+    return replace(found, emergency=asked.emergency, others=tuple(_as_urgent(each, asked) for each in found.others))

@@ -59,7 +59,7 @@ async def enum(records: dict[tuple[str, str], list[str]]) -> AsyncIterator[tuple
 
 async def test_a_number_with_records_leads_to_them_and_is_asked_once() -> None:
     rules = [record("sip:bob@" + DOMAIN, 20), record("sip:desk@far.example:5080;transport=tcp", 10)]
-    async with enum({(DESK, "NAPTR"): rules}) as (ups, zone, directory):
+    async with enum({(DESK, "NAPTR"): rules}) as (ups, zone, _):
         for _ in range(3):
             found = await ups.follow(away("+4930123", f"{ZONE}.enum"))
         first, second = found.routes
@@ -81,6 +81,16 @@ async def test_what_is_found_goes_through_the_router_and_gets_its_rights() -> No
         assert found.routes[0].emergency
 
 
+@pytest.mark.parametrize("urgent", [True, False])
+async def test_every_way_of_what_is_found_for_a_call_for_help_is_one(urgent: bool) -> None:
+    async with enum({(DESK, "NAPTR"): [record("sip:112@" + DOMAIN)]}) as (ups, _, directory):
+        await directory.set_router(f"N:S:<112@{DOMAIN}> = 112@cheap, 112@dear\n")
+        (route,) = (await ups.follow(replace(away("+4930123", f"{ZONE}.enum"), emergency=urgent))).routes
+        assert isinstance(route, ForeignRoute)
+        ways = [way for way in (route, *route.others) if isinstance(way, ForeignRoute)]
+        assert [way.emergency for way in ways] == [urgent, urgent]
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -93,18 +103,18 @@ async def test_what_is_found_goes_through_the_router_and_gets_its_rights() -> No
     ],
 )
 async def test_a_zone_starts_no_program_and_writes_no_headers(address: str) -> None:
-    async with enum({(DESK, "NAPTR"): [record(address)]}) as (ups, _, directory):
+    async with enum({(DESK, "NAPTR"): [record(address)]}) as (ups, _, _):
         assert (await ups.follow(away("+4930123", f"{ZONE}.enum"))).routes == ()
 
 
 @pytest.mark.parametrize("number", ["+4930999", "alice", "+49-30"])
 async def test_what_has_no_records_is_not_found(number: str) -> None:
-    async with enum({(DESK, "NAPTR"): [record("sip:x@y.example")]}) as (ups, _, directory):
+    async with enum({(DESK, "NAPTR"): [record("sip:x@y.example")]}) as (ups, _, _):
         assert (await ups.follow(away(number, f"{ZONE}.enum"))).routes == ()
 
 
 async def test_the_explanation_asks_zone_after_zone() -> None:
-    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, directory):
+    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, _):
         listed = away("+4930123", "void.example.enum", away("+4930123", f"{ZONE}.enum"), away("+4930123", "home"))
         route, steps = await ups.explain(listed)
         assert describe(route) == ("foreign", "desk@far.example, else +4930123@home")
@@ -114,7 +124,7 @@ async def test_the_explanation_asks_zone_after_zone() -> None:
 
 
 async def test_a_zone_that_leads_back_to_itself_ends() -> None:
-    async with enum({(DESK, "NAPTR"): [record(f"sip:+4930123@{ZONE}.enum")]}) as (ups, _, directory):
+    async with enum({(DESK, "NAPTR"): [record(f"sip:+4930123@{ZONE}.enum")]}) as (ups, _, _):
         route, steps = await ups.explain(away("+4930123", f"{ZONE}.enum"))
         assert isinstance(route, ForeignRoute)
         assert len(steps) == 20
@@ -122,7 +132,7 @@ async def test_a_zone_that_leads_back_to_itself_ends() -> None:
 
 async def test_too_many_at_once_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "MOST_AT_ONCE", 2)
-    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, directory):
+    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, _):
         asked = [ups.follow(away("+4930123", f"{ZONE}.enum")) for _ in range(3)]
         found = await asyncio.gather(*asked)
         assert sorted(len(each.routes) for each in found) == [0, 1, 1]
@@ -156,7 +166,7 @@ async def test_a_program_says_where_numbers_have_gone(tmp_path: Path) -> None:
 
 
 async def test_without_a_program_nothing_is_external() -> None:
-    async with enum({}) as (ups, _, directory):
+    async with enum({}) as (ups, _, _):
         found = await ups.follow(away("+491", "external"))
         assert found.routes == ()
         assert "[router] helper" in found.steps[0]
