@@ -70,7 +70,6 @@ ToneOption = Annotated[
         "--disconnect-tone", metavar="TONE", help="What an analog line plays at the end: us, de …, or 425/480,0/480."
     ),
 ]
-
 RecordingOption = Annotated[
     str | None, typer.Option("--recording", help="always: calls by it are recorded; none: as accounts want it.")
 ]
@@ -109,6 +108,7 @@ def trunk_show(name: NameArgument, data: DataOption = None, as_json: JsonOption 
 
 @trunks.command("add")
 def trunk_add(
+    context: typer.Context,
     name: NameArgument,
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="The provider's domain, as it names it.")],
     user: UserOption = None,
@@ -136,14 +136,12 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
-    _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
+    _put(context, data, as_json=as_json)
 
 
 @trunks.command("change")
 def trunk_change(
+    context: typer.Context,
     name: NameArgument,
     domain: Annotated[str | None, typer.Option("--domain", help="The provider's domain.")] = None,
     user: UserOption = None,
@@ -171,10 +169,7 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    more: Row = {"numbers": numbers, "country": country, "shows": shows, "options": options}
-    more = {**more, "supervision": supervision, "recording": recording, "disconnect_tone": disconnect_tone}
-    given = _given(user, password, login, proxy, transport, register, expires, target, inbound) | more
-    _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
+    _put(context, data, as_json=as_json)
 
 
 @trunks.command("remove")
@@ -206,30 +201,14 @@ def trunk_test(name: NameArgument, data: DataOption = None, as_json: JsonOption 
         say(f"{name} is up")
 
 
-def _given(
-    user: str | None,
-    password: str | None,
-    login: str | None,
-    proxy: str | None,
-    transport: str | None,
-    register: bool | None,
-    expires: int | None,
-    target: str | None,
-    inbound: str | None,
-) -> dict[str, str | int | None]:
-    if password == "-":
-        password = typer.prompt("Password", hide_input=True)
-    return {
-        "user": user,
-        "password": password,
-        "login": login,
-        "proxy": proxy,
-        "transport": transport,
-        "register": None if register is None else "yes" if register else "no",
-        "expires": expires,
-        "target": target,
-        "inbound": inbound,
-    }
+def _put(context: typer.Context, data: DataOption, *, as_json: bool) -> None:
+    """All that is given goes on from the context as it is: options are named as arguments of the act `trunk.put`."""
+    given = {name: value for name, value in context.params.items() if name not in ("data", "as_json")}
+    if given["password"] == "-":
+        given["password"] = typer.prompt("Password", hide_input=True)
+    if given["register"] is not None:
+        given["register"] = "yes" if given["register"] else "no"
+    _told(row(ask(data, "trunk.put", **given)), as_json=as_json)
 
 
 def _told(made: Row, *, as_json: bool) -> None:
