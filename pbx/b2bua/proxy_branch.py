@@ -190,7 +190,8 @@ class ProxyBranch:
             if response.status > 100:
                 self._tell(Answer(response.status, response.reason))
         else:
-            self._ended(Answer(response.status, response.reason, targets_of(response), self._helps(response)), response)
+            targets = targets_of(response, self._branch.target)
+            self._ended(Answer(response.status, response.reason, targets, self._helps(response)), response)
 
     def on_failure(self, cause: str) -> None:
         self.drop_anchor()
