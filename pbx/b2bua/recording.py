@@ -48,6 +48,7 @@ class CallRecorder:
         self._talk = talk
         self._exchange = talk.exchange
         self._tape: MediaTape | None = None
+        self._name = ""  # of its file
         self._beginning = False
         self._made = 0
 
@@ -137,6 +138,7 @@ class CallRecorder:
         if sides is None or _who_wants(sides) is None:  # it was a short call
             await library.ended(about.name, 0.0, "")
             return
+        self._name = about.name
         self._tape = self._exchange.media.tape(path, partial(self._ended, library, about))
         self._talk.note(RECORDED, about.name)
         for leg in sides:
@@ -159,7 +161,8 @@ class CallRecorder:
     def _ended(self, library: Recordings, about: Recording, cause: str, seconds: float) -> None:
         """The file is closed."""
         if cause in ("limit", "failed"):
-            self._tape = None
+            if self._name == about.name:  # a slow disk may tell it when there is another one
+                self._tape = None
             self._talk.note(RECORDING_ENDED, cause)
         self._exchange.spawn(library.ended(about.name, seconds, cause), f"recorded {about.name}")
 

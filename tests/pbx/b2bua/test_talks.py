@@ -52,6 +52,24 @@ async def test_a_key_begins_a_recording_and_ends_it_again() -> None:
         assert len(set(record.recordings)) == 2
 
 
+async def test_a_file_that_fails_late_leaves_the_next_one_alone() -> None:
+    async with talking(BOB) as (made, shelf, alice, bob):
+        his = made.studio.streams[1]
+        press(his, "*1")
+        first = await tape(made)
+        first.ended = True  # the disk is slow: it is not told yet
+        press(his, "*1*1")
+        second = await tape(made, 2)
+        first.told("failed", 0.0)
+        press(his, "*1")
+        assert second.ended
+        await hang_up(alice, bob)
+        await made.record()
+        assert sorted(shelf.closed) == sorted(
+            [(shelf.begun[0].name, 0.0, "failed"), (shelf.begun[1].name, 1.5, "stopped")]
+        )
+
+
 async def test_keys_of_others_and_other_keys_do_not() -> None:
     async with talking(BOB) as (made, _, alice, bob):
         hers, his = made.studio.streams
