@@ -50,7 +50,6 @@ class CallRecorder:
         self._tape: MediaTape | None = None
         self._name = ""  # of its file
         self._beginning = False
-        self._made = 0
 
     def changed(self) -> None:
         """The two are others, or one of them wants something else."""
@@ -120,9 +119,9 @@ class CallRecorder:
         return clip
 
     def _about(self) -> Recording:
-        record, now = self._talk.calls[0].record, self._exchange.clock.wall()
-        self._made += 1
-        name = name_of(record.id, now, self._made)
+        call, now = self._talk.calls[0], self._exchange.clock.wall()
+        call.tapes += 1
+        record, name = call.record, name_of(call.id, now, call.tapes)
         caller, callee = (record.caller, record.caller_account), (record.callee, record.callee_account)
         return Recording(name, record.id, now, *caller, *callee)
 
