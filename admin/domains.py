@@ -54,7 +54,7 @@ async def _route(desk: Desk, arguments: Arguments) -> Json:
     resolution = directory.resolve(address, caller=caller, services=services, use=use, hides=True)
     route, steps = resolution.route, list(resolution.steps)
     if use is Use.SIGNAL and desk.lookups is not None:
-        route, looked_up = await desk.lookups.explain(route, caller)
+        route, looked_up = await desk.lookups.explain(route)
         steps += looked_up
     if not _in_reach(desk, address, route):
         return {"kind": "other", "leads_to": f"{address}: not in {desk.domain('')}", "steps": [], "rules": []}

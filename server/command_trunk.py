@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from admin.ports import Json
 from server.command_output import (
     DataOption,
     JsonOption,
@@ -109,6 +108,7 @@ def trunk_show(name: NameArgument, data: DataOption = None, as_json: JsonOption 
 
 @trunks.command("add")
 def trunk_add(
+    context: typer.Context,
     name: NameArgument,
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="The provider's domain, as it names it.")],
     user: UserOption = None,
@@ -136,16 +136,12 @@ def trunk_add(
     """
     if name in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is a trunk {name}: see `tandem trunk change --help`")
-    given = _given(
-        password, register, user=user, login=login, proxy=proxy, transport=transport, expires=expires, target=target,
-        inbound=inbound, numbers=numbers, country=country, shows=shows, options=options, supervision=supervision,
-        recording=recording, disconnect_tone=disconnect_tone,
-    )  # fmt: skip
-    _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
+    _put(context, data, as_json=as_json)
 
 
 @trunks.command("change")
 def trunk_change(
+    context: typer.Context,
     name: NameArgument,
     domain: Annotated[str | None, typer.Option("--domain", help="The provider's domain.")] = None,
     user: UserOption = None,
@@ -173,12 +169,7 @@ def trunk_change(
     """
     if name not in {each.get("name") for each in rows(ask(data, "trunk.list"))}:
         fail(f"there is no trunk {name}")
-    given = _given(
-        password, register, user=user, login=login, proxy=proxy, transport=transport, expires=expires, target=target,
-        inbound=inbound, numbers=numbers, country=country, shows=shows, options=options, supervision=supervision,
-        recording=recording, disconnect_tone=disconnect_tone,
-    )  # fmt: skip
-    _told(row(ask(data, "trunk.put", name=name, domain=domain, **given)), as_json=as_json)
+    _put(context, data, as_json=as_json)
 
 
 @trunks.command("remove")
@@ -210,11 +201,14 @@ def trunk_test(name: NameArgument, data: DataOption = None, as_json: JsonOption 
         say(f"{name} is up")
 
 
-def _given(password: str | None, register: bool | None, **others: Json) -> dict[str, Json]:
-    """Options as the act wants them."""
-    if password == "-":
-        password = str(typer.prompt("Password", hide_input=True))
-    return {**others, "password": password, "register": None if register is None else "yes" if register else "no"}
+def _put(context: typer.Context, data: DataOption, *, as_json: bool) -> None:
+    """All that is given goes on from the context as it is: options are named as arguments of the act `trunk.put`."""
+    given = {name: value for name, value in context.params.items() if name not in ("data", "as_json")}
+    if given["password"] == "-":
+        given["password"] = typer.prompt("Password", hide_input=True)
+    if given["register"] is not None:
+        given["register"] = "yes" if given["register"] else "no"
+    _told(row(ask(data, "trunk.put", **given)), as_json=as_json)
 
 
 def _told(made: Row, *, as_json: bool) -> None:

@@ -121,6 +121,8 @@ class Call:
         self.urgent = False
         """It is for help: no limit keeps it out."""
         self.parties: list[Leg] = []
+        self.tapes = 0
+        """How many recordings were begun for it, by whichever talk."""
         self.hang_up_all: Callable[[int], None] | None = None
         self.byes_seen: frozenset[str] = frozenset()
         self.rung: set[Branch] = set()

@@ -31,7 +31,7 @@ class LookUpBranch:
         self._looking = self._call.exchange.spawn(self._run(), f"look-up {self._branch.number} of {self._call.id}")
 
     async def _run(self) -> None:
-        found = await self._lookups.follow(self._route, self._call.origin.caller)
+        found = await self._lookups.follow(self._route)
         _log.info("looked up", call=self._call.id, address=str(self._route.address), steps="; ".join(found.steps))
         if found.routes:
             self._call.signal.lead(self._branch, found.routes)

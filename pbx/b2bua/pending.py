@@ -9,6 +9,7 @@ from directory.model import Account, Caller
 from pbx.b2bua.asserted import NOBODY, seen
 from pbx.programs import RequestData
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.questions import Final
 
 if TYPE_CHECKING:
     from pbx.b2bua.call import Call
@@ -40,19 +41,18 @@ class Placed(Protocol):
     def cancel(self) -> None: ...
 
 
-class Outcome:
-    """Waits for the final response to one request."""
+def waits_for(outcome: asyncio.Future[str | None]) -> Final:
+    """Who waits for the final response to one request: the outcome is None for a success, else the refusal."""
 
-    def __init__(self, outcome: asyncio.Future[str | None]) -> None:
-        self._outcome = outcome
+    def told(response: Response | None) -> None:
+        if outcome.done():
+            return
+        if response is None:
+            outcome.set_result("408 Request Timeout")
+        else:
+            outcome.set_result(None if response.is_success else f"{response.status} {response.reason}")
 
-    def on_response(self, response: Response) -> None:
-        if response.is_final and not self._outcome.done():
-            self._outcome.set_result(None if response.is_success else f"{response.status} {response.reason}")
-
-    def on_failure(self, cause: str) -> None:
-        if not self._outcome.done():
-            self._outcome.set_result("408 Request Timeout")
+    return Final(told)
 
 
 _IMPERSONAL = frozenset(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from base.failures import Failure
+from directory import names
 from directory.model import Caller
 from pbx.b2bua import diversion
 from pbx.b2bua.acceptance import Acceptance
@@ -25,7 +26,7 @@ from pbx.b2bua.outgoing import Invitation, OutgoingLeg
 from pbx.b2bua.places import Place, Places
 from pbx.b2bua.trunk_line import TrunkLine
 from pbx.signal.answer import COMPLETED_ELSEWHERE, GIVEN_UP, Answer
-from pbx.signal.branch import Branch, BranchState, Foreign
+from pbx.signal.branch import Branch, BranchState, Device, Foreign, Target
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Response
@@ -280,7 +281,7 @@ class PhoneBranch:
             status = 403  # a challenge for us is none for the caller
         reason = "" if response is None else response.reason
         elsewhere = helps(response, heard=self._places.was_heard, urgent=self._branch.urgent)
-        self._tell(Answer(status, reason, targets_of(response), elsewhere))
+        self._tell(Answer(status, reason, targets_of(response, self._branch.target), elsewhere))
 
     def leg_ended(self, leg: Leg, cause: str) -> None:
         self._tell(Answer(480))
@@ -310,11 +311,14 @@ def answered_leg(runner: object) -> Leg | None:
     return (runner.picked_up or runner.leg) if isinstance(runner, PhoneBranch) else None
 
 
-def targets_of(response: Response | None) -> tuple[str, ...]:
-    """The contacts of a 3xx, as targets."""
+def targets_of(response: Response | None, asked: Target) -> tuple[str, ...]:
+    """The contacts of a 3xx, as targets of the account that was rung, or that sent the call elsewhere. A server there
+    names no program: it would run in that account's name."""
     if response is None or response.status // 100 != 3:
         return ()
     try:
-        return tuple(f"<{contact.text}>" for contact in response.contacts[:5])
+        texts = [contact.text for contact in response.contacts[:5]]
     except SipSyntaxError:
         return ()
+    trusted = isinstance(asked, Device)
+    return tuple(f"<{text}>" for text in texts if trusted or "#" not in names.unescaped(text))

@@ -18,7 +18,7 @@ from pbx.b2bua.incoming import IncomingLeg
 from pbx.b2bua.leg import MEDIA_LOST, Leg
 from pbx.b2bua.leg_audio import LegAudio
 from pbx.b2bua.outside import kept_in
-from pbx.b2bua.pending import Outcome, Pending, Placed
+from pbx.b2bua.pending import Pending, Placed, waits_for
 from pbx.b2bua.program_bridge import ProgramBridge
 from pbx.b2bua.silence import SilenceWatch
 from pbx.b2bua.takeover import ProgramTakeover
@@ -392,7 +392,7 @@ class ProgramLeg(LegAudio):
         if self._mode is not LegMode.CONNECTED or session is None:
             return "leg is not connected"
         outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        session.request(session.new_request("INFO", body, content_type), Outcome(outcome))
+        session.request(session.new_request("INFO", body, content_type), waits_for(outcome))
         return await outcome
 
 

@@ -24,6 +24,7 @@ from pbx.signal.branch import Branch
 from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.message import Response
+from pbx.sipcore.questions import Unheard
 from pbx.sipcore.transactions import ClientTransaction, ServerTransaction
 from pbx.sipcore.uri import NameAddress
 
@@ -147,7 +148,7 @@ class ProxyBranch:
         dialog.route_set = tuple(route for route in dialog.route_set if not stack.ours(*_place(route)))
         stack.send_message(dialog.ack(), sent.flow)
         dialog.local_cseq += _LEAP  # RFC 3261 §12.2.1.1: it need not be the next one
-        stack.request(dialog.new_request("BYE"), sent.flow, _Unheard())
+        stack.request(dialog.new_request("BYE"), sent.flow, Unheard())
         talk = self._call.exchange.proxied.get(response.call_id)
         if talk is not None:  # the answer may be the one that counted: its caller is out of reach
             talk.bye_passed(frozenset((response.to_tag,)))
@@ -189,7 +190,8 @@ class ProxyBranch:
             if response.status > 100:
                 self._tell(Answer(response.status, response.reason))
         else:
-            self._ended(Answer(response.status, response.reason, targets_of(response), self._helps(response)), response)
+            targets = targets_of(response, self._branch.target)
+            self._ended(Answer(response.status, response.reason, targets, self._helps(response)), response)
 
     def on_failure(self, cause: str) -> None:
         self.drop_anchor()
@@ -204,14 +206,6 @@ class ProxyBranch:
             self._tell(answer)
         else:
             self._call.exchange.spawn(self._run(answer), f"proxy branch {self._branch.number} elsewhere")
-
-
-class _Unheard:
-    """Whatever is answered changes nothing."""
-
-    def on_response(self, response: Response) -> None: ...
-
-    def on_failure(self, cause: str) -> None: ...
 
 
 def _place(route: str) -> tuple[str, int | None]:

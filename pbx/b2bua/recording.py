@@ -48,8 +48,8 @@ class CallRecorder:
         self._talk = talk
         self._exchange = talk.exchange
         self._tape: MediaTape | None = None
+        self._name = ""  # of its file
         self._beginning = False
-        self._made = 0
 
     def changed(self) -> None:
         """The two are others, or one of them wants something else."""
@@ -119,9 +119,9 @@ class CallRecorder:
         return clip
 
     def _about(self) -> Recording:
-        record, now = self._talk.calls[0].record, self._exchange.clock.wall()
-        self._made += 1
-        name = name_of(record.id, now, self._made)
+        call, now = self._talk.calls[0], self._exchange.clock.wall()
+        call.tapes += 1
+        record, name = call.record, name_of(call.id, now, call.tapes)
         caller, callee = (record.caller, record.caller_account), (record.callee, record.callee_account)
         return Recording(name, record.id, now, *caller, *callee)
 
@@ -137,6 +137,7 @@ class CallRecorder:
         if sides is None or _who_wants(sides) is None:  # it was a short call
             await library.ended(about.name, 0.0, "")
             return
+        self._name = about.name
         self._tape = self._exchange.media.tape(path, partial(self._ended, library, about))
         self._talk.note(RECORDED, about.name)
         for leg in sides:
@@ -159,7 +160,8 @@ class CallRecorder:
     def _ended(self, library: Recordings, about: Recording, cause: str, seconds: float) -> None:
         """The file is closed."""
         if cause in ("limit", "failed"):
-            self._tape = None
+            if self._name == about.name:  # a slow disk may tell it when there is another one
+                self._tape = None
             self._talk.note(RECORDING_ENDED, cause)
         self._exchange.spawn(library.ended(about.name, seconds, cause), f"recorded {about.name}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pbx.b2bua.leg import Leg
 from pbx.sipcore.message import Response
+from pbx.sipcore.questions import Unheard
 from pbx.sipcore.session_ports import ALLOW
 from pbx.sipcore.transactions import ServerTransaction
 
@@ -31,18 +32,11 @@ def pass_on(leg: Leg, other: Leg, transaction: ServerTransaction) -> None:
 
 
 def tell_digit(leg: Leg, digit: str) -> None:
-    """One key as INFO. Interop: no standard; `application/dtmf-relay` is what telephones and gateways read."""
+    """One key as INFO, whether it is taken or not. Interop: no standard; `application/dtmf-relay` is what telephones
+    and gateways read."""
     if leg.session is not None:
         body = f"Signal={digit}\r\nDuration={_DURATION}\r\n".encode()
-        leg.session.request(leg.session.new_request("INFO", body, "application/dtmf-relay"), _Unheard())
-
-
-class _Unheard:
-    """Whether it takes the key is its own business."""
-
-    def on_response(self, response: Response) -> None: ...
-
-    def on_failure(self, cause: str) -> None: ...
+        leg.session.request(leg.session.new_request("INFO", body, "application/dtmf-relay"), Unheard())
 
 
 class _Return:

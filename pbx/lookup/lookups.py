@@ -3,8 +3,9 @@
     +4930123@e164.arpa.enum    ENUM: NAPTR of 3.2.1.0.3.9.4.e164.arpa
     +4930123@external          the helper program: → `7 ROUTE +4930123@external`  ← `7 ROUTED +4930123@home`
 
-What is found is one more address that the caller has dialled: it goes through the Router and the names of this server,
-relay protection and limits. A look-up that fails, or is too slow, has found nothing.
+What is found goes through the Router and the names of this server, relay protection and limits, as an address that
+anybody could dial: whoever owns a number must not start service codes and pickups in the name of who calls him. A
+look-up that fails, or is too slow, has found nothing.
 
 RFC 6116; spec: cgp-server §8, further facts.
 """
@@ -34,6 +35,7 @@ _PLAIN = re.compile(r"[!#-;=?-~]{1,255}")
 _ASKED = re.compile(r"[+*#0-9A-Za-z._-]{1,64}")
 """What a program is asked for: no text that would be more than one word to it."""
 _DEEPEST = 10
+_ANYBODY = Caller("")
 
 _log = get_logger("pbx.lookup")
 
@@ -77,8 +79,8 @@ class LookUps:
         """Whether its address must be looked up."""
         return route.address.domain == EXTERNAL or route.address.domain.endswith(ENUM)
 
-    async def follow(self, route: ForeignRoute, caller: Caller) -> Found:
-        """Look one address up, and lead what is found as if `caller` had dialled it."""
+    async def follow(self, route: ForeignRoute) -> Found:
+        """Look one address up, and lead what is found as if anybody had dialled it."""
         steps: list[str] = []
         targets = await self._bounded(route.address, steps)
         routes: list[Route] = []
@@ -88,19 +90,19 @@ class LookUps:
             if address is None:
                 steps.append(f"{target!r} is no address")
                 continue
-            found = self._people.resolve(address, caller=caller, found=True)
+            found = self._people.resolve(address, caller=_ANYBODY, found=True)
             steps.append(f"found {address}: {'; '.join(found.steps) or 'it leads there'}")
             if not isinstance(found.route, UnknownRoute | NullRoute):
                 routes.append(_as_urgent(found.route, route))
         return Found(tuple(routes), tuple(steps))
 
-    async def explain(self, route: Route, caller: Caller) -> tuple[Route, list[str]]:
+    async def explain(self, route: Route) -> tuple[Route, list[str]]:
         """The route when all that a call would look up first has been looked up, and the steps."""
         steps: list[str] = []
         for _ in range(_DEEPEST):
             if not isinstance(route, ForeignRoute) or not self.serves(route):
                 break
-            found = await self.follow(route, caller)
+            found = await self.follow(route)
             steps += found.steps
             ways = (*found.routes, *route.others)
             if not ways:
@@ -154,5 +156,7 @@ class LookUps:
 
 
 def _as_urgent(found: Route, asked: ForeignRoute) -> Route:
-    """A call for help stays one."""
-    return replace(found, emergency=asked.emergency) if isinstance(found, ForeignRoute) else found
+    """A call for help stays one, whichever way it goes; nothing else becomes one."""
+    if not isinstance(found, ForeignRoute):
+        return found
+    return replace(found, emergency=asked.emergency, others=tuple(_as_urgent(each, asked) for each in found.others))

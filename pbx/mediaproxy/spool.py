@@ -14,7 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from base.log import get_logger
 from pbx.mediaproxy.wav import HEADER_SIZE, RATE, header
+
+_log = get_logger("pbx.mediaproxy")
 
 # Limit: pieces waiting for a slow disk; half a second each.
 _LONGEST_QUEUE = 20000
@@ -32,6 +35,7 @@ class Recording:
     octets: int = 0
     descriptor: int = -1
     failed: bool = field(default=False)
+    """Nothing more of it is written."""
 
     @property
     def seconds(self) -> float:
@@ -48,15 +52,16 @@ class Recording:
             _write(self.descriptor, header(self.octets, self.channels), 0)
 
     def close(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def give_up(self) -> None:
         """Disk full or the like: nothing half-written stays."""
         self.failed = True
         with contextlib.suppress(OSError):
             self.close()
+        with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
 
@@ -83,7 +88,7 @@ class Spool:
         self._thread.join()
 
     def write(self, recording: Recording, samples: bytes, trouble: Trouble) -> None:
-        """Append samples (none: make the file). `trouble` is told once, when writing failed; the file is gone then."""
+        """Append samples (none: make the file). `trouble` is told once, when writing failed; the file is removed."""
 
         def work() -> None:
             if recording.failed:
@@ -95,7 +100,11 @@ class Spool:
                 recording.give_up()
                 self._post(lambda: trouble(failure))
 
+        if recording.failed:
+            return
         if self._queue.qsize() > _LONGEST_QUEUE:
+            recording.failed = True
+            self._queue.put(recording.give_up)
             self._post(lambda: trouble(OSError("the disk does not keep up")))
         else:
             self._queue.put(work)
@@ -104,7 +113,10 @@ class Spool:
         """Close the file behind all that was written before; `report` is told its length in seconds."""
 
         def work() -> None:
-            recording.close()
+            try:
+                recording.close()
+            except OSError as error:  # a disk in the network may tell only now; what has come is kept
+                _log.error("recording badly closed", path=str(recording.path), error=str(error))
             seconds = recording.seconds
             self._post(lambda: report(seconds))
 

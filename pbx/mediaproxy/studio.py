@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 
@@ -150,23 +151,26 @@ class Studio:
     def beat(self, now: float) -> None:
         """20 ms have passed."""
         self._hearing.begin()
-        for track in list(self._tracks.values()):
-            try:
-                self._beat_track(track, now)
-            except Exception:
-                self._fault(track)
-                return
+        faulty = self._do(partial(self._beat_track, now=now), self._tracks.values())
         if self._hearing:
             self._hearing.decode()
             self._listen_for_tones()
             self._keep(now)
-            self._send_mixes()
+            faulty += self._do(self._send_mix, self._mixed)
+        for track in faulty:  # not before: until then each has its row in `hearing`
+            self.remove(track.endpoint.number)
 
-    def _fault(self, track: Track) -> None:
-        """One stream's must not cost the others their beat."""
-        self._counted["media.worker_faults"] += 1
-        traceback.print_exc()
-        self.remove(track.endpoint.number)
+    def _do(self, work: Callable[[Track], None], tracks: Iterable[Track]) -> list[Track]:
+        """Returns those whose work has failed."""
+        faulty = []
+        for track in tracks:
+            try:
+                work(track)
+            except Exception:  # one stream's fault must not cost the others their beat
+                self._counted["media.worker_faults"] += 1
+                traceback.print_exc()
+                faulty.append(track)
+        return faulty
 
     def _beat_track(self, track: Track, now: float) -> None:
         endpoint, track.at = track.endpoint, now
@@ -214,15 +218,9 @@ class Studio:
             elif len(tape.pieces) - (held := max(_doubtful(left), _doubtful(right))) >= PIECE:
                 self._tell(protocol.Taped(tape.number, tape.hand_over(held), ""))
 
-    def _send_mixes(self) -> None:
-        for track in list(self._mixed):
-            try:
-                if track.player is None:
-                    self._send_mix(track)
-            except Exception:
-                self._fault(track)
-
     def _send_mix(self, track: Track) -> None:
+        if track.player is not None:
+            return
         total = np.zeros(FRAME, dtype=np.int32)
         for source in track.sources:
             total += self._hearing.sound(source)

@@ -84,9 +84,8 @@ class Worker:
             for descriptor, events in found:
                 try:
                     self._ready(descriptor, events)
-                except Exception:  # one packet's or command's fault must not cost a thousand calls
-                    self._counted["media.worker_faults"] += 1
-                    traceback.print_exc()
+                except Exception:  # see `_fault`
+                    self._fault()
             now = self._now()
             if now >= beat:
                 self._reports.late((now - beat) * 1000)
@@ -99,6 +98,11 @@ class Worker:
                     second = now + 1.0
                     self._reports.second(self._streams.tracks, now, self._wall())
             self._flush()
+
+    def _fault(self) -> None:
+        """One packet's or command's must not cost a thousand calls."""
+        self._counted["media.worker_faults"] += 1
+        traceback.print_exc()
 
     def _ready(self, descriptor: int, events: int) -> None:
         endpoint = self._streams.media.get(descriptor)
@@ -190,7 +194,10 @@ class Worker:
             self._running = False
             return
         for body in self._frames.feed(data):
-            self._streams.obey(protocol.command_decoder.decode(body))
+            try:
+                self._streams.obey(protocol.command_decoder.decode(body))
+            except Exception:  # those behind it are for other calls
+                self._fault()
 
 
 def _hurry() -> None:

@@ -12,7 +12,8 @@ from typing import Protocol
 from pbx.registrar.bindings import Binding
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
-from pbx.sipcore.transaction_ports import Cause, ClientUser
+from pbx.sipcore.questions import Final
+from pbx.sipcore.transaction_ports import ClientUser
 
 
 class Requests(Protocol):
@@ -53,12 +54,13 @@ class Attempt:
             copy.uri = phone.contact
             for path in phone.path:
                 copy.add("Route", path)
-            self._stack.request(copy, phone.flow, _Phone(self))
+            self._stack.request(copy, phone.flow, Final(self._told))
         if not fit:
             self._finish(Outcome.REFUSED if phones else Outcome.SILENT)
 
-    def answered(self, status: int) -> None:
-        """A final answer of one phone."""
+    def _told(self, response: Response | None) -> None:
+        """The final answer of one phone, or none."""
+        status = 408 if response is None else response.status
         self._open -= 1
         self._statuses.append(status)
         if status < 300:
@@ -77,17 +79,3 @@ class Attempt:
         """The status by which its user, or the content itself, was refused for good; 0 when none was."""
         final = [status for status in self._statuses if status >= 600 or status in (400, 403, 413)]
         return max(final, default=0)
-
-
-class _Phone:
-    """One phone's transaction."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-
-    def on_response(self, response: Response) -> None:
-        if response.is_final:
-            self._attempt.answered(response.status)
-
-    def on_failure(self, cause: Cause) -> None:
-        self._attempt.answered(408 if cause == "timeout" else 503)

@@ -15,7 +15,7 @@ from pbx.presence.notifier import Stack
 from pbx.presence.unsolicited import outside_dialog
 from pbx.registrar.bindings import Binding, Bindings
 from pbx.sipcore.message import Response
-from pbx.sipcore.transaction_ports import Cause
+from pbx.sipcore.questions import Final
 
 
 class CheckSync:
@@ -41,27 +41,14 @@ class CheckSync:
         request.add("Event", event)
         request.add("Subscription-State", "terminated")
         self._metrics.count("pbx.presence.check-syncs")
-        heard = _Heard()
-        self._stack.request(request, binding.flow, heard)
-        return await heard.status
+        status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
+        def told(response: Response | None) -> None:
+            if not status.done():  # who waits may have gone
+                status.set_result(408 if response is None else response.status)
 
-class _Heard:
-    """The final answer to one request."""
-
-    def __init__(self) -> None:
-        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def on_response(self, response: Response) -> None:
-        if response.status >= 200:
-            self._settle(response.status)
-
-    def on_failure(self, cause: Cause) -> None:
-        self._settle(408)
-
-    def _settle(self, status: int) -> None:
-        if not self.status.done():
-            self.status.set_result(status)
+        self._stack.request(request, binding.flow, Final(told))
+        return await status
 
 
 def _digits(binding: Binding) -> str:

@@ -15,6 +15,7 @@ from pbx.presence.summary import Counts
 from pbx.registrar.bindings import Binding
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.questions import lone_request
 from pbx.sipcore.transaction_ports import Cause
 
 
@@ -58,13 +59,5 @@ class Unsolicited:
 
 def outside_dialog(entropy: Entropy, stack: Stack, account: Account, binding: Binding) -> Request:
     """A NOTIFY from the account to one of its own contacts; without Event and body."""
-    request = Request("NOTIFY", binding.contact)
-    for path in binding.path:
-        request.add("Route", path)  # RFC 3327 §5.3
-    request.add("Max-Forwards", "70")
-    request.add("From", f"<sip:{account.address}>;tag={entropy.token(8)}")
-    request.add("To", f"<sip:{account.address}>")
-    request.add("Call-ID", entropy.token(12))
-    request.add("CSeq", "1 NOTIFY")
-    request.add("Contact", f"<{stack.contact_for(binding.flow, account.name)}>")
-    return request
+    own, contact = f"sip:{account.address}", stack.contact_for(binding.flow, account.name)
+    return lone_request(entropy, "NOTIFY", binding.contact, sender=own, to=own, contact=contact, path=binding.path)

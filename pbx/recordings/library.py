@@ -79,10 +79,10 @@ class Library:
         if self._going:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), _PATIENCE)
-        if self._look is not None:
-            self._look.cancel()
         if self._looking is not None:
             await asyncio.wait([self._looking])
+        if self._look is not None:  # a look that was under way has set it again
+            self._look.cancel()
 
     async def _mend(self, left: Recording) -> None:
         try:

@@ -9,7 +9,6 @@ RFC 3261 §11 (OPTIONS), §17.1.2 (no answer within 32 seconds).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +21,8 @@ from pbx.registrar.bindings import Binding, BindingKey, Bindings, Health
 from pbx.sipcore.failures import SipSyntaxError
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
-from pbx.sipcore.transaction_ports import Cause, ClientUser
+from pbx.sipcore.questions import Final, lone_request
+from pbx.sipcore.transaction_ports import ClientUser
 from pbx.sipcore.uri import Uri
 from pbx.workarounds.kinds import Workaround
 from pbx.workarounds.rows import Workarounds
@@ -111,20 +111,17 @@ class Qualifier:
             return
         self._asked.add(key)
         self._metrics.count("pbx.registrar.qualified")
-        question = _Question(self._clock, lambda rtt: self._answered(key, binding, rtt))
-        self._stack.request(self._options(binding), binding.flow, question)
+        began = self._clock.now()
+
+        def told(response: Response | None) -> None:
+            self._answered(key, binding, None if response is None else self._clock.now() - began)
+
+        self._stack.request(self._options(binding), binding.flow, Final(told))
 
     def _options(self, binding: Binding) -> Request:
         contact = self._stack.contact_for(binding.flow)
-        request = Request("OPTIONS", binding.contact)
-        for path in binding.path:
-            request.add("Route", path)  # RFC 3327 §5.3
-        request.add("Max-Forwards", "70")
-        request.add("From", f"<{contact}>;tag={self._entropy.token(8)}")
-        request.add("To", f"<{binding.contact}>")
-        request.add("Call-ID", self._entropy.token(12))
-        request.add("CSeq", "1 OPTIONS")
-        request.add("Contact", f"<{contact}>")
+        to, path = binding.contact, binding.path
+        request = lone_request(self._entropy, "OPTIONS", to, sender=str(contact), to=to, contact=contact, path=path)
         request.add("Accept", "application/sdp")
         return request
 
@@ -145,22 +142,6 @@ class Qualifier:
                       source=f"{binding.flow.remote[0]}:{binding.flow.remote[1]}")  # fmt: skip
         if now.reachable and not was:
             self._bindings.announce(binding.account_id)
-
-
-class _Question:
-    """One OPTIONS under way."""
-
-    def __init__(self, clock: Clock, done: Callable[[float | None], None]) -> None:
-        self._clock = clock
-        self._done = done
-        self._began = clock.now()
-
-    def on_response(self, response: Response) -> None:
-        if response.is_final:
-            self._done(self._clock.now() - self._began)
-
-    def on_failure(self, cause: Cause) -> None:
-        self._done(None)
 
 
 def _hidden(binding: Binding) -> bool:

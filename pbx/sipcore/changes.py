@@ -171,11 +171,3 @@ class Refresh:
 
     def change_refused(self, session: Session, status: int) -> None:
         self._refused(status)
-
-
-class Unheard:
-    """Nobody waits for the answer to a BYE or a PRACK."""
-
-    def on_response(self, response: Response) -> None: ...
-
-    def on_failure(self, cause: str) -> None: ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from base.clock import Clock
 from pbx.sipcore.accepted import Accepted
-from pbx.sipcore.changes import GONE, Changes, Refresh, Unheard
+from pbx.sipcore.changes import GONE, Changes, Refresh
 from pbx.sipcore.dialog import Dialog
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import RAck
@@ -18,6 +18,7 @@ from pbx.sipcore.message import Request, Response, response_to
 from pbx.sipcore.offers import Offers, Turn
 from pbx.sipcore.peer_requests import PeerRequests
 from pbx.sipcore.proving import PROOFS, Proved, Prover
+from pbx.sipcore.questions import Unheard
 from pbx.sipcore.reliable import ReliableOrder, ReliableResponses
 from pbx.sipcore.session_ports import (
     ALLOW,

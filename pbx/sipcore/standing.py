@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pbx.sipcore.changes import GONE
 from pbx.sipcore.message import Response
+from pbx.sipcore.questions import Final
 from pbx.sipcore.session_ports import SessionState
 
 if TYPE_CHECKING:
@@ -30,18 +31,10 @@ class Standing:
         """The session is lost when the peer says that there is no such dialog, or says nothing `TRIES` times."""
         if self._session.state is SessionState.CONFIRMED and not self._open:
             self._open = True
-            self._session.request(self._session.new_request("OPTIONS"), self)
+            self._session.request(self._session.new_request("OPTIONS"), Final(self._told))
 
-    def on_response(self, response: Response) -> None:
-        if response.is_provisional:
-            return
+    def _told(self, response: Response | None) -> None:
         self._open = False
-        self._unheard = 0
-        if response.status in GONE:
-            self._session.lost("no answer")
-
-    def on_failure(self, cause: str) -> None:
-        self._open = False
-        self._unheard += 1
-        if self._unheard >= TRIES:
+        self._unheard = self._unheard + 1 if response is None else 0
+        if self._unheard >= TRIES or (response is not None and response.status in GONE):
             self._session.lost("no answer")

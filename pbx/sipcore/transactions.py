@@ -18,6 +18,7 @@ from pbx.sipcore.client_transaction import ClientState, ClientTransaction
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.headers import MAGIC
 from pbx.sipcore.message import Message, Request, Response, response_to
+from pbx.sipcore.questions import Unheard
 from pbx.sipcore.server_transaction import ServerState, ServerTransaction
 from pbx.sipcore.spent_answers import Key, SpentAnswers
 from pbx.sipcore.timers import Timers
@@ -136,7 +137,7 @@ class TransactionLayer:
         self._transport.send(flow, data)
 
     def send_cancel(self, invite: ClientTransaction, cancel: Request) -> None:
-        self._start(ClientTransaction(self, (invite.key[0], "CANCEL"), cancel, invite.flow, _Unheard()))
+        self._start(ClientTransaction(self, (invite.key[0], "CANCEL"), cancel, invite.flow, Unheard()))
 
     def on_ack(self, request: Request, flow: Flow) -> None:
         self._core.on_ack(request, flow)
@@ -250,16 +251,6 @@ def _way_back(request: Request, flow: Flow) -> Flow:
     if port == flow.remote[1]:
         return flow
     return Flow(flow.transport, flow.local, (flow.remote[0], port), flow.connection)
-
-
-class _Unheard:
-    """The user of a CANCEL: what matters is the answer to the INVITE."""
-
-    def on_response(self, response: Response) -> None:
-        pass
-
-    def on_failure(self, cause: Cause) -> None:
-        pass
 
 
 __all__ = [

@@ -3,8 +3,8 @@
     UNKNOWN ──answered──> UP ──no answer, or 503──> DOWN ──answered──> UP
 
 Any answer counts but those that tell of a server in need: who refuses OPTIONS is there. A trunk that is down is asked
-again after 15 s, then 30, 60 … up to ten minutes, each cut by chance. Of a trunk that registers silence says nothing
-until it has answered once: some providers never do.
+again after 15 s, then 30, 60 … up to ten minutes, each cut by chance; where it is asked by hand only, it is UNKNOWN
+then. Of a trunk that registers silence says nothing until it has answered once: some providers never do.
 
 RFC 3261 §11 (OPTIONS), §20.33 (Retry-After), §21.5.4 (503).
 """
@@ -70,10 +70,7 @@ class Health:
 
     def start(self) -> None:
         """From now on, as often as the trunk says."""
-        if self._port.trunk.options:
-            self._due()
-        else:
-            self.stop()
+        self._due()
 
     def ask(self) -> None:
         """Now, whatever the trunk says."""
@@ -129,14 +126,14 @@ class Health:
         whole = min(FIRST_WAIT * (1 << self._failures), LONGEST_WAIT)
         self._failures = min(self._failures + 1, 10)
         wait = whole * self._entropy.number(500, 1000) / 1000
-        self._again(max(wait, min(retry_after or 0, LONGEST_WAIT)))
+        self._set_timer(max(wait, min(retry_after or 0, LONGEST_WAIT)))
 
     def _again(self, seconds: float) -> None:
         """Not where it was asked by hand only."""
         self._set_timer(seconds if self._port.trunk.options else None)
 
     def _due(self) -> None:
-        if self._port.ready:
+        if self._port.trunk.options and self._port.ready:
             self.ask()
         else:
             self.stop()

@@ -12,6 +12,7 @@ from base.entropy import Entropy
 from base.failures import Failure
 from pbx.sipcore.flow import Flow
 from pbx.sipcore.message import Request, Response
+from pbx.sipcore.questions import lone_request
 from pbx.sipcore.transaction_ports import Cause
 from pbx.trunk.explain import IN_NEED
 from pbx.trunk.health import Health
@@ -62,13 +63,8 @@ class Question:
 
     def _options(self, flow: Flow) -> Request:
         contact, trunk = self._stack.contact_for(flow), self._trunk
-        request = Request("OPTIONS", str(trunk.registrar))
-        request.add("Max-Forwards", "70")
-        request.add("From", f"<{trunk.identity if trunk.user else contact}>;tag={self._entropy.token(8)}")
-        request.add("To", f"<{trunk.registrar}>")
-        request.add("Call-ID", self._entropy.token(12))
-        request.add("CSeq", "1 OPTIONS")
-        request.add("Contact", f"<{contact}>")
+        sender, to = str(trunk.identity if trunk.user else contact), str(trunk.registrar)
+        request = lone_request(self._entropy, "OPTIONS", to, sender=sender, to=to, contact=contact)
         request.add("Accept", "application/sdp")
         return request
 

@@ -9,7 +9,8 @@ import pytest
 from apps.roster import verbs
 from apps.verbs.verb import Arguments, Verb
 from base.values.kinds import PAST, Dictionary, NetAddress, TimeStamp, Value, XmlElement
-from tests.apps.stage import Stage, StageLeg, perform
+from tests.apps.stage import Stage, perform
+from tests.apps.stage_leg import StageLeg
 
 VERBS = sorted(verbs(), key=lambda verb: verb.name)
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.apps.stage import DOMAIN, Stage, StageLeg, perform, tone_file
+from tests.apps.stage import DOMAIN, Stage, perform
+from tests.apps.stage_leg import StageLeg, tone_file
 
 
 async def connected(stage: Stage) -> tuple[StageLeg, StageLeg]:

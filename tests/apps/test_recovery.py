@@ -12,7 +12,8 @@ from apps.spool import Spool, SpoolNote
 from base.entropy import SeededEntropy
 from base.failures import Failure
 from base.work import run_at_once
-from tests.apps.stage import Stage, perform, tone_file
+from tests.apps.stage import Stage, perform
+from tests.apps.stage_leg import tone_file
 
 
 async def left_over(

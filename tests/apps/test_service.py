@@ -6,7 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 
 from mail.voice import build_voice_message
-from tests.apps.stage import DOMAIN, EPOCH, Stage, perform, tone_file
+from tests.apps.stage import DOMAIN, EPOCH, Stage, perform
+from tests.apps.stage_leg import tone_file
 
 
 async def leave(stage: Stage, caller: str = "sip:alice@tandem.test", seconds: float = 3) -> None:

@@ -11,7 +11,8 @@ import pytest
 from base.values.kinds import Value
 from base.values.text import parse_value
 from directory.model import Right
-from tests.apps.stage import DOMAIN, Stage, StageLeg, perform
+from tests.apps.stage import DOMAIN, Stage, perform
+from tests.apps.stage_leg import StageLeg
 
 
 async def begin(stage: Stage, body: str, *, caller: str = "alice", declared: str = "") -> tuple[StageLeg, str]:

@@ -6,7 +6,8 @@ import asyncio
 from email import message_from_bytes
 from email.policy import default
 
-from tests.apps.stage import Stage, perform, tone_file
+from tests.apps.stage import Stage, perform
+from tests.apps.stage_leg import tone_file
 
 
 def test_hanging_up_sends() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.ledgers import citations, pages, remarks
+from tools.ledgers import pages
+from tools.remarks import citations, remarks
 
 COMMAND = "run python -m tools.ledgers"
 

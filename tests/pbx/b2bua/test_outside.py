@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from directory.model import Account, CallRule, Redirect, Stage
+from directory.model import Account, Address, CallRule, ForeignRoute, Redirect, Stage
+from pbx.b2bua.phone_branch import targets_of
+from pbx.signal.branch import Device, Foreign
+from pbx.sipcore.message import Response
 from tests.pbx.b2bua.house import ALICE, BOB, CAROL, DOMAIN, House
 from tests.pbx.b2bua.test_calls import connected
 
@@ -84,3 +87,14 @@ async def test_who_replaced_the_caller_has_not_his_rights() -> None:
             stranger.answer(notify, 200)
         stranger.answer(notify, 200)
         assert await refused(house) == 1
+
+
+def test_a_server_elsewhere_starts_no_program_in_the_name_of_who_sent_the_call_there() -> None:
+    """A telephone of the account may: `resolve_target` reads both as the account's own rules."""
+    response = Response(302, "Moved Temporarily")
+    good = [f"<sip:carol@{DOMAIN}>", "<sip:x@far.example>"]
+    bad = [f"<sip:service%7B72%2C15551234%7D%23bob@{DOMAIN}>", f"<sip:%23voicemail@{DOMAIN}>"]
+    for contact in (*bad, *good):
+        response.add("Contact", contact)
+    assert targets_of(response, Foreign(ForeignRoute(Address("x", "far.example")))) == tuple(good)
+    assert targets_of(response, Device(BOB, "sip:bob@10.0.1.1")) == (*bad, *good)

@@ -52,6 +52,24 @@ async def test_a_key_begins_a_recording_and_ends_it_again() -> None:
         assert len(set(record.recordings)) == 2
 
 
+async def test_a_file_that_fails_late_leaves_the_next_one_alone() -> None:
+    async with talking(BOB) as (made, shelf, alice, bob):
+        his = made.studio.streams[1]
+        press(his, "*1")
+        first = await tape(made)
+        first.ended = True  # the disk is slow: it is not told yet
+        press(his, "*1*1")
+        second = await tape(made, 2)
+        first.told("failed", 0.0)
+        press(his, "*1")
+        assert second.ended
+        await hang_up(alice, bob)
+        await made.record()
+        assert sorted(shelf.closed) == sorted(
+            [(shelf.begun[0].name, 0.0, "failed"), (shelf.begun[1].name, 1.5, "stopped")]
+        )
+
+
 async def test_keys_of_others_and_other_keys_do_not() -> None:
     async with talking(BOB) as (made, _, alice, bob):
         hers, his = made.studio.streams
@@ -192,6 +210,37 @@ async def test_who_talks_through_a_program_is_recorded_too() -> None:
                 await asyncio.sleep(0.005)
         assert taken.ended
         assert {record.recordings for record in made.book.records} == {(shelf.begun[0].name,)}
+
+
+async def test_two_talks_of_one_call_have_files_of_their_own() -> None:
+    """An attendant joins Alice with Bob, and at once with Carol."""
+    async with house(BOB, CAROL) as (made, shelf):
+
+        async def attend(leg: ProgramLeg, heard: Listener) -> None:
+            assert await leg.accept() is None
+            for count, name in enumerate(("bob", "carol"), 1):
+                other, far = made.board.new_leg(ALICE, leg), Listener()
+                other.attach(far)
+                assert other.start_call(f"sip:{name}@{DOMAIN}", {}) is None
+                await far.wait("completed", None)
+                assert await leg.bridge(other) is None
+                await tape(made, count)
+                leg.unbridge()
+                other.disconnect()
+            leg.disconnect()
+
+        made.board.attach(Programs(greeter=attend))
+        alice, phones = made.phone(ALICE), (made.phone(BOB), made.phone(CAROL))
+        alice.call(f"sip:greeter@{DOMAIN}")
+        await alice.response(200)
+        alice.send("ACK")
+        for port, phone in ((5000, phones[0]), (6000, phones[1])):
+            phone.answer(await phone.request("INVITE"), 200, phone.sdp(port))
+            phone.answer(await phone.request("BYE"), 200)
+        alice.answer(await alice.request("BYE"), 200)
+        first, second = (about.name for about in shelf.begun)
+        assert shelf.begun[0].call == shelf.begun[1].call
+        assert (first.endswith("-2.wav"), second.endswith("-2.wav")) == (False, True)
 
 
 # --- listeners

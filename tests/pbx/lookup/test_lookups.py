@@ -14,7 +14,7 @@ import pytest
 from base.helper import HelperProgram
 from base.metrics import Metrics
 from directory.directory import Directory
-from directory.model import Account, AccountRoute, Address, Caller, ForeignRoute, Route
+from directory.model import AccountRoute, Address, ForeignRoute, Route
 from directory.words import describe
 from pbx.lookup import lookups
 from pbx.lookup.lookups import LookUps
@@ -57,17 +57,11 @@ async def enum(records: dict[tuple[str, str], list[str]]) -> AsyncIterator[tuple
         yield LookUps(Metrics(), directory, service), zone, directory
 
 
-def alice(directory: Directory) -> Caller:
-    account = directory.find_account(DOMAIN, "alice")
-    assert isinstance(account, Account)
-    return Caller(f"sip:{account.address}", account=account)
-
-
 async def test_a_number_with_records_leads_to_them_and_is_asked_once() -> None:
     rules = [record("sip:bob@" + DOMAIN, 20), record("sip:desk@far.example:5080;transport=tcp", 10)]
-    async with enum({(DESK, "NAPTR"): rules}) as (ups, zone, directory):
+    async with enum({(DESK, "NAPTR"): rules}) as (ups, zone, _):
         for _ in range(3):
-            found = await ups.follow(away("+4930123", f"{ZONE}.enum"), alice(directory))
+            found = await ups.follow(away("+4930123", f"{ZONE}.enum"))
         first, second = found.routes
         assert describe(first) == ("foreign", "desk@far.example:5080")
         assert isinstance(second, AccountRoute)
@@ -78,54 +72,71 @@ async def test_a_number_with_records_leads_to_them_and_is_asked_once() -> None:
 async def test_what_is_found_goes_through_the_router_and_gets_its_rights() -> None:
     async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, directory):
         await directory.set_router("N:S:<*@*> = *@circle.example\nN:S:<*@far.example> = *@near.example\n")
-        found = await ups.follow(replace(away("+4930123", f"{ZONE}.enum"), relay=True), alice(directory))
+        found = await ups.follow(replace(away("+4930123", f"{ZONE}.enum"), relay=True))
         (route,) = found.routes
         assert isinstance(route, ForeignRoute)
         assert (str(route.address), route.relay, route.emergency) == ("desk@near.example", False, False)
-        found = await ups.follow(replace(away("+4930123", f"{ZONE}.enum"), emergency=True), alice(directory))
+        found = await ups.follow(replace(away("+4930123", f"{ZONE}.enum"), emergency=True))
         assert isinstance(found.routes[0], ForeignRoute)
         assert found.routes[0].emergency
 
 
+@pytest.mark.parametrize("urgent", [True, False])
+async def test_every_way_of_what_is_found_for_a_call_for_help_is_one(urgent: bool) -> None:
+    async with enum({(DESK, "NAPTR"): [record("sip:112@" + DOMAIN)]}) as (ups, _, directory):
+        await directory.set_router(f"N:S:<112@{DOMAIN}> = 112@cheap, 112@dear\n")
+        (route,) = (await ups.follow(replace(away("+4930123", f"{ZONE}.enum"), emergency=urgent))).routes
+        assert isinstance(route, ForeignRoute)
+        ways = [way for way in (route, *route.others) if isinstance(way, ForeignRoute)]
+        assert [way.emergency for way in ways] == [urgent, urgent]
+
+
 @pytest.mark.parametrize(
     "address",
-    ["sip:voicemail#alice@" + DOMAIN, "sip:nobody@" + DOMAIN, "sip:a b@far.example", "sip:<x@far.example", "sip:"],
+    [
+        *(f"sip:{code}@{DOMAIN}" for code in ("*72+15551234", "*98", "**202", "*8", "*33202")),
+        "sip:voicemail#alice@" + DOMAIN,
+        "sip:nobody@" + DOMAIN,
+        "sip:a b@far.example",
+        "sip:<x@far.example",
+        "sip:",
+    ],
 )
 async def test_a_zone_starts_no_program_and_writes_no_headers(address: str) -> None:
-    async with enum({(DESK, "NAPTR"): [record(address)]}) as (ups, _, directory):
-        assert (await ups.follow(away("+4930123", f"{ZONE}.enum"), alice(directory))).routes == ()
+    async with enum({(DESK, "NAPTR"): [record(address)]}) as (ups, _, _):
+        assert (await ups.follow(away("+4930123", f"{ZONE}.enum"))).routes == ()
 
 
 @pytest.mark.parametrize("number", ["+4930999", "alice", "+49-30"])
 async def test_what_has_no_records_is_not_found(number: str) -> None:
-    async with enum({(DESK, "NAPTR"): [record("sip:x@y.example")]}) as (ups, _, directory):
-        assert (await ups.follow(away(number, f"{ZONE}.enum"), alice(directory))).routes == ()
+    async with enum({(DESK, "NAPTR"): [record("sip:x@y.example")]}) as (ups, _, _):
+        assert (await ups.follow(away(number, f"{ZONE}.enum"))).routes == ()
 
 
 async def test_the_explanation_asks_zone_after_zone() -> None:
-    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, directory):
+    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, _):
         listed = away("+4930123", "void.example.enum", away("+4930123", f"{ZONE}.enum"), away("+4930123", "home"))
-        route, steps = await ups.explain(listed, alice(directory))
+        route, steps = await ups.explain(listed)
         assert describe(route) == ("foreign", "desk@far.example, else +4930123@home")
         assert steps[0] == "ENUM, 3.2.1.0.3.9.4.void.example: nothing"
-        route, steps = await ups.explain(away("+4930123", "void.example.enum"), alice(directory))
+        route, steps = await ups.explain(away("+4930123", "void.example.enum"))
         assert (describe(route)[0], steps[-1]) == ("unknown", "nothing was found")
 
 
 async def test_a_zone_that_leads_back_to_itself_ends() -> None:
-    async with enum({(DESK, "NAPTR"): [record(f"sip:+4930123@{ZONE}.enum")]}) as (ups, _, directory):
-        route, steps = await ups.explain(away("+4930123", f"{ZONE}.enum"), alice(directory))
+    async with enum({(DESK, "NAPTR"): [record(f"sip:+4930123@{ZONE}.enum")]}) as (ups, _, _):
+        route, steps = await ups.explain(away("+4930123", f"{ZONE}.enum"))
         assert isinstance(route, ForeignRoute)
         assert len(steps) == 20
 
 
 async def test_too_many_at_once_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "MOST_AT_ONCE", 2)
-    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, directory):
-        asked = [ups.follow(away("+4930123", f"{ZONE}.enum"), alice(directory)) for _ in range(3)]
+    async with enum({(DESK, "NAPTR"): [record("sip:desk@far.example")]}) as (ups, _, _):
+        asked = [ups.follow(away("+4930123", f"{ZONE}.enum")) for _ in range(3)]
         found = await asyncio.gather(*asked)
         assert sorted(len(each.routes) for each in found) == [0, 1, 1]
-        assert (await ups.follow(away("+4930123", f"{ZONE}.enum"), alice(directory))).routes
+        assert (await ups.follow(away("+4930123", f"{ZONE}.enum"))).routes
 
 
 async def test_a_program_says_where_numbers_have_gone(tmp_path: Path) -> None:
@@ -137,26 +148,25 @@ async def test_a_program_says_where_numbers_have_gone(tmp_path: Path) -> None:
     try:
         async with enum({}) as (_, _, directory):
             ups = LookUps(Metrics(), directory, None, helper)  # type: ignore[arg-type]  # nobody asks for zones
-            caller = alice(directory)
             for number, leads_to in (("+491", "+491@home"), ("+492", f"bob@{DOMAIN}")):
-                found = await ups.follow(away(number, "external"), caller)
+                found = await ups.follow(away(number, "external"))
                 assert [describe(route)[1] for route in found.routes] == [leads_to], found.steps
             for number in ("+493", "+494", "+496"):
-                found = await ups.follow(away(number, "external"), caller)
+                found = await ups.follow(away(number, "external"))
                 assert found.routes == (), found.steps
-            found = await ups.follow(away("+491@external ", "external"), caller)
+            found = await ups.follow(away("+491@external ", "external"))
             assert "is no number" in found.steps[0]
             helper._patience = 0.1
-            found = await ups.follow(away("+495", "external"), caller)
+            found = await ups.follow(away("+495", "external"))
             assert (found.routes, found.steps) == ((), ("the helper routing does not answer",))
     finally:
         await helper.close()
-    found = await ups.follow(away("+491", "external"), caller)
+    found = await ups.follow(away("+491", "external"))
     assert (found.routes, found.steps) == ((), ("the helper routing is not running",))
 
 
 async def test_without_a_program_nothing_is_external() -> None:
-    async with enum({}) as (ups, _, directory):
-        found = await ups.follow(away("+491", "external"), alice(directory))
+    async with enum({}) as (ups, _, _):
+        found = await ups.follow(away("+491", "external"))
         assert found.routes == ()
         assert "[router] helper" in found.steps[0]

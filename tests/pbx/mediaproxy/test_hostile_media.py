@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbx.mediaproxy import rtcp
+from base.entropy import SeededEntropy
+from pbx.mediaproxy import protocol, rtcp
 from pbx.mediaproxy.dtls import Handshake, Identity
 from pbx.mediaproxy.engine import DtlsPeer, IceKeys, SrtpKeys, StreamSettings
 from pbx.mediaproxy.ice import MOST_PATHS, IceLite
 from pbx.mediaproxy.lane import Lane
 from pbx.mediaproxy.latch import Address
 from pbx.mediaproxy.srtp import MOST_SOURCES, Opener, Sealer
+from pbx.mediaproxy.worker import Worker
 from pbx.nat import stun
 
 SUITE = "AES_CM_128_HMAC_SHA1_80"
@@ -151,3 +155,25 @@ def test_sources_of_one_stream_are_bounded() -> None:
         sealed = sealer.seal(packet)
         opened.append(sealed is not None and opener.open(sealed) == packet)
     assert opened == [True] * MOST_SOURCES + [False] * 5
+
+
+def test_a_command_that_cannot_be_obeyed_costs_those_behind_it_nothing() -> None:
+    """They come together, and are for other calls."""
+    ours, theirs = socket.socketpair()
+    plan = protocol.Settings("127.0.0.1", 34900, 34910, 4, 10.0, False)
+    worker = Worker(theirs, plan, SeededEntropy(1), lambda: 0.0, lambda: 0.0, lambda: 0.0)
+    bad = StreamSettings(HERE, 0, {0: "PCMU/8000"}, srtp=SrtpKeys(SUITE, b"short", b"short"))
+    commands = (protocol.Open(1), protocol.Configure(1, bad), protocol.Open(2), protocol.Ping(7))
+    ours.sendall(b"".join(protocol.frame(command) for command in commands))
+    serving = threading.Thread(target=worker.run, daemon=True)
+    serving.start()
+    ours.settimeout(5)
+    frames, told = protocol.Frames(), list[protocol.Event]()
+    while not any(isinstance(event, protocol.Pong) for event in told):
+        bodies = frames.feed(ours.recv(1 << 16))
+        told += [protocol.event_decoder.decode(body).event for body in bodies]
+    ours.close()
+    serving.join(5)
+    theirs.close()
+    assert not serving.is_alive()
+    assert [event.stream for event in told if isinstance(event, protocol.Opened)] == [1, 2]

@@ -274,6 +274,23 @@ def test_a_listener_that_cannot_be_sent_to_costs_the_others_nothing(stage: Stage
     assert share(dave.heard()[2000:], 8000, 1000) > 0.4
 
 
+def test_a_stream_with_a_fault_is_left_out_and_the_others_have_their_beat(stage: Stage) -> None:
+    alice, bob, carol = (stage.party(0, hertz) for hertz in (440, 1000, 1400))
+
+    def broken() -> None:
+        raise RuntimeError("broken")
+
+    stage.studio.tape(7, alice.track, carol.track)
+    stage.run(0.4, [alice, bob, carol])
+    bob.track.endpoint.ear.pull = broken  # type: ignore[method-assign]
+    before = len(carol.sent)
+    stage.run(0.4, [alice, bob, carol])
+    assert len(carol.sent) == before + 20
+    stage.studio.end_tape(7, "stopped")
+    for side in stage.tape()[:2]:
+        assert min(level(side[at : at + 160]) for at in range(2000, len(side), 160)) > -20
+
+
 async def test_a_worker_writes_stereo_files_that_are_whole_at_any_moment(tmp_path: Path) -> None:
     """One is ended, one is lost with the worker, and one cannot be written."""
     async with engine() as media:

@@ -113,6 +113,36 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_cannot_be_closed_costs_the_others_nothing(tmp_path: Path) -> None:
+    class Late(Recording):
+        def close(self) -> None:
+            super().close()
+            raise OSError(5, "Input/output error")
+
+    told: list[float] = []
+    spool = Spool(lambda work: work())
+    spool.start()
+    for recording in (Late(tmp_path / "late.wav"), Recording(tmp_path / "good.wav")):
+        spool.write(recording, b"\0\0" * 8000, lambda error: told.append(-1.0))
+        spool.finish(recording, told.append)
+    spool.close()
+    assert told == [1.0, 1.0]
+
+
+def test_a_disk_that_does_not_keep_up_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pbx.mediaproxy.spool._LONGEST_QUEUE", 2)
+    trouble: list[OSError] = []
+    spool = Spool(lambda work: work())
+    recording = Recording(tmp_path / "said.wav")
+    for _ in range(6):  # nobody writes yet
+        spool.write(recording, b"\0\0", trouble.append)
+    spool.start()
+    spool.close()
+    assert len(trouble) == 1
+    assert recording.descriptor == -1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_clips_are_read_once_and_the_oldest_go(tmp_path: Path) -> None:
     woken = threading.Event()
     clips = Clips(woken.set, most_octets=2 * 4 * 8000)

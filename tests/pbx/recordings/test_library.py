@@ -151,6 +151,17 @@ async def test_a_full_disk_ends_those_that_go_on_and_refuses_new_ones(
         assert told == [FULL]
 
 
+async def test_a_look_that_is_under_way_at_the_end_is_the_last(shelf: Shelf) -> None:
+    async with shelf.open() as library:
+        shelf.clock.advance(LOOK_EACH)
+        last = library._looking
+        assert last is not None
+        assert not last.done()
+    assert last.done()
+    shelf.clock.advance(LOOK_EACH)
+    assert library._looking is last
+
+
 async def look(shelf: Shelf, library: Library) -> None:
     shelf.clock.advance(LOOK_EACH)
     assert library._looking is not None

@@ -15,7 +15,7 @@ from pbx.signal.answer import Answer
 from pbx.signal.branch import BranchState, Program
 from pbx.signal.signal import Signal
 from tests.directory.fixtures import DOMAIN, demo_directory
-from tests.pbx.signal.test_signal import Way
+from tests.pbx.signal.stage import Way
 
 STRANGER = Caller("sip:+15551234@outside.example")
 

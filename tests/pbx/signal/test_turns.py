@@ -6,7 +6,7 @@ import pytest
 
 from directory.model import Address, CallRule, GroupRoute, Ring, RingOrder, Stage
 from pbx.signal.branch import Device, Foreign
-from tests.pbx.signal.test_signal import BOB, CAROL, VOICEMAIL, Play
+from tests.pbx.signal.stage import BOB, CAROL, VOICEMAIL, Play
 
 MEMBERS = tuple(Address(name, "example.org") for name in ("bob", "carol", "alice"))
 
